@@ -1,1 +1,15 @@
-//! pipeline
+//! The pure core of Eddy: bytes become tensors, tensors become predictions, predictions become verdicts.
+//!
+//! Owns: decoding and validation, heads, selection, outcomes and their accounting, the checkpoint state machine.
+//! Never does: I/O, threads, async, reading a clock. Time and randomness come in as values.
+//!
+//! Invariant: every event that enters leaves with exactly one [`outcome::Outcome`].
+#![deny(missing_docs)]
+#![deny(clippy::disallowed_methods)]
+
+pub mod event;
+pub mod rejection;
+pub mod score;
+pub mod settings;
+pub mod tensor;
+pub mod time;
