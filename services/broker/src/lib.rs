@@ -33,22 +33,7 @@ pub enum Polled {
     },
 }
 
-/// What kind of failure; the checkpoint decides what to do about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// The same call with the same arguments may succeed.
-    Retriable,
-    /// The transaction must be aborted; the producer lives on.
-    Abortable,
-    /// The call's fate is unknown: it may still take effect. The producer must be replaced.
-    TimedOut,
-    /// Another producer with the same transactional id took over.
-    Fenced,
-    /// The producer or consumer is beyond repair and must be replaced.
-    Fatal,
-    /// Kafka refuses for good: no permission, no such topic, wrong settings. Asking again is pointless.
-    Refused,
-}
+pub use eddy_pipeline::checkpoint::Fault;
 
 /// A failed call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

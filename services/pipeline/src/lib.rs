@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 #![deny(clippy::disallowed_methods)]
 
+pub mod checkpoint;
 pub mod event;
 pub mod rejection;
 pub mod score;

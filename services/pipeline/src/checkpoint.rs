@@ -1,0 +1,250 @@
+//! What to do next on the way to a durable checkpoint, and what an error on that way means.
+//!
+//! Owns: the order of the steps of both guarantees, the recovery from each kind of [`Fault`], the budget of recoveries.
+//! Never does: the steps. The shell performs one [`Step`], tells how it went, and is told the next one.
+//!
+//! Invariant: `Publish` is only ever reached after the broker has confirmed `Commit` or `StoreOffsets`, or after
+//! `Inspect` found the offsets committed. Every other way out passes `RollBack`.
+//!
+//! ```text
+//! exactly once    Drain ▸ SendOffsets ▸ Commit ▸ Publish          at least once   Drain ▸ StoreOffsets ▸ Publish
+//!                   └──────┴─ abortable ─▸ Abort ▸ RollBack                          └─ any ─▸ Discard ▸ RollBack
+//!                   └─ fatal ─▸ Renew ─▸ (commit asked? Inspect) ▸ Publish | RollBack
+//! ```
+
+use std::time::Duration;
+
+use crate::time::Now;
+
+/// What kind of failure a call to Kafka met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The same call with the same arguments may succeed.
+    Retriable,
+    /// The transaction must be aborted; the producer lives on.
+    Abortable,
+    /// The call's fate is unknown: it may still take effect. The producer must be replaced.
+    TimedOut,
+    /// Another producer with the same transactional id took over, or the broker gave the transaction up.
+    Fenced,
+    /// The producer or consumer is beyond repair and must be replaced.
+    Fatal,
+    /// Kafka refuses for good: no permission, no such topic, wrong settings. Asking again is pointless.
+    Refused,
+}
+
+/// Which promise the checkpoint keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Guarantee {
+    /// Outputs and offsets in one transaction.
+    ExactlyOnce,
+    /// Offsets after the delivery of the outputs.
+    AtLeastOnce,
+}
+
+/// One thing for the shell to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Wait until every output of the span is delivered.
+    Drain,
+    /// Add the offsets to the transaction.
+    SendOffsets,
+    /// Commit the transaction.
+    Commit,
+    /// Store the offsets in the group.
+    StoreOffsets,
+    /// Abort the transaction.
+    Abort,
+    /// Drop what the producer has not sent.
+    Discard,
+    /// Replace the producer; that ends the old one's transaction one way or the other.
+    Renew,
+    /// Read the group's committed offsets: did the commit of unknown fate take effect?
+    Inspect,
+    /// The span is durable: publish what was counted on it.
+    Publish,
+    /// The span is lost: forget what was counted, go back to the last durable offsets.
+    RollBack,
+}
+
+/// How a step went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Went {
+    /// Done.
+    Well,
+    /// Failed.
+    Wrong(Fault),
+    /// Answer of [`Step::Inspect`]: the offsets are committed.
+    Committed,
+    /// Answer of [`Step::Inspect`]: they are not.
+    NotCommitted,
+}
+
+/// Why the service cannot go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stop {
+    /// A twin with the same transactional id keeps taking over.
+    Fenced,
+    /// Kafka refuses, or the recoveries in a row are used up.
+    GuaranteeLost,
+}
+
+/// What comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Perform this step.
+    Do(Step),
+    /// The checkpoint is over; the span is durable.
+    Durable,
+    /// The checkpoint is over; the span was rolled back and will be done again.
+    RolledBack,
+    /// End the process; offsets stay where they are.
+    Stop(Stop),
+}
+
+/// Limits on recoveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// The same retriable call in a row, before it counts as of unknown fate.
+    pub retries: u32,
+    /// Replaced producers within `window`.
+    pub renewals: u32,
+    /// The window of `renewals`; a second fencing within it is a twin.
+    pub window: Duration,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { retries: 20, renewals: 5, window: Duration::from_secs(60) }
+    }
+}
+
+/// The state machine of one lane's checkpoints.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    guarantee: Guarantee,
+    budget: Budget,
+    retries: u32,
+    /// Set once `Commit` was asked for: from then on the span may be durable without our knowing.
+    commit_asked: bool,
+    /// Set when Kafka refused for good: what can be undone is undone first.
+    stop_after_rollback: Option<Stop>,
+    renewed_at: Vec<Duration>,
+    fenced_at: Option<Duration>,
+}
+
+impl Checkpoint {
+    /// A machine at rest.
+    pub fn new(guarantee: Guarantee, budget: Budget) -> Self {
+        Self {
+            guarantee,
+            budget,
+            retries: 0,
+            commit_asked: false,
+            stop_after_rollback: None,
+            renewed_at: Vec::new(),
+            fenced_at: None,
+        }
+    }
+
+    /// The guarantee it keeps.
+    pub fn guarantee(&self) -> Guarantee {
+        self.guarantee
+    }
+
+    /// The first step of a checkpoint.
+    pub fn start(&mut self) -> Next {
+        self.retries = 0;
+        self.commit_asked = false;
+        Next::Do(Step::Drain)
+    }
+
+    /// The first step when the span is to be given up: it failed before a checkpoint began, or must not be committed.
+    pub fn give_up(&mut self) -> Next {
+        self.retries = 0;
+        self.commit_asked = false;
+        Next::Do(self.undo())
+    }
+
+    /// The step after `step`, given how that went.
+    pub fn next(&mut self, step: Step, went: Went, now: Now) -> Next {
+        let fault = match went {
+            Went::Wrong(fault) => fault,
+            _ => return self.forward(step, went),
+        };
+        if fault == Fault::Retriable && self.retries < self.budget.retries {
+            self.retries += 1;
+            return Next::Do(step);
+        }
+        self.retries = 0;
+        // A retriable call that never succeeds has an unknown fate, like one that timed out.
+        let fault = if fault == Fault::Retriable { Fault::TimedOut } else { fault };
+        self.recover(step, fault, now)
+    }
+
+    fn forward(&mut self, step: Step, went: Went) -> Next {
+        self.retries = 0;
+        match step {
+            Step::Drain if self.guarantee == Guarantee::ExactlyOnce => Next::Do(Step::SendOffsets),
+            Step::Drain => Next::Do(Step::StoreOffsets),
+            Step::SendOffsets => {
+                self.commit_asked = true;
+                Next::Do(Step::Commit)
+            }
+            Step::Commit | Step::StoreOffsets => Next::Do(Step::Publish),
+            Step::Abort | Step::Discard => Next::Do(Step::RollBack),
+            Step::Renew if self.commit_asked => Next::Do(Step::Inspect),
+            Step::Renew => Next::Do(Step::RollBack),
+            Step::Inspect if went == Went::Committed => Next::Do(Step::Publish),
+            Step::Inspect => Next::Do(Step::RollBack),
+            Step::Publish => Next::Durable,
+            Step::RollBack => self.stop_after_rollback.map_or(Next::RolledBack, Next::Stop),
+        }
+    }
+
+    fn recover(&mut self, step: Step, fault: Fault, now: Now) -> Next {
+        if fault == Fault::Refused {
+            self.stop_after_rollback = Some(Stop::GuaranteeLost);
+        }
+        if fault == Fault::Fenced && self.fenced_again(now) {
+            return Next::Stop(Stop::Fenced);
+        }
+        match (step, fault) {
+            // Neither can be refused its purpose: without the old offsets there is no way back.
+            (Step::RollBack | Step::Inspect, _) => Next::Stop(Stop::GuaranteeLost),
+            (Step::Renew | Step::Abort | Step::Discard, Fault::Refused) => Next::Stop(Stop::GuaranteeLost),
+            (Step::Drain | Step::SendOffsets | Step::Commit, Fault::Abortable | Fault::Refused)
+            | (Step::StoreOffsets | Step::Publish, _) => {
+                // The client answered, so the commit did not happen.
+                self.commit_asked = false;
+                Next::Do(self.undo())
+            }
+            (Step::Drain, Fault::TimedOut) => Next::Do(self.undo()),
+            _ => self.renew(now),
+        }
+    }
+
+    /// The step that takes back what the producer still holds.
+    fn undo(&self) -> Step {
+        match self.guarantee {
+            Guarantee::ExactlyOnce => Step::Abort,
+            Guarantee::AtLeastOnce => Step::Discard,
+        }
+    }
+
+    fn renew(&mut self, now: Now) -> Next {
+        let since = now.monotonic.saturating_sub(self.budget.window);
+        self.renewed_at.retain(|at| *at >= since);
+        if self.renewed_at.len() >= self.budget.renewals as usize {
+            return Next::Stop(Stop::GuaranteeLost);
+        }
+        self.renewed_at.push(now.monotonic);
+        Next::Do(Step::Renew)
+    }
+
+    /// One fencing may be the broker that gave a slow transaction up; a second one soon after is a twin.
+    fn fenced_again(&mut self, now: Now) -> bool {
+        let before = self.fenced_at.replace(now.monotonic);
+        before.is_some_and(|at| now.monotonic.saturating_sub(at) < self.budget.window)
+    }
+}
