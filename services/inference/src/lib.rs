@@ -1,1 +1,10 @@
-//! inference
+//! The stream service: scoring, and the lane that carries it over Kafka.
+//!
+//! Owns: the batch, the run of the models with the search for a guilty row, the outputs, the lane's loop.
+//! Never does: read Kafka's protocol or ONNX; it sees a [`eddy_broker::Broker`] and
+//! [`eddy_pipeline::score::Scorer`]s. [`scoring`] is free of broker types, so that profile, replay and tests use it.
+//!
+//! Invariant: what a lane commits is exactly what it consumed, with one outcome for each event.
+#![deny(missing_docs)]
+
+pub mod settings;

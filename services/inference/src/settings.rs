@@ -1,0 +1,95 @@
+//! Settings of the stream itself: batches, checkpoints, the flood limit.
+
+use eddy_pipeline::settings::{Bytes, Problem, Span};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// `[batch]`: how much is scored at once. A batch is whatever has arrived, up to these limits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BatchSettings {
+    /// Most rows in a batch. The model's calibrated batch size may make it smaller. Default 256.
+    #[schemars(range(min = 1, max = 65536))]
+    pub rows: usize,
+    /// Most bytes of events in a batch. A single larger event is a batch of its own. Default 16 MiB.
+    pub bytes: Bytes,
+    /// How long the first event of a batch waits for company. Zero scores at once: the lowest latency at low load, at
+    /// up to ten times the processor time. Default 1ms.
+    pub wait: Span,
+    /// Longest run of the models on a batch that calibration may choose. Default 250ms.
+    pub time: Span,
+    /// A run that takes longer is terminated and its batch halved; a lone row over it becomes a dead letter
+    /// (`model_timeout`). Default 10s.
+    pub run_limit: Span,
+}
+
+impl Default for BatchSettings {
+    fn default() -> Self {
+        Self {
+            rows: 256,
+            bytes: Bytes::mib(16),
+            wait: Span::ms(1),
+            time: Span::ms(250),
+            run_limit: Span::seconds(10),
+        }
+    }
+}
+
+/// `[checkpoint]`: how often what was done becomes durable. Whichever limit is met first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckpointSettings {
+    /// Longest time between checkpoints while there is work. Exactly once, a reader of committed outputs waits up to
+    /// this long; a longer interval costs less. Default 100ms.
+    pub interval: Span,
+    /// Most events in one checkpoint. Default 5000.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub records: usize,
+    /// Longest wait for the delivery of the outputs, before the checkpoint is given up and its work done again.
+    /// Default 30s.
+    pub delivery_timeout: Span,
+}
+
+impl Default for CheckpointSettings {
+    fn default() -> Self {
+        Self { interval: Span::ms(100), records: 5000, delivery_timeout: Span::seconds(30) }
+    }
+}
+
+impl CheckpointSettings {
+    /// What is wrong beyond types: a transaction must outlive the interval.
+    pub fn problems(&self, transaction_timeout: Span) -> Vec<Problem> {
+        if self.interval.0 * 2 <= transaction_timeout.0 {
+            return Vec::new();
+        }
+        vec![Problem::new(
+            "checkpoint.interval",
+            format!(
+                "{} is more than half of `kafka.transaction_timeout` ({transaction_timeout}): the broker would abort the \
+                 transaction; make the interval shorter or the timeout longer",
+                self.interval
+            ),
+        )]
+    }
+}
+
+/// `[dead_letters]`: the flood limit. A bad deployment must stop, not reroute the stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeadLetterSettings {
+    /// Share of dead letters over `window` at which the stream pauses, offsets untouched. 1.0 switches the limit off.
+    /// Default 0.5.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub flood_share: f64,
+    /// Latest events that the share is taken over. Default 1000.
+    #[schemars(range(min = 10, max = 1_000_000))]
+    pub window: usize,
+    /// While paused, a batch is tried this often; it goes through only if it is below the limit. Default 30s.
+    pub retry: Span,
+}
+
+impl Default for DeadLetterSettings {
+    fn default() -> Self {
+        Self { flood_share: 0.5, window: 1000, retry: Span::seconds(30) }
+    }
+}
