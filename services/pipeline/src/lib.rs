@@ -9,8 +9,13 @@
 
 pub mod checkpoint;
 pub mod event;
+pub mod flood;
+pub mod head;
+pub mod outcome;
+pub mod partition;
 pub mod rejection;
 pub mod score;
+pub mod select;
 pub mod settings;
 pub mod tensor;
 pub mod time;
