@@ -1,1 +1,3 @@
 //! The harness of the whole-service tests.
+
+pub mod kafka;
