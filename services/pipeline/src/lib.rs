@@ -8,12 +8,15 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod checkpoint;
+pub mod decode;
 pub mod event;
+pub mod fields;
 pub mod flood;
 pub mod head;
 pub mod outcome;
 pub mod partition;
 pub mod rejection;
+pub mod render;
 pub mod score;
 pub mod select;
 pub mod settings;

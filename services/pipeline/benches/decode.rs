@@ -1,0 +1,3 @@
+//! What decoding one event costs, beside what the bare parsers cost.
+
+fn main() {}
