@@ -1,0 +1,113 @@
+//! From a TOML text, a JSON schema and the environment to typed settings, or to *every* mistake at once.
+//!
+//! Owns: the tree of a settings file with the place of each value ([`tree`]), the overlay of environment variables
+//! ([`environment`]), the walk of the tree against the schema ([`walk`]), the reading into types and the sentences that
+//! say what is wrong, where, and what to write instead ([`problems`]), and the reference made from the schema
+//! ([`reference`]).
+//! Never does: read a file or the process environment (except [`environment::of_process`]), know a key of Eddy's, or
+//! print a value that stands where a secret belongs.
+//!
+//! Invariant: [`read`] gives settings only if there is nothing to report.
+//!
+//! How several mistakes become several lines: the walk mends what it reports. A misspelt key is read as the key that was
+//! meant, a key nobody knows is left out, a wrong value falls back to its default. If what remains is sound it is
+//! deserialised, and the checks that need types run as well; their problems about tables that were mended are dropped,
+//! since they would speak of values that the author never wrote.
+
+pub mod environment;
+mod parse;
+pub mod problems;
+mod recover;
+pub mod reference;
+mod schema;
+pub mod tree;
+mod typed;
+mod walk;
+
+use eddy_pipeline::settings::Problem;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use self::problems::{Diagnostic, Problems};
+use self::schema::Schema;
+use self::tree::Node;
+
+/// A settings file before it is understood.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// What to call it in messages: its path as the user gave it.
+    pub name: &'a str,
+    /// Its text.
+    pub text: &'a str,
+}
+
+/// A settings file that was parsed: where everything stands.
+#[derive(Debug, Clone)]
+pub struct Document {
+    name: String,
+    root: Node,
+}
+
+impl Document {
+    /// Gives each problem its place in the file: that of the longest part of its key that exists.
+    pub fn locate(&self, problems: impl IntoIterator<Item = Problem>) -> Problems {
+        let located = problems.into_iter().map(|problem| self.place(problem)).collect();
+        Problems::new(self.name.clone(), located)
+    }
+
+    fn place(&self, problem: Problem) -> Diagnostic {
+        let place = self.root.find(&problem.key).place.clone();
+        let message = match problem.key.as_str() {
+            "" => problem.message,
+            key => format!("`{key}`: {}", problem.message),
+        };
+        Diagnostic {
+            place,
+            key: problem.key,
+            message,
+        }
+    }
+}
+
+/// Settings that were read, with the document they came from, so that later problems can be located as well.
+#[derive(Debug, Clone)]
+pub struct Loaded<T> {
+    /// The settings.
+    pub settings: T,
+    /// Where each of them stands.
+    pub document: Document,
+}
+
+/// Reads `T` from a TOML text with `variables` laid over it, then asks `check` for what only types can tell.
+///
+/// # Errors
+/// Every mistake that was found, in the order of the file.
+pub fn read<T: DeserializeOwned + JsonSchema>(
+    source: Source<'_>,
+    variables: impl IntoIterator<Item = (String, String)>,
+    check: impl FnOnce(&T) -> Vec<Problem>,
+) -> Result<Loaded<T>, Problems> {
+    let schema = Schema::of::<T>();
+    let mut root = parse::parse(source.text).map_err(|error| Problems::new(source.name.to_owned(), vec![error]))?;
+    let mut diagnostics = environment::overlay(&mut root, &schema, variables);
+    let document = Document {
+        name: source.name.to_owned(),
+        root: root.clone(),
+    };
+    let sound = walk::walk(&mut root, &schema, &mut diagnostics);
+    let settings = if sound {
+        typed::deserialise::<T>(&root, &mut diagnostics)
+    } else {
+        None
+    };
+    let semantic = settings.as_ref().map(check).unwrap_or_default();
+    let semantic = recover::unaffected(semantic, &diagnostics);
+    diagnostics.extend(semantic.into_iter().map(|problem| document.place(problem)));
+    match settings {
+        Some(settings) if diagnostics.is_empty() => Ok(Loaded { settings, document }),
+        _ => Err(Problems::new(document.name, diagnostics)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

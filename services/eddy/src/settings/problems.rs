@@ -1,0 +1,73 @@
+//! What is wrong with a settings file, one line each.
+
+use std::fmt;
+
+use super::tree::Place;
+
+/// One thing to mend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Where.
+    pub place: Place,
+    /// The dotted key it is about; empty for the whole file.
+    pub key: String,
+    /// One sentence: what is wrong and what to write instead.
+    pub message: String,
+}
+
+/// Everything that is wrong with one file, in the order of the file; variables of the environment come last.
+///
+/// Displayed as one line each: `pipeline.toml:12:3: unknown key …`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems {
+    file: String,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Problems {
+    /// Sorts them by place and drops repetitions.
+    pub fn new(file: String, mut diagnostics: Vec<Diagnostic>) -> Self {
+        diagnostics.sort_by(|a, b| a.place.cmp(&b.place));
+        diagnostics.dedup();
+        Self { file, diagnostics }
+    }
+
+    /// All of them.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// Whether there is nothing to mend.
+    pub fn is_empty(&self) -> bool {
+        self.diagnostics.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.diagnostics.len()
+    }
+
+    /// Takes over another list about the same file.
+    pub fn merge(&mut self, other: Self) {
+        self.diagnostics.extend(other.diagnostics);
+        let diagnostics = std::mem::take(&mut self.diagnostics);
+        *self = Self::new(std::mem::take(&mut self.file), diagnostics);
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, diagnostic) in self.diagnostics.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            match &diagnostic.place {
+                Place::File { .. } => write!(f, "{}:{}: {}", self.file, diagnostic.place, diagnostic.message)?,
+                Place::Variable(name) => write!(f, "environment variable {name}: {}", diagnostic.message)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
