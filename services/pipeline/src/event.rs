@@ -16,6 +16,8 @@ pub const HEADER_PROBABILITY: &str = "eddy.probability";
 pub const HEADER_CONFIG: &str = "eddy.config";
 /// Header that says what the body is: `original`, `masked` or `omitted`.
 pub const HEADER_BODY: &str = "eddy.body";
+/// Header of an output without its body: sha256 of the original bytes, hexadecimal.
+pub const HEADER_SHA256: &str = "eddy.sha256";
 /// Header of a dead letter: the stage that refused it.
 pub const HEADER_STAGE: &str = "eddy.stage";
 /// Header of a dead letter: why, from a closed set.

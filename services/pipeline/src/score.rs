@@ -1,6 +1,7 @@
 //! What the core asks of whatever runs a model.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::tensor::{Inputs, TensorSpec, View};
 
@@ -39,6 +40,19 @@ pub trait Scorer: Send {
     /// # Errors
     /// [`RunError`] when even this row fails.
     fn probe(&mut self) -> Result<(), RunError>;
+
+    /// Makes the session anew, on the same model. Called after a failed [`Scorer::probe`], before the stream pauses.
+    ///
+    /// # Errors
+    /// [`RunError`] when that is impossible; the default says so.
+    fn rebuild(&mut self) -> Result<(), RunError> {
+        Err(RunError { fault: RunFault::Refused, message: "this model cannot be rebuilt while it runs".into() })
+    }
+
+    /// Expected time of a run on so many rows, from calibration; zero where it was not calibrated.
+    fn expected_time(&self, _rows: usize) -> Duration {
+        Duration::ZERO
+    }
 
     /// The inputs, in the model's order.
     fn inputs(&self) -> &[TensorSpec];
