@@ -1,1 +1,21 @@
-//! telemetry
+//! What Eddy tells about itself: metrics and logs.
+//!
+//! Owns: the catalogue of metrics, the registry and its handles, the set-up of logging, the throttle for warnings.
+//! Never does: serve them (the host does), decide anything, keep process-wide state other than the one log subscriber.
+//!
+//! Invariant: every metric that leaves the process is a row of [`catalogue`], and every label value is from a closed
+//! set or from the pipeline file.
+#![deny(missing_docs)]
+
+pub mod catalogue;
+mod lane;
+mod log;
+mod metrics;
+mod reference;
+mod throttle;
+
+pub use self::lane::{BatchFacts, LaneMetrics};
+pub use self::log::{LogError, LogFormat, LogSettings};
+pub use self::metrics::{Metrics, ModelFacts};
+pub use self::reference::catalogue_markdown;
+pub use self::throttle::Throttle;

@@ -1,0 +1,404 @@
+//! The catalogue: every metric, named once.
+//!
+//! Owns: names, kinds, units, help, labels with their allowed values, buckets.
+//! Never does: hold values; those live in [`crate::Metrics`].
+//!
+//! Invariant: names begin with `eddy_`, use base units, and end in `_total` if and only if they are counters. Labels take
+//! values from closed sets or from the configuration, so the number of series is known before the first event.
+//!
+//! A new metric is one row in [`catalogue!`] and one handle in [`crate::Metrics`]; a test finds a row without a handle.
+
+use eddy_pipeline::rejection::Reason;
+use eddy_pipeline::score::RunFault;
+use eddy_pipeline::select::Arm;
+
+/// How a metric behaves over time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Only goes up, until the process restarts.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts observations by size; its buckets are upper bounds.
+    Histogram {
+        /// Upper bounds, ascending; `+Inf` is added.
+        buckets: &'static [f64],
+    },
+}
+
+impl Kind {
+    /// The word of the text format.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram { .. } => "histogram",
+        }
+    }
+}
+
+/// What is counted or measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Events, or the records that carry them.
+    Events,
+    /// Predictions: one per event and model.
+    Predictions,
+    /// Rows of a batch.
+    Rows,
+    /// Bytes.
+    Bytes,
+    /// Seconds.
+    Seconds,
+    /// A number between 0 and 1.
+    Ratio,
+    /// 1 for yes, 0 for no.
+    Flag,
+    /// Kafka partitions.
+    Partitions,
+    /// Times that something happened.
+    Times,
+}
+
+impl Unit {
+    /// The word used in the reference.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Predictions => "predictions",
+            Self::Rows => "rows",
+            Self::Bytes => "bytes",
+            Self::Seconds => "seconds",
+            Self::Ratio => "0 to 1",
+            Self::Flag => "0 or 1",
+            Self::Partitions => "partitions",
+            Self::Times => "times",
+        }
+    }
+}
+
+/// Which values a label may take.
+#[derive(Debug, Clone, Copy)]
+pub enum Values {
+    /// Exactly these words.
+    Closed(fn() -> Vec<&'static str>),
+    /// Whatever the configuration, or Kafka for configured topics, names; this says what.
+    Configured(&'static str),
+}
+
+/// One label of a metric.
+#[derive(Debug, Clone, Copy)]
+pub struct Label {
+    /// Its name.
+    pub name: &'static str,
+    /// Its allowed values.
+    pub values: Values,
+}
+
+/// One metric. Every one also carries the constant label [`PIPELINE`].
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// Its full name.
+    pub name: &'static str,
+    /// How it behaves.
+    pub kind: Kind,
+    /// What it measures.
+    pub unit: Unit,
+    /// One sentence for a person.
+    pub help: &'static str,
+    /// Its labels besides [`PIPELINE`], in the order in which handles are resolved.
+    pub labels: &'static [Label],
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// Every value, in the order of the catalogue.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The label's value.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            fn words() -> Vec<&'static str> {
+                Self::ALL.iter().map(|value| value.as_str()).collect()
+            }
+        }
+    };
+}
+
+words! {
+    /// A part of a lane's work, for [`STAGE_SECONDS`].
+    LaneStage {
+        /// Waiting for records and taking them in.
+        Poll = "poll",
+        /// Bytes to values.
+        Decode = "decode",
+        /// All models' runs.
+        Model = "model",
+        /// Reading the outputs, and selecting.
+        Select = "select",
+        /// Writing the outputs into the producer's queue.
+        Produce = "produce",
+        /// Making progress durable.
+        Checkpoint = "checkpoint",
+    }
+}
+
+words! {
+    /// How a checkpoint ended.
+    CheckpointOutcome {
+        /// Its span is durable.
+        Committed = "committed",
+        /// Its span was rolled back and is done again.
+        Aborted = "aborted",
+    }
+}
+
+words! {
+    /// Why a lane does not take records.
+    PauseCause {
+        /// A person asked for it.
+        Operator = "operator",
+        /// Too large a share of the events became dead letters.
+        Flood = "flood",
+        /// Kafka does not take or confirm outputs.
+        Kafka = "kafka",
+        /// The model or its device is sick.
+        Model = "model",
+    }
+}
+
+/// The value of the label `fault`.
+pub const fn fault_word(fault: RunFault) -> &'static str {
+    match fault {
+        RunFault::Refused => "refused",
+        RunFault::TimedOut => "timed_out",
+        RunFault::BadOutput => "bad_output",
+    }
+}
+
+/// Every fault of a run, in the order of the catalogue.
+pub(crate) const FAULTS: [RunFault; 3] = [RunFault::Refused, RunFault::TimedOut, RunFault::BadOutput];
+
+fn arm_words() -> Vec<&'static str> {
+    Arm::ALL.iter().map(|arm| arm.as_str()).collect()
+}
+
+fn fault_words() -> Vec<&'static str> {
+    FAULTS.map(fault_word).to_vec()
+}
+
+fn reason_words() -> Vec<&'static str> {
+    Reason::ALL.iter().map(|reason| reason.as_str()).collect()
+}
+
+const fn closed(name: &'static str, words: fn() -> Vec<&'static str>) -> Label {
+    Label {
+        name,
+        values: Values::Closed(words),
+    }
+}
+
+const fn configured(name: &'static str, what: &'static str) -> Label {
+    Label {
+        name,
+        values: Values::Configured(what),
+    }
+}
+
+/// Constant label of the whole registry.
+pub const PIPELINE: Label = configured("pipeline", "`name` of the pipeline file");
+
+const ARM: Label = closed("arm", arm_words);
+const CAUSE: Label = closed("cause", PauseCause::words);
+const FAULT: Label = closed("fault", fault_words);
+const LANE: Label = configured("lane", "number of the lane, from 0 to `kafka.lanes` - 1");
+const MODEL: Label = configured("model", "`name` of a model");
+const OUTCOME: Label = closed("outcome", CheckpointOutcome::words);
+const PARTITION: Label = configured("partition", "number of an assigned partition");
+const PROVIDER: Label = configured("provider", "execution provider that the model runs on");
+const REASON: Label = closed("reason", reason_words);
+const SHA256: Label = configured("sha256", "SHA-256 of the model file, in hexadecimal digits");
+const STAGE: Label = closed("stage", LaneStage::words);
+const TOPIC: Label = configured("topic", "name of an events topic");
+const VERSION: Label = configured("version", "version of the program or the model");
+
+// A batch's stages run from microseconds (tiny models) to seconds (a device under load).
+const STAGE_BUCKETS: &[f64] = &[
+    0.000_01, 0.000_025, 0.000_1, 0.000_25, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
+];
+// From the millisecond that the design aims at, to the hours of a backlog.
+const LATENCY_BUCKETS: &[f64] = &[
+    0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 10_800.0,
+];
+const CHECKPOINT_BUCKETS: &[f64] = &[
+    0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
+];
+const ROW_BUCKETS: &[f64] = &[
+    1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0,
+];
+// Finer near 1, where classifiers spend their time and calibration is judged.
+const CONFIDENCE_BUCKETS: &[f64] = &[
+    0.1, 0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99, 1.0,
+];
+
+const COUNTER: Kind = Kind::Counter;
+const GAUGE: Kind = Kind::Gauge;
+
+const fn histogram(buckets: &'static [f64]) -> Kind {
+    Kind::Histogram { buckets }
+}
+
+macro_rules! catalogue {
+    ($($id:ident = $name:literal, $kind:expr, $unit:ident, [$($label:ident),*], $help:literal;)+) => {
+        $(
+            #[doc = $help]
+            pub const $id: Metric = Metric {
+                name: $name,
+                kind: $kind,
+                unit: Unit::$unit,
+                help: $help,
+                labels: &[$($label),*],
+            };
+        )+
+
+        /// The whole catalogue.
+        pub const ALL: &[Metric] = &[$($id,)+];
+    };
+}
+
+catalogue! {
+    EVENTS_CONSUMED = "eddy_events_consumed_total", COUNTER, Events, [],
+        "Events taken from Kafka. Equals predicted + dead-lettered + abandoned + in flight in every scrape.";
+    EVENTS_PREDICTED = "eddy_events_predicted_total", COUNTER, Events, [],
+        "Events whose prediction is durable.";
+    EVENTS_SELECTED = "eddy_events_selected_total", COUNTER, Events, [],
+        "Events whose prediction is durable and which were also sent to the retraining topic.";
+    EVENTS_DEAD_LETTERED = "eddy_events_dead_lettered_total", COUNTER, Events, [REASON],
+        "Events that could not be scored and are durable in the dead-letters topic.";
+    EVENTS_ABANDONED = "eddy_events_abandoned_total", COUNTER, Events, [],
+        "Events that a rewind or a revoke threw away; they are read again, here or elsewhere.";
+    EVENTS_IN_FLIGHT = "eddy_events_in_flight", GAUGE, Events, [],
+        "Events taken from Kafka whose outcome is not durable yet.";
+    CONSUMED_BYTES = "eddy_consumed_bytes_total", COUNTER, Bytes, [],
+        "Bytes of the values of consumed events.";
+    PREDICTIONS = "eddy_predictions_total", COUNTER, Predictions, [MODEL],
+        "Durable predictions of each model.";
+    SELECTIONS = "eddy_selections_total", COUNTER, Predictions, [MODEL, ARM],
+        "Durable selections of each model's arms; an event that two arms select counts in both.";
+    CONFIDENCE = "eddy_prediction_confidence", histogram(CONFIDENCE_BUCKETS), Ratio, [MODEL],
+        "Confidence of durable predictions, for heads that give one.";
+    EVENT_LATENCY = "eddy_event_latency_seconds", histogram(LATENCY_BUCKETS), Seconds, [],
+        "Time from an event's own timestamp until its prediction was durable.";
+    CONSUMER_LAG = "eddy_consumer_lag_events", GAUGE, Events, [TOPIC, PARTITION],
+        "Events between the position of the lane and the end of an assigned partition.";
+    CATCHING_UP = "eddy_lane_catching_up", GAUGE, Flag, [LANE],
+        "Whether the lane works on a backlog, so that drift is not that of the present.";
+    PAUSED = "eddy_lane_paused", GAUGE, Flag, [LANE, CAUSE],
+        "Whether the lane takes no events, and why.";
+    PARTITIONS_ASSIGNED = "eddy_partitions_assigned", GAUGE, Partitions, [LANE],
+        "Partitions that the lane holds.";
+    REBALANCES = "eddy_rebalances_total", COUNTER, Times, [LANE],
+        "Times that the group gave or took partitions.";
+    BATCH_ROWS = "eddy_batch_rows", histogram(ROW_BUCKETS), Rows, [],
+        "Rows of a batch.";
+    STAGE_SECONDS = "eddy_stage_seconds", histogram(STAGE_BUCKETS), Seconds, [STAGE],
+        "Time that a lane spent in each stage of one batch, or in one checkpoint.";
+    CHECKPOINT_SECONDS = "eddy_checkpoint_seconds", histogram(CHECKPOINT_BUCKETS), Seconds, [OUTCOME],
+        "Duration of checkpoints by how they ended.";
+    TRANSACTIONS_ABORTED = "eddy_transactions_aborted_total", COUNTER, Times, [],
+        "Transactions that were aborted.";
+    PRODUCERS_RENEWED = "eddy_producers_renewed_total", COUNTER, Times, [],
+        "Times that a lane replaced its producer.";
+    MODEL_INFO = "eddy_model_info", GAUGE, Flag, [MODEL, VERSION, SHA256, PROVIDER],
+        "1 for each loaded version of a model.";
+    MODEL_RUN_SECONDS = "eddy_model_run_seconds", histogram(STAGE_BUCKETS), Seconds, [MODEL],
+        "Duration of one run of a model over one batch.";
+    MODEL_FAULTS = "eddy_model_faults_total", COUNTER, Times, [MODEL, FAULT],
+        "Failed runs of a model.";
+    BATCHES_HALVED = "eddy_batches_halved_total", COUNTER, Times, [MODEL],
+        "Times that a batch was halved because a run failed or took too long.";
+    READY = "eddy_ready", GAUGE, Flag, [],
+        "Whether the service is ready; the page /ready names the causes when it is not.";
+    BUILD_INFO = "eddy_build_info", GAUGE, Flag, [VERSION],
+        "1, with the version of the program.";
+    START_TIME = "eddy_process_start_time_seconds", GAUGE, Seconds, [],
+        "When the process started, in seconds since the Unix epoch.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_follow_the_rules_of_prometheus_and_of_the_house() {
+        for metric in ALL {
+            let name = metric.name;
+            assert!(name.starts_with("eddy_"), "{name}");
+            assert!(
+                name.bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'),
+                "{name}"
+            );
+            assert_eq!(name.ends_with("_total"), metric.kind == Kind::Counter, "{name}");
+            assert_eq!(
+                name.trim_end_matches("_total").ends_with("_seconds"),
+                metric.unit == Unit::Seconds,
+                "{name}"
+            );
+            assert_eq!(
+                name.trim_end_matches("_total").ends_with("_bytes"),
+                metric.unit == Unit::Bytes,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_name_is_there_once() {
+        let names: BTreeSet<_> = ALL.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), ALL.len());
+    }
+
+    #[test]
+    fn help_is_a_sentence() {
+        for metric in ALL {
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+            assert!(
+                metric.help.starts_with(|c: char| c.is_ascii_uppercase() || c == '1'),
+                "{}",
+                metric.name
+            );
+        }
+    }
+
+    #[test]
+    fn buckets_ascend() {
+        for metric in ALL {
+            if let Kind::Histogram { buckets } = metric.kind {
+                assert!(!buckets.is_empty(), "{}", metric.name);
+                assert!(buckets.is_sorted_by(|a, b| a < b), "{}", metric.name);
+            }
+        }
+    }
+
+    #[test]
+    fn closed_labels_have_distinct_words() {
+        for label in ALL.iter().flat_map(|metric| metric.labels) {
+            if let Values::Closed(words) = label.values {
+                let words = words();
+                let distinct: BTreeSet<_> = words.iter().collect();
+                assert_eq!(distinct.len(), words.len(), "{}", label.name);
+                assert!(!words.is_empty(), "{}", label.name);
+            }
+        }
+    }
+}

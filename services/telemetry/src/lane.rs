@@ -1,0 +1,434 @@
+//! The metrics of one lane, resolved once and kept off the hot path.
+//!
+//! Owns: what one lane has observed and not yet published.
+//! Never does: take a lock or touch a shared counter for a single event. Observations gather in the lane's own memory and
+//! move with the ledger: published when their checkpoint is durable, forgotten when it is rolled back.
+//!
+//! Invariant: what is published about outcomes is exactly what the lane's [`Accounts`] say, in one step.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eddy_pipeline::outcome::{Accounts, Remembers, Tally};
+use eddy_pipeline::rejection::Reason;
+use eddy_pipeline::score::RunFault;
+use eddy_pipeline::select::{Arm, Arms};
+use eddy_pipeline::time::Now;
+use prometheus::local::LocalHistogram;
+use prometheus::{Histogram, IntCounter, IntGauge};
+
+use crate::catalogue::{CheckpointOutcome, FAULTS, LaneStage, PauseCause, fault_word};
+use crate::metrics::Families;
+
+/// What one batch was and where its time went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BatchFacts {
+    /// Records in the batch, refused ones among them.
+    pub rows: usize,
+    /// Bytes of their values.
+    pub bytes: u64,
+    /// Time waiting for records and taking them in.
+    pub poll: Duration,
+    /// Time turning bytes into values.
+    pub decode: Duration,
+    /// Time in all models.
+    pub model: Duration,
+    /// Time reading the outputs, and selecting.
+    pub select: Duration,
+    /// Time writing the outputs into the producer's queue.
+    pub produce: Duration,
+}
+
+/// One lane's handles. Lives on the lane's thread; `model` in its calls is the position in the list it was made with.
+///
+/// What was told about predictions becomes visible with [`LaneMetrics::publish`] after its span was committed, as
+/// [`Remembers`] says; the rest with the next [`LaneMetrics::publish`] or at once.
+pub struct LaneMetrics {
+    families: Arc<Families>,
+    lane: String,
+    models: Vec<ModelHandles>,
+    dead_lettered: Vec<(Reason, IntCounter)>,
+    paused: Vec<(PauseCause, IntGauge)>,
+    catching_up: IntGauge,
+    assigned: IntGauge,
+    rebalances: IntCounter,
+    rows: LocalHistogram,
+    stages: Vec<LocalHistogram>,
+    checkpoints: Vec<LocalHistogram>,
+    latency: LocalHistogram,
+    /// Partitions whose lag is shown.
+    shown: Vec<(String, i32)>,
+    published: Published,
+    spans: Spans,
+}
+
+struct ModelHandles {
+    predictions: IntCounter,
+    selections: Vec<(Arm, IntCounter)>,
+    confidence: LocalHistogram,
+    run_seconds: LocalHistogram,
+    faults: Vec<(RunFault, IntCounter)>,
+    halved: IntCounter,
+}
+
+/// What the shared counters know of this lane's books.
+#[derive(Debug, Default)]
+struct Published {
+    tally: Tally,
+    consumed: u64,
+    abandoned: u64,
+    in_flight: u64,
+}
+
+impl fmt::Debug for LaneMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaneMetrics")
+            .field("lane", &self.lane)
+            .field("published", &self.published)
+            .finish_non_exhaustive()
+    }
+}
+
+impl LaneMetrics {
+    pub(crate) fn new(families: Arc<Families>, lane: usize, models: &[&str]) -> Self {
+        let lane = lane.to_string();
+        let by_stage = |stage: &LaneStage| families.stage_seconds.with_label_values(&[stage.as_str()]).local();
+        let by_outcome = |outcome: &CheckpointOutcome| {
+            families
+                .checkpoint_seconds
+                .with_label_values(&[outcome.as_str()])
+                .local()
+        };
+        let by_reason = |reason: &Reason| (*reason, families.dead_lettered.with_label_values(&[reason.as_str()]));
+        let by_cause = |cause: &PauseCause| (*cause, families.paused.with_label_values(&[&lane, cause.as_str()]));
+        Self {
+            models: models.iter().map(|model| ModelHandles::new(&families, model)).collect(),
+            dead_lettered: Reason::ALL.iter().map(by_reason).collect(),
+            paused: PauseCause::ALL.iter().map(by_cause).collect(),
+            catching_up: families.catching_up.with_label_values(&[&lane]),
+            assigned: families.partitions_assigned.with_label_values(&[&lane]),
+            rebalances: families.rebalances.with_label_values(&[&lane]),
+            rows: families.batch_rows.local(),
+            stages: LaneStage::ALL.iter().map(by_stage).collect(),
+            checkpoints: CheckpointOutcome::ALL.iter().map(by_outcome).collect(),
+            latency: families.event_latency.local(),
+            shown: Vec::new(),
+            published: Published::default(),
+            spans: Spans::new(models.len()),
+            lane,
+            families,
+        }
+    }
+
+    /// Notes a batch that was worked through.
+    pub fn batch(&mut self, facts: &BatchFacts) {
+        self.rows.observe(facts.rows as f64);
+        self.families.consumed_bytes.inc_by(facts.bytes);
+        self.stage(LaneStage::Poll, facts.poll);
+        self.stage(LaneStage::Decode, facts.decode);
+        self.stage(LaneStage::Model, facts.model);
+        self.stage(LaneStage::Select, facts.select);
+        self.stage(LaneStage::Produce, facts.produce);
+    }
+
+    /// Notes the timestamps, in milliseconds since the Unix epoch, of predicted events; their latency is measured when
+    /// they are durable. Leave out events without a timestamp.
+    pub fn event_times(&mut self, unix_ms: impl IntoIterator<Item = i64>) {
+        self.spans.open.event_times.extend(unix_ms);
+    }
+
+    /// Notes `count` predictions of one model, and the confidences of those that have one.
+    pub fn predictions(&mut self, model: usize, count: usize, confidences: impl IntoIterator<Item = f32>) {
+        let span = &mut self.spans.open.models[model];
+        span.predictions += count as u64;
+        span.confidences.extend(confidences);
+    }
+
+    /// Notes which arms selected a prediction of one model.
+    pub fn selected(&mut self, model: usize, arms: Arms) {
+        let span = &mut self.spans.open.models[model];
+        for arm in arms.iter() {
+            span.selections[arm.index()] += 1;
+        }
+    }
+
+    /// Notes one model's run over one batch.
+    pub fn model_run(&mut self, model: usize, took: Duration) {
+        self.models[model].run_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts a failed run, at once.
+    pub fn model_fault(&mut self, model: usize, fault: RunFault) {
+        add_to(&self.models[model].faults, fault, 1);
+    }
+
+    /// Counts a batch that was halved on account of one model, at once.
+    pub fn batch_halved(&mut self, model: usize) {
+        self.models[model].halved.inc();
+    }
+
+    /// Notes a checkpoint that ended.
+    pub fn checkpoint(&mut self, outcome: CheckpointOutcome, took: Duration) {
+        self.stage(LaneStage::Checkpoint, took);
+        self.checkpoints[outcome as usize].observe(took.as_secs_f64());
+    }
+
+    /// Counts an aborted transaction, at once.
+    pub fn transaction_aborted(&mut self) {
+        self.families.transactions_aborted.inc();
+    }
+
+    /// Counts a replaced producer, at once.
+    pub fn producer_renewed(&mut self) {
+        self.families.producers_renewed.inc();
+    }
+
+    /// Counts a rebalance and shows which partitions the lane now holds, at once; the lag of others is shown no more.
+    pub fn rebalanced(&mut self, assigned: &[(&str, i32)]) {
+        self.rebalances.inc();
+        self.assigned.set(assigned.len() as i64);
+        let families = &self.families;
+        self.shown.retain(|(topic, partition)| {
+            let is_kept = assigned.contains(&(topic.as_str(), *partition));
+            if !is_kept {
+                forget_lag(families, topic, *partition);
+            }
+            is_kept
+        });
+    }
+
+    /// Shows how far the lane is behind in one partition, at once. Ask about once a second, not once a batch.
+    pub fn lag(&mut self, topic: &str, partition: i32, records: u64) {
+        let gauge = self
+            .families
+            .consumer_lag
+            .with_label_values(&[topic, &partition.to_string()]);
+        gauge.set(i64::try_from(records).unwrap_or(i64::MAX));
+        if !self
+            .shown
+            .iter()
+            .any(|(name, number)| name == topic && *number == partition)
+        {
+            self.shown.push((topic.to_owned(), partition));
+        }
+    }
+
+    /// Shows that the lane takes no records, at once.
+    pub fn pause(&mut self, cause: PauseCause) {
+        self.paused[cause as usize].1.set(1);
+    }
+
+    /// Shows that this cause no longer keeps the lane from taking records, at once.
+    pub fn resume(&mut self, cause: PauseCause) {
+        self.paused[cause as usize].1.set(0);
+    }
+
+    /// Shows whether the lane works on a backlog, at once.
+    pub fn set_catching_up(&mut self, catching_up: bool) {
+        self.catching_up.set(i64::from(catching_up));
+    }
+
+    /// Makes the books, and what is durable, visible. Call it after every checkpoint and rollback, and whenever the lane
+    /// is idle; `now` is when the committed spans became durable.
+    pub fn publish(&mut self, accounts: &Accounts, now: Now) {
+        let families = Arc::clone(&self.families);
+        let _whole = families.publishing();
+        self.publish_accounts(accounts);
+        self.publish_spans(now);
+        self.flush();
+    }
+
+    fn publish_accounts(&mut self, accounts: &Accounts) {
+        let news = accounts.published().since(&self.published.tally);
+        let families = &self.families;
+        families.predicted.inc_by(news.predicted());
+        families.selected.inc_by(news.selected());
+        for (reason, counter) in &self.dead_lettered {
+            counter.inc_by(news.dead_lettered_for(*reason));
+        }
+        families.consumed.inc_by(accounts.consumed() - self.published.consumed);
+        families
+            .abandoned
+            .inc_by(accounts.abandoned() - self.published.abandoned);
+        let in_flight = accounts.in_flight();
+        families
+            .in_flight
+            .add(in_flight as i64 - self.published.in_flight as i64);
+        self.published = Published {
+            tally: *accounts.published(),
+            consumed: accounts.consumed(),
+            abandoned: accounts.abandoned(),
+            in_flight,
+        };
+    }
+
+    fn publish_spans(&mut self, now: Now) {
+        while let Some(mut span) = self.spans.durable.pop() {
+            for event_time in &span.event_times {
+                let ms = now.unix_ms.saturating_sub(*event_time);
+                // A producer's clock may be ahead of ours; less than nothing is not a latency.
+                self.latency.observe(ms.max(0) as f64 / 1e3);
+            }
+            for (handles, facts) in self.models.iter().zip(&span.models) {
+                handles.publish(facts);
+            }
+            span.clear();
+            self.spans.spare.push(span);
+        }
+    }
+
+    fn flush(&mut self) {
+        self.rows.flush();
+        self.latency.flush();
+        self.stages
+            .iter()
+            .chain(&self.checkpoints)
+            .for_each(LocalHistogram::flush);
+        for model in &self.models {
+            model.confidence.flush();
+            model.run_seconds.flush();
+        }
+    }
+
+    fn stage(&self, stage: LaneStage, took: Duration) {
+        self.stages[stage as usize].observe(took.as_secs_f64());
+    }
+}
+
+impl Remembers for LaneMetrics {
+    fn mark(&mut self) {
+        self.spans.mark();
+    }
+
+    fn commit(&mut self) {
+        self.spans.commit();
+    }
+
+    fn rollback(&mut self) {
+        self.spans.rollback();
+    }
+}
+
+impl Drop for LaneMetrics {
+    fn drop(&mut self) {
+        for (topic, partition) in &self.shown {
+            forget_lag(&self.families, topic, *partition);
+        }
+    }
+}
+
+impl ModelHandles {
+    fn new(families: &Families, model: &str) -> Self {
+        let by_arm = |arm: Arm| (arm, families.selections.with_label_values(&[model, arm.as_str()]));
+        let by_fault = |fault: RunFault| {
+            (
+                fault,
+                families.model_faults.with_label_values(&[model, fault_word(fault)]),
+            )
+        };
+        let local = |histogram: Histogram| histogram.local();
+        Self {
+            predictions: families.predictions.with_label_values(&[model]),
+            selections: Arm::ALL.into_iter().map(by_arm).collect(),
+            confidence: local(families.confidence.with_label_values(&[model])),
+            run_seconds: local(families.model_run_seconds.with_label_values(&[model])),
+            faults: FAULTS.into_iter().map(by_fault).collect(),
+            halved: families.batches_halved.with_label_values(&[model]),
+        }
+    }
+
+    fn publish(&self, facts: &ModelSpan) {
+        self.predictions.inc_by(facts.predictions);
+        for (arm, counter) in &self.selections {
+            counter.inc_by(facts.selections[arm.index()]);
+        }
+        for confidence in &facts.confidences {
+            self.confidence.observe(f64::from(*confidence));
+        }
+    }
+}
+
+/// What spans of work have observed, oldest first, as [`Remembers`] describes.
+struct Spans {
+    open: Span,
+    marked: VecDeque<Span>,
+    durable: Vec<Span>,
+    /// Emptied spans whose memory is used again.
+    spare: Vec<Span>,
+    models: usize,
+}
+
+#[derive(Default)]
+struct Span {
+    event_times: Vec<i64>,
+    models: Vec<ModelSpan>,
+}
+
+#[derive(Default, Clone)]
+struct ModelSpan {
+    predictions: u64,
+    selections: [u64; Arm::ALL.len()],
+    confidences: Vec<f32>,
+}
+
+impl Spans {
+    fn new(models: usize) -> Self {
+        Self {
+            open: Span::new(models),
+            marked: VecDeque::new(),
+            durable: Vec::new(),
+            spare: Vec::new(),
+            models,
+        }
+    }
+
+    fn mark(&mut self) {
+        let next = self.spare.pop().unwrap_or_else(|| Span::new(self.models));
+        self.marked.push_back(std::mem::replace(&mut self.open, next));
+    }
+
+    fn commit(&mut self) {
+        self.durable.extend(self.marked.pop_front());
+    }
+
+    fn rollback(&mut self) {
+        self.open.clear();
+        while let Some(mut span) = self.marked.pop_front() {
+            span.clear();
+            self.spare.push(span);
+        }
+    }
+}
+
+impl Span {
+    fn new(models: usize) -> Self {
+        Self {
+            event_times: Vec::new(),
+            models: vec![ModelSpan::default(); models],
+        }
+    }
+
+    fn clear(&mut self) {
+        self.event_times.clear();
+        for model in &mut self.models {
+            model.predictions = 0;
+            model.selections = Default::default();
+            model.confidences.clear();
+        }
+    }
+}
+
+fn add_to<K: PartialEq>(counters: &[(K, IntCounter)], key: K, by: u64) {
+    if let Some((_, counter)) = counters.iter().find(|(candidate, _)| *candidate == key) {
+        counter.inc_by(by);
+    }
+}
+
+fn forget_lag(families: &Families, topic: &str, partition: i32) {
+    // The only error is that it is not shown, which is what was asked for.
+    let _absent = families
+        .consumer_lag
+        .remove_label_values(&[topic, &partition.to_string()]);
+}

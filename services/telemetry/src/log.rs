@@ -1,0 +1,153 @@
+//! Logging: its settings and its set-up.
+//!
+//! Owns: the table `[log]`, and the one subscriber of the process.
+//! Never does: write anywhere but to standard error, so that standard output stays for what a command prints.
+//!
+//! Invariant: the settings are checked in full before the subscriber is installed, so installing fails only when there
+//! is one already.
+
+use std::io::IsTerminal;
+
+use eddy_pipeline::settings::Problem;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// How a line of the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// One readable line per message, in colour on a terminal.
+    #[default]
+    Text,
+    /// One JSON object per message, for log collectors.
+    Json,
+}
+
+/// The table `[log]`: what is logged, and how. Logs go to standard error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSettings {
+    /// `text` for people, `json` for log collectors. Default: `text`.
+    pub format: LogFormat,
+    /// What to log: one of `error`, `warn`, `info`, `debug`, `trace` or `off`, and after commas exceptions for parts of the
+    /// program, as in `info,eddy_broker=debug`. Default: `info`. `debug` writes some lines per batch; `trace` is for
+    /// developers.
+    pub level: String,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::default(),
+            level: "info".to_owned(),
+        }
+    }
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// The settings were not checked first.
+    #[error("log.level: `{level}` is not a level; write `info`, or `info,eddy_broker=debug`")]
+    Level {
+        /// What was written.
+        level: String,
+        /// The filter's own words.
+        source: ParseError,
+    },
+    /// The process has a subscriber already.
+    #[error("logging is set up already; set it up once, at the start of the program")]
+    AlreadySetUp(#[source] tracing::dispatcher::SetGlobalDefaultError),
+}
+
+impl LogSettings {
+    /// What is wrong with the table.
+    pub fn check(&self) -> Vec<Problem> {
+        match self.filter() {
+            Ok(_) => Vec::new(),
+            Err(_) => vec![Problem::new(
+                "log.level",
+                format!(
+                    "`{}` is not a level; write error, warn, info, debug, trace or off, and after commas exceptions such as \
+                     `eddy_broker=debug`",
+                    self.level
+                ),
+            )],
+        }
+    }
+
+    /// Sends this process's logs to standard error. Call it once, at the start.
+    ///
+    /// # Errors
+    /// When the level does not parse, or logging is set up already.
+    pub fn install(&self) -> Result<(), LogError> {
+        let filter = self.filter().map_err(|source| LogError::Level {
+            level: self.level.clone(),
+            source,
+        })?;
+        let lines = tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_env_filter(filter);
+        let dispatch = match self.format {
+            LogFormat::Text => tracing::Dispatch::new(lines.finish()),
+            LogFormat::Json => tracing::Dispatch::new(lines.json().flatten_event(true).finish()),
+        };
+        tracing::dispatcher::set_global_default(dispatch).map_err(LogError::AlreadySetUp)
+    }
+
+    fn filter(&self) -> Result<EnvFilter, ParseError> {
+        // A bare word that is no level would pass as the name of a part of the program, and silence the rest.
+        let words = self.level.split(',').map(str::trim);
+        let misspelt = words
+            .filter(|word| !word.contains(['=', '[']))
+            .find(|word| !is_level(word));
+        match misspelt {
+            // Parsing `x=<word>` gives the filter's own error for a level that is none.
+            Some(word) => EnvFilter::builder().parse(format!("eddy={word}!")),
+            None => EnvFilter::builder().parse(&self.level),
+        }
+    }
+}
+
+fn is_level(word: &str) -> bool {
+    ["error", "warn", "info", "debug", "trace", "off"]
+        .iter()
+        .any(|level| level.eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn level(level: &str) -> LogSettings {
+        LogSettings {
+            level: level.to_owned(),
+            ..LogSettings::default()
+        }
+    }
+
+    #[test]
+    fn levels_with_exceptions_are_accepted() {
+        for text in ["info", "WARN", "off", "info,eddy_broker=debug", "warn, eddy=trace"] {
+            assert_eq!(level(text).check(), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_level_is_named_with_what_to_write() {
+        for text in ["inof", "", "info,degub", "eddy_broker=loud"] {
+            let problems = level(text).check();
+            assert_eq!(problems.len(), 1, "{text}");
+            assert_eq!(problems[0].key, "log.level");
+            assert!(
+                problems[0].message.contains(&format!("`{text}`")),
+                "{}",
+                problems[0].message
+            );
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The registry of one process and the handles that do not belong to a lane.
+//!
+//! Owns: the registry, one family per row of the catalogue, the text that Prometheus reads.
+//! Never does: use process-wide state, so a test has its own registry.
+//!
+//! Invariant: a scrape sees each lane's books whole. Lanes publish under the shared side of a lock and a scrape takes its
+//! exclusive side, so that consumed events add up in *every* scrape, not only at rest.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use eddy_pipeline::rejection::Reason;
+use eddy_pipeline::time::Now;
+use prometheus::core::Collector;
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::catalogue::{self, CheckpointOutcome, Kind, LaneStage, Metric};
+use crate::lane::LaneMetrics;
+
+/// What [`catalogue::MODEL_INFO`] says about a loaded model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelFacts {
+    /// Its name in the pipeline file.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its file, in hexadecimal digits.
+    pub sha256: String,
+    /// What it runs on: `cpu`, `cuda`, `tensorrt`.
+    pub provider: String,
+}
+
+/// All metrics of one process. Cloning gives another handle to the same registry.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    families: Arc<Families>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Families {
+    registry: Registry,
+    /// See the module's invariant.
+    publishing: RwLock<()>,
+    pub(crate) consumed: IntCounter,
+    pub(crate) predicted: IntCounter,
+    pub(crate) selected: IntCounter,
+    pub(crate) dead_lettered: IntCounterVec,
+    pub(crate) abandoned: IntCounter,
+    pub(crate) in_flight: IntGauge,
+    pub(crate) consumed_bytes: IntCounter,
+    pub(crate) predictions: IntCounterVec,
+    pub(crate) selections: IntCounterVec,
+    pub(crate) confidence: HistogramVec,
+    pub(crate) event_latency: Histogram,
+    pub(crate) consumer_lag: IntGaugeVec,
+    pub(crate) catching_up: IntGaugeVec,
+    pub(crate) paused: IntGaugeVec,
+    pub(crate) partitions_assigned: IntGaugeVec,
+    pub(crate) rebalances: IntCounterVec,
+    pub(crate) batch_rows: Histogram,
+    pub(crate) stage_seconds: HistogramVec,
+    pub(crate) checkpoint_seconds: HistogramVec,
+    pub(crate) transactions_aborted: IntCounter,
+    pub(crate) producers_renewed: IntCounter,
+    model_info: IntGaugeVec,
+    pub(crate) model_run_seconds: HistogramVec,
+    pub(crate) model_faults: IntCounterVec,
+    pub(crate) batches_halved: IntCounterVec,
+    ready: IntGauge,
+    start_time: Gauge,
+}
+
+impl Metrics {
+    /// A registry with every metric of the catalogue, for the pipeline of this name and the program of this version.
+    pub fn new(pipeline: &str, version: &str) -> Self {
+        let constant = HashMap::from([(catalogue::PIPELINE.name.to_owned(), pipeline.to_owned())]);
+        let registry =
+            Registry::new_custom(None, Some(constant)).expect("no prefix and one constant label make a registry");
+        let families = Families::register(registry, version);
+        families.show_closed_sets();
+        Self {
+            families: Arc::new(families),
+        }
+    }
+
+    /// Handles for one lane; `models` are the names of the pipeline's models, by whose position it is called later.
+    pub fn lane(&self, lane: usize, models: &[&str]) -> LaneMetrics {
+        LaneMetrics::new(Arc::clone(&self.families), lane, models)
+    }
+
+    /// Notes when the process started.
+    pub fn set_start(&self, now: Now) {
+        self.families.start_time.set(now.unix_ms as f64 / 1e3);
+    }
+
+    /// Notes whether the service is ready.
+    pub fn set_ready(&self, ready: bool) {
+        self.families.ready.set(i64::from(ready));
+    }
+
+    /// Notes that a version of a model is loaded.
+    pub fn model_loaded(&self, model: &ModelFacts) {
+        self.families.model_info.with_label_values(&model.labels()).set(1);
+    }
+
+    /// Takes back what [`Self::model_loaded`] noted.
+    pub fn model_unloaded(&self, model: &ModelFacts) {
+        // The only error is that it was never noted, which is what was asked for.
+        let _absent = self.families.model_info.remove_label_values(&model.labels());
+    }
+
+    /// Everything, in the text format of Prometheus.
+    pub fn gather(&self) -> String {
+        let families = {
+            let _whole = self.families.publishing.write().unwrap_or_else(PoisonError::into_inner);
+            self.families.registry.gather()
+        };
+        TextEncoder::new()
+            .encode_to_string(&families)
+            .expect("families of the catalogue have names and values")
+    }
+}
+
+impl ModelFacts {
+    fn labels(&self) -> [&str; 4] {
+        [&self.name, &self.version, &self.sha256, &self.provider]
+    }
+}
+
+impl Families {
+    /// Held while a lane publishes.
+    pub(crate) fn publishing(&self) -> RwLockReadGuard<'_, ()> {
+        self.publishing.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn register(registry: Registry, version: &str) -> Self {
+        let r = &registry;
+        labelled(r, catalogue::BUILD_INFO, IntGaugeVec::new)
+            .with_label_values(&[version])
+            .set(1);
+        Self {
+            publishing: RwLock::new(()),
+            consumed: counter(r, catalogue::EVENTS_CONSUMED),
+            predicted: counter(r, catalogue::EVENTS_PREDICTED),
+            selected: counter(r, catalogue::EVENTS_SELECTED),
+            dead_lettered: labelled(r, catalogue::EVENTS_DEAD_LETTERED, IntCounterVec::new),
+            abandoned: counter(r, catalogue::EVENTS_ABANDONED),
+            in_flight: gauge(r, catalogue::EVENTS_IN_FLIGHT),
+            consumed_bytes: counter(r, catalogue::CONSUMED_BYTES),
+            predictions: labelled(r, catalogue::PREDICTIONS, IntCounterVec::new),
+            selections: labelled(r, catalogue::SELECTIONS, IntCounterVec::new),
+            confidence: histograms(r, catalogue::CONFIDENCE),
+            event_latency: histogram(r, catalogue::EVENT_LATENCY),
+            consumer_lag: labelled(r, catalogue::CONSUMER_LAG, IntGaugeVec::new),
+            catching_up: labelled(r, catalogue::CATCHING_UP, IntGaugeVec::new),
+            paused: labelled(r, catalogue::PAUSED, IntGaugeVec::new),
+            partitions_assigned: labelled(r, catalogue::PARTITIONS_ASSIGNED, IntGaugeVec::new),
+            rebalances: labelled(r, catalogue::REBALANCES, IntCounterVec::new),
+            batch_rows: histogram(r, catalogue::BATCH_ROWS),
+            stage_seconds: histograms(r, catalogue::STAGE_SECONDS),
+            checkpoint_seconds: histograms(r, catalogue::CHECKPOINT_SECONDS),
+            transactions_aborted: counter(r, catalogue::TRANSACTIONS_ABORTED),
+            producers_renewed: counter(r, catalogue::PRODUCERS_RENEWED),
+            model_info: labelled(r, catalogue::MODEL_INFO, IntGaugeVec::new),
+            model_run_seconds: histograms(r, catalogue::MODEL_RUN_SECONDS),
+            model_faults: labelled(r, catalogue::MODEL_FAULTS, IntCounterVec::new),
+            batches_halved: labelled(r, catalogue::BATCHES_HALVED, IntCounterVec::new),
+            ready: gauge(r, catalogue::READY),
+            start_time: register(r, catalogue::START_TIME, Gauge::with_opts(opts(catalogue::START_TIME))),
+            registry,
+        }
+    }
+
+    /// A series that first appears with its first increment hides that increment from `rate()`.
+    fn show_closed_sets(&self) {
+        for reason in Reason::ALL {
+            self.dead_lettered.with_label_values(&[reason.as_str()]);
+        }
+        for stage in LaneStage::ALL {
+            self.stage_seconds.with_label_values(&[stage.as_str()]);
+        }
+        for outcome in CheckpointOutcome::ALL {
+            self.checkpoint_seconds.with_label_values(&[outcome.as_str()]);
+        }
+    }
+}
+
+fn opts(metric: Metric) -> Opts {
+    Opts::new(metric.name, metric.help)
+}
+
+fn label_names(metric: Metric) -> Vec<&'static str> {
+    metric.labels.iter().map(|label| label.name).collect()
+}
+
+fn register<T: Collector + Clone + 'static>(registry: &Registry, metric: Metric, made: prometheus::Result<T>) -> T {
+    let collector = made.unwrap_or_else(|error| panic!("the catalogue's row {} is sound: {error}", metric.name));
+    registry
+        .register(Box::new(collector.clone()))
+        .unwrap_or_else(|error| panic!("the catalogue has {} once: {error}", metric.name));
+    collector
+}
+
+fn counter(registry: &Registry, metric: Metric) -> IntCounter {
+    register(registry, metric, IntCounter::with_opts(opts(metric)))
+}
+
+fn gauge(registry: &Registry, metric: Metric) -> IntGauge {
+    register(registry, metric, IntGauge::with_opts(opts(metric)))
+}
+
+fn labelled<T: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: Metric,
+    make: fn(Opts, &[&str]) -> prometheus::Result<T>,
+) -> T {
+    register(registry, metric, make(opts(metric), &label_names(metric)))
+}
+
+fn histogram_opts(metric: Metric) -> HistogramOpts {
+    let Kind::Histogram { buckets } = metric.kind else {
+        panic!(
+            "the catalogue says that {} is a {}, not a histogram",
+            metric.name,
+            metric.kind.as_str()
+        );
+    };
+    HistogramOpts::new(metric.name, metric.help).buckets(buckets.to_vec())
+}
+
+fn histogram(registry: &Registry, metric: Metric) -> Histogram {
+    register(registry, metric, Histogram::with_opts(histogram_opts(metric)))
+}
+
+fn histograms(registry: &Registry, metric: Metric) -> HistogramVec {
+    register(
+        registry,
+        metric,
+        HistogramVec::new(histogram_opts(metric), &label_names(metric)),
+    )
+}
