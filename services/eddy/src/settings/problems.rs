@@ -28,8 +28,26 @@ impl Problems {
     /// Sorts them by place and drops repetitions.
     pub fn new(file: String, mut diagnostics: Vec<Diagnostic>) -> Self {
         diagnostics.sort_by(|a, b| a.place.cmp(&b.place));
-        diagnostics.dedup();
-        Self { file, diagnostics }
+        let mut said: Vec<Diagnostic> = Vec::with_capacity(diagnostics.len());
+        for diagnostic in diagnostics {
+            if !said.contains(&diagnostic) {
+                said.push(diagnostic);
+            }
+        }
+        Self {
+            file,
+            diagnostics: said,
+        }
+    }
+
+    /// One problem with the file as a whole, such as that it cannot be read.
+    pub fn whole(file: String, message: String) -> Self {
+        let diagnostic = Diagnostic {
+            place: Place::Whole,
+            key: String::new(),
+            message,
+        };
+        Self::new(file, vec![diagnostic])
     }
 
     /// All of them.
@@ -62,6 +80,7 @@ impl fmt::Display for Problems {
                 f.write_str("\n")?;
             }
             match &diagnostic.place {
+                Place::Whole => write!(f, "{}: {}", self.file, diagnostic.message)?,
                 Place::File { .. } => write!(f, "{}:{}: {}", self.file, diagnostic.place, diagnostic.message)?,
                 Place::Variable(name) => write!(f, "environment variable {name}: {}", diagnostic.message)?,
             }

@@ -10,6 +10,8 @@ use std::fmt;
 /// Where a key or value was written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
+    /// Nowhere in particular: the file as a whole.
+    Whole,
     /// In the file; both count from 1, columns in characters.
     File {
         /// Line.
@@ -24,6 +26,7 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Whole => Ok(()),
             Self::File { line, column } => write!(f, "{line}:{column}"),
             Self::Variable(name) => f.write_str(name),
         }

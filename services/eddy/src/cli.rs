@@ -1,0 +1,185 @@
+//! The command line: words to a [`Command`].
+//!
+//! Owns: the commands, their options and their help.
+//! Never does: run a command, read a file, print or exit; the caller does.
+//!
+//! Invariant: every way to stop here says whether it is an error, so that a script can rely on exit code 64.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use eddy_pipeline::settings::Span;
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+
+const AFTER_HELP: &str = "\
+Every setting of the file can be overridden by an environment variable: EDDY__KAFKA__BROKERS sets `brokers` in [kafka].
+
+Exit codes: 0 drained, 64 usage, 69 brokers unreachable at start, 70 a guarantee could not be kept, 75 replaced by a
+twin with the same identity, 76 not drained in time, 78 the file is wrong.";
+
+/// Streaming inference over Kafka: events in, predictions out, and the samples worth a label flow back.
+#[derive(Debug, Parser)]
+#[command(name = "eddy", version, after_help = AFTER_HELP, max_term_width = 100, arg_required_else_help = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What the user asks for.
+#[derive(Debug, Clone, PartialEq, Subcommand)]
+pub enum Command {
+    /// Run a pipeline until it is told to stop (SIGTERM or Ctrl-C); then finish what was begun.
+    Run(RunArguments),
+    /// Load everything, run the models once, reach the brokers, and list all problems. Changes nothing.
+    Check(CheckArguments),
+    /// Show it at work: real images stream through a model, drift sets in, uncertain samples flow back.
+    Demo(DemoArguments),
+    /// Print the JSON schema of the pipeline file, for editors that complete and check TOML by it.
+    Schema,
+}
+
+/// Arguments of `eddy run`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct RunArguments {
+    /// The pipeline file; the paths in it are relative to its folder.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// Arguments of `eddy check`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct CheckArguments {
+    /// The pipeline file; the paths in it are relative to its folder.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// Arguments of `eddy demo`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct DemoArguments {
+    /// Brokers to use, as host:port,… Without it the demo brings its own broker along, in this process.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub brokers: Option<String>,
+    /// How long to run, such as 60s or 5m. Without it, until Ctrl-C.
+    #[arg(long = "for", value_name = "SPAN", value_parser = span)]
+    pub run_for: Option<Span>,
+    /// Events a second.
+    #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate: u32,
+    /// How to say at the end what happened.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Summary::Text)]
+    pub summary: Summary,
+    /// Where its metrics and its page are served. Port 0 takes any free port.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9180")]
+    pub admin: SocketAddr,
+}
+
+/// How the demo's summary is written to standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Summary {
+    /// For people.
+    Text,
+    /// One JSON object, for scripts.
+    Json,
+}
+
+/// Why there is no command to run: help was asked for, or the words make no sense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// Help or the version, for standard output; exit code 0.
+    Answer(String),
+    /// What is wrong with the command line, for standard error; exit code 64.
+    Usage(String),
+}
+
+/// Understands the words of a command line, the program's own name first.
+///
+/// # Errors
+/// [`Stop`], with what to print.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> {
+    let parsed = CommandLine::try_parse_from(words).map(|line| line.command);
+    parsed.map_err(|error| {
+        let text = error.render().to_string();
+        if error.use_stderr() {
+            Stop::Usage(text)
+        } else {
+            Stop::Answer(text)
+        }
+    })
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    let value: StrDeserializer<'_, ValueError> = text.into_deserializer();
+    Span::deserialize(value).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Result<Command, Stop> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        use clap::CommandFactory;
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_understood() {
+        let file = PathBuf::from("p.toml");
+        assert_eq!(
+            words("eddy run p.toml"),
+            Ok(Command::Run(RunArguments { file: file.clone() }))
+        );
+        assert_eq!(words("eddy check p.toml"), Ok(Command::Check(CheckArguments { file })));
+        assert_eq!(words("eddy schema"), Ok(Command::Schema));
+    }
+
+    #[test]
+    fn the_demo_runs_without_options_until_it_is_stopped() {
+        let Ok(Command::Demo(demo)) = words("eddy demo") else {
+            panic!("`eddy demo` is a whole command");
+        };
+        assert_eq!((demo.brokers, demo.run_for, demo.summary), (None, None, Summary::Text));
+    }
+
+    #[test]
+    fn the_demo_takes_brokers_a_span_and_a_summary() {
+        let Ok(Command::Demo(demo)) = words("eddy demo --brokers a:9092,b:9092 --for 1m --summary json") else {
+            panic!("all of these are options");
+        };
+        assert_eq!(demo.brokers.as_deref(), Some("a:9092,b:9092"));
+        assert_eq!((demo.run_for, demo.summary), (Some(Span::seconds(60)), Summary::Json));
+    }
+
+    #[test]
+    fn help_and_version_are_answers() {
+        assert!(matches!(words("eddy --help"), Err(Stop::Answer(text)) if text.contains("pipeline file")));
+        assert!(matches!(words("eddy --version"), Err(Stop::Answer(_))));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_a_usage_error() {
+        for line in [
+            "eddy",
+            "eddy runn p.toml",
+            "eddy run",
+            "eddy demo --for soon",
+            "eddy demo --rate 0",
+        ] {
+            assert!(matches!(words(line), Err(Stop::Usage(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_span_without_its_unit_is_told_how_to_write_one() {
+        assert!(matches!(words("eddy demo --for 60"), Err(Stop::Usage(text)) if text.contains("\"250ms\"")));
+    }
+}
