@@ -6,14 +6,25 @@
 //! Invariant: a row is read by itself. What a head says about it does not depend on the rows beside it, so a batch may
 //! be cut anywhere.
 
+mod classes;
+#[cfg(test)]
+mod laws;
+mod numbers;
+mod outputs;
 mod predictions;
 
 use std::fmt::Debug;
 use std::ops::Range;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use self::numbers::Scale;
+use self::outputs::ModelOutputs;
 pub use self::predictions::{Block, Predictions, Signal, Widths};
 use crate::score::RunError;
-use crate::tensor::View;
+use crate::settings::Problem;
+use crate::tensor::{TensorSpec, View};
 
 /// Turns a model's raw outputs into predictions and predictions into JSON.
 ///
@@ -38,4 +49,95 @@ pub trait Head: Send + Sync + Debug {
 
     /// The signals that every valid row has.
     fn signals(&self) -> &'static [Signal];
+}
+
+/// The settings of one type of head: what a file in this folder provides.
+trait HeadType {
+    /// Matches the settings with a model.
+    fn compile(&self, model: &ModelOutputs<'_>) -> Result<Box<dyn Head>, Vec<Problem>>;
+
+    /// Heads of this type, each with a model that it fits, for the laws that all heads keep.
+    #[cfg(test)]
+    fn specimens() -> Vec<laws::Specimen>
+    where
+        Self: Sized;
+}
+
+macro_rules! heads {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal: $settings:ty,)+) => {
+        /// The key `head` of a model: how its outputs become predictions.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(tag = "type")]
+        pub enum HeadSettings {
+            $($(#[$doc])* #[serde(rename = $word)] $variant($settings),)+
+        }
+
+        impl HeadSettings {
+            /// The words for the type, in the order of the reference.
+            pub const TYPES: &'static [&'static str] = &[$($word,)+];
+
+            /// The word for the type.
+            pub const fn type_name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $word,)+ }
+            }
+
+            fn as_type(&self) -> &dyn HeadType {
+                match self { $(Self::$variant(settings) => settings,)+ }
+            }
+
+            #[cfg(test)]
+            fn specimens() -> Vec<laws::Specimen> {
+                [$(<$settings as HeadType>::specimens(),)+].concat()
+            }
+        }
+    };
+}
+
+// A new type of head is one file and, here, one `mod`, one `pub use` and one row.
+mod anomaly;
+mod binary;
+mod classification;
+mod embedding;
+mod multi_label;
+mod regression;
+mod sklearn;
+
+pub use self::anomaly::{AnomalySettings, Higher};
+pub use self::binary::BinarySettings;
+pub use self::classification::ClassificationSettings;
+pub use self::embedding::EmbeddingSettings;
+pub use self::multi_label::{MultiLabelSettings, Threshold};
+pub use self::regression::RegressionSettings;
+pub use self::sklearn::SklearnSettings;
+
+heads! {
+    /// One class out of several, from logits or probabilities.
+    Classification = "classification": ClassificationSettings,
+    /// One of two classes, from one number or two.
+    Binary = "binary": BinarySettings,
+    /// scikit-learn's classifiers as they are exported by default.
+    Sklearn = "sklearn": SklearnSettings,
+    /// Any number of labels at once.
+    MultiLabel = "multi-label": MultiLabelSettings,
+    /// Numbers: one target or several.
+    Regression = "regression": RegressionSettings,
+    /// A vector that stands for the event.
+    Embedding = "embedding": EmbeddingSettings,
+    /// How unusual an event is.
+    Anomaly = "anomaly": AnomalySettings,
+}
+
+/// Matches a head's settings with the outputs of a model. `class_names` are those that the model carries.
+///
+/// # Errors
+/// Everything that is wrong, at keys that begin with `head`: the caller puts the model's key in front.
+pub fn compile(
+    settings: &HeadSettings,
+    outputs: &[TensorSpec],
+    class_names: Option<&[String]>,
+) -> Result<Box<dyn Head>, Vec<Problem>> {
+    settings.as_type().compile(&ModelOutputs {
+        specs: outputs,
+        class_names,
+    })
 }

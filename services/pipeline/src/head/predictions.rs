@@ -150,8 +150,12 @@ impl Predictions {
             refill(&mut self.spread, self.rows * widths.spread, 0.0);
         }
         self.has_read = true;
+        // Rows that are read a second time, after a failure, start afresh.
+        self.valid[rows.clone()].fill(false);
+        self.class[rows.clone()].fill(NO_CLASS);
+        self.confidence[rows.clone()].fill(f32::NAN);
+        self.anomaly[rows.clone()].fill(f32::NAN);
         Ok(Block {
-            width: widths.values,
             valid: &mut self.valid[rows.clone()],
             class: &mut self.class[rows.clone()],
             confidence: &mut self.confidence[rows.clone()],
@@ -171,11 +175,16 @@ pub struct Widths {
     pub spread: usize,
 }
 
+impl Widths {
+    /// So many values and no spread.
+    pub const fn of(values: usize) -> Self {
+        Self { values, spread: 0 }
+    }
+}
+
 /// The columns of some rows of a batch, for a head to fill. All start as not valid and empty.
 #[derive(Debug)]
 pub struct Block<'a> {
-    /// Values of one row.
-    pub width: usize,
     /// Whether a row is valid.
     pub valid: &'a mut [bool],
     /// Position of the predicted class.
