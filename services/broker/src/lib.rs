@@ -8,6 +8,8 @@
 //! [`Broker::release`].
 #![deny(missing_docs)]
 
+pub mod settings;
+
 use std::time::Duration;
 
 use eddy_pipeline::event::{Destination, Output, Partition, Record};

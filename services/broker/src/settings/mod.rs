@@ -1,0 +1,525 @@
+//! The tables `[kafka]` and `[topics]` of the pipeline file.
+//!
+//! Owns: their types, defaults and checks, and the librdkafka configuration that follows from them.
+//! Never does: connect; see [`crate::kafka::check`].
+//!
+//! Invariant: properties that are handed through come first and Eddy's own last, so that no setting weakens a
+//! guarantee.
+
+mod client;
+mod properties;
+mod secret;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use eddy_pipeline::checkpoint;
+use eddy_pipeline::event::Destination;
+use eddy_pipeline::settings::{Bytes, Problem, Span};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use properties::{GUARDED, Guarded, Properties, PropertyValue};
+pub use secret::Secret;
+
+/// What a broker is opened with: both tables and the pipeline's name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// `name` of the pipeline file; part of default identities and of the clients' names.
+    pub pipeline: String,
+    /// `[kafka]`.
+    pub kafka: Kafka,
+    /// `[topics]`.
+    pub topics: Topics,
+}
+
+/// `[kafka]`: how Kafka is reached, and which promise is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Kafka {
+    /// Addresses of some brokers, `host:port`, separated by commas; the rest is learnt from them. Required.
+    pub brokers: String,
+    /// The consumer group. Replicas of a pipeline share it; two pipelines must not. Default: `eddy-` and the pipeline's
+    /// name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Name of this replica, unique within the group and the same after a restart, so that a restart ends its own
+    /// unfinished transaction at once. Default: the host's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// What a crash may do to the outputs. Default: `"exactly-once"`.
+    #[serde(default)]
+    pub guarantee: Guarantee,
+    /// Where to begin in a partition for which the group has no offset, or one that is gone. Required, because each
+    /// answer is wrong for somebody.
+    pub start: Start,
+    /// How many lanes this process runs, each with its own consumer, producer and thread. Between 1 and 64; no more than
+    /// the events topic has partitions do any work. Default: 1.
+    #[serde(default = "default_lanes")]
+    pub lanes: u16,
+    /// How the group knows this process. Default: `"dynamic"`.
+    #[serde(default)]
+    pub membership: Membership,
+    /// How long the group waits for a silent process before it gives its partitions to others. Between 1s and 30m, and
+    /// within the brokers' own limits. Default: `"15s"`.
+    #[serde(default = "default_session_timeout")]
+    pub session_timeout: Span,
+    /// How long a transaction may stay open. It bounds how long a dead process delays readers of its outputs. Exactly
+    /// once only. Must be longer than `checkpoint.interval`; between 1s and 15m. Default: `"10s"`.
+    #[serde(default = "default_transaction_timeout")]
+    pub transaction_timeout: Span,
+    /// How long an output waits for others to share a request with. Longer means fewer, larger requests; every
+    /// checkpoint waits that long as well. At most 1s; `"0ms"` sends at once. Default: `"1ms"`.
+    #[serde(default = "default_linger")]
+    pub linger: Span,
+    /// How requests with outputs are compressed. Default: `"lz4"`.
+    #[serde(default)]
+    pub compression: Compression,
+    /// The largest output, with its key and headers, before compression. A larger one becomes a dead letter. No more
+    /// than `max.message.bytes` of each output topic. Between 1 KiB and 512 MiB. Default: 1000000 bytes.
+    #[serde(default = "default_max_output_bytes")]
+    pub max_output_bytes: Bytes,
+    /// Encrypts the connections. An empty table trusts the system's certificate authorities. Default: no encryption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Proves to the brokers who we are, by name and password or token. Default: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sasl: Option<Sasl>,
+    /// librdkafka properties of both clients. Those that would break a guarantee are refused by name. Default: none.
+    #[serde(default, skip_serializing_if = "Properties::is_empty")]
+    pub properties: Properties,
+    /// librdkafka properties of the consumer; they come after `properties`. Default: none.
+    #[serde(default, skip_serializing_if = "Properties::is_empty")]
+    pub consumer: Properties,
+    /// librdkafka properties of the producer; they come after `properties`. Default: none.
+    #[serde(default, skip_serializing_if = "Properties::is_empty")]
+    pub producer: Properties,
+}
+
+/// What a crash may do to the outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Guarantee {
+    /// Nothing, for readers with `isolation.level=read_committed`: outputs and offsets are one transaction.
+    #[default]
+    ExactlyOnce,
+    /// It may repeat outputs, never lose one. Readers see outputs a little earlier.
+    AtLeastOnce,
+}
+
+impl From<Guarantee> for checkpoint::Guarantee {
+    fn from(guarantee: Guarantee) -> Self {
+        match guarantee {
+            Guarantee::ExactlyOnce => Self::ExactlyOnce,
+            Guarantee::AtLeastOnce => Self::AtLeastOnce,
+        }
+    }
+}
+
+/// Where to begin in a partition for which the group has no valid offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// At the oldest event: loses nothing.
+    Earliest,
+    /// At the newest event: skips what is there already, also what arrived while the group's offset expired.
+    Latest,
+    /// Nowhere: the service stops and says which partition it is.
+    Error,
+}
+
+/// How the group knows this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Membership {
+    /// Anew at each start: its partitions go to others as soon as it stops.
+    #[default]
+    Dynamic,
+    /// By `instance`: a restart within `session_timeout` moves no partition, and after a stop nobody takes them over
+    /// before that time.
+    Static,
+}
+
+/// How requests are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// gzip: small and slow.
+    Gzip,
+    /// Snappy: fast.
+    Snappy,
+    /// LZ4: fast, and smaller than Snappy.
+    #[default]
+    Lz4,
+    /// Zstandard: nearly as small as gzip and much faster. Needs brokers and readers from Kafka 2.1 on.
+    Zstd,
+}
+
+/// `[kafka.tls]`: encryption, and who is trusted. Relative paths start at the pipeline file.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file with the certificate authorities that may vouch for the brokers. Default: the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// PEM file with our own certificate, where the brokers ask for one. Needs `key`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// PEM file with the private key of `certificate`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// Password of `key`, where it has one. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_password: Option<Secret>,
+}
+
+/// `[kafka.sasl]`: name and password, or a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sasl {
+    /// How we prove who we are. Required.
+    pub mechanism: Mechanism,
+    /// Our name, for all mechanisms but `OAUTHBEARER`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Our password, for all mechanisms but `OAUTHBEARER`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+    /// Our token for `OAUTHBEARER`, a signed JWT with `exp` and `sub`. It is read again before it expires, so that
+    /// something outside can renew it in its file. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
+}
+
+/// How we prove who we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Mechanism {
+    /// Name and password as they are: only over TLS.
+    #[serde(rename = "PLAIN")]
+    Plain,
+    /// Name and password without sending the password.
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    /// The same with a longer hash.
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+    /// A token from an identity provider.
+    #[serde(rename = "OAUTHBEARER")]
+    OauthBearer,
+}
+
+impl Mechanism {
+    /// Kafka's own name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+            Self::OauthBearer => "OAUTHBEARER",
+        }
+    }
+}
+
+/// `[topics]`: the names of the topics. All four differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Topics {
+    /// What is read. Default: `"events"`.
+    pub events: String,
+    /// Where predictions are written. Default: `"predictions"`.
+    pub predictions: String,
+    /// Where events worth a label are written, with their original bytes. Default: `"retraining"`.
+    pub retraining: String,
+    /// Where events that could not be scored are written, with their original bytes. Default: `"dead-letters"`.
+    pub dead_letters: String,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            events: "events".into(),
+            predictions: "predictions".into(),
+            retraining: "retraining".into(),
+            dead_letters: "dead-letters".into(),
+        }
+    }
+}
+
+const fn default_lanes() -> u16 {
+    1
+}
+const fn default_session_timeout() -> Span {
+    Span::seconds(15)
+}
+const fn default_transaction_timeout() -> Span {
+    Span::seconds(10)
+}
+const fn default_linger() -> Span {
+    Span::ms(1)
+}
+const fn default_max_output_bytes() -> Bytes {
+    Bytes(1_000_000)
+}
+
+const LANES_MAX: u16 = 64;
+
+impl Settings {
+    /// Everything that is wrong with both tables and can be seen without Kafka.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = self.kafka.problems();
+        problems.extend(self.topics.problems());
+        problems
+    }
+
+    /// What is allowed and unwise, one sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        self.kafka.warnings()
+    }
+
+    /// The consumer group.
+    pub fn group(&self) -> String {
+        self.kafka
+            .group
+            .clone()
+            .unwrap_or_else(|| format!("eddy-{}", self.pipeline))
+    }
+
+    /// The name of this replica.
+    pub fn instance(&self) -> String {
+        self.kafka.instance.clone().unwrap_or_else(host_name)
+    }
+
+    /// The transactional id of a lane. Whoever uses the same one fences the other out.
+    pub fn transactional_id(&self, lane: u16) -> String {
+        format!("{}-{}-{lane}", self.group(), self.instance())
+    }
+}
+
+impl Kafka {
+    /// Everything that is wrong with the table and can be seen without Kafka.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut check = |holds: bool, key: &str, message: &str| {
+            if !holds {
+                problems.push(Problem::new(key, message));
+            }
+        };
+        let filled = |text: &str| !text.trim().is_empty() && !text.contains('\0');
+        let named = |name: &Option<String>| name.as_deref().is_none_or(filled);
+        check(
+            filled(&self.brokers) && self.addresses().all(|address| !address.is_empty()),
+            "kafka.brokers",
+            "an address is empty; write host:port, and commas between several",
+        );
+        check(
+            named(&self.group),
+            "kafka.group",
+            "the name is empty; write one, or leave it out",
+        );
+        check(
+            named(&self.instance),
+            "kafka.instance",
+            "the name is empty; write one, or leave it out",
+        );
+        check(
+            (1..=LANES_MAX).contains(&self.lanes),
+            "kafka.lanes",
+            "not between 1 and 64; write a number that is",
+        );
+        let within = |span: Span, from: Span, to: Span| (from..=to).contains(&span);
+        check(
+            within(self.session_timeout, Span::seconds(1), Span::seconds(30 * 60)),
+            "kafka.session_timeout",
+            "not between 1s and 30m; write a span that is",
+        );
+        check(
+            within(self.transaction_timeout, Span::seconds(1), Span::seconds(15 * 60)),
+            "kafka.transaction_timeout",
+            "not between 1s and 15m; write a span that is",
+        );
+        check(
+            self.linger <= Span::seconds(1),
+            "kafka.linger",
+            "longer than 1s; write a shorter span",
+        );
+        check(
+            (Bytes::kib(1)..=Bytes::mib(512)).contains(&self.max_output_bytes),
+            "kafka.max_output_bytes",
+            "not between 1 KiB and 512 MiB; write a size that is",
+        );
+        problems.extend(self.tls.iter().flat_map(Tls::problems));
+        problems.extend(self.sasl.iter().flat_map(Sasl::problems));
+        problems.extend(properties::problems("kafka.properties", &self.properties));
+        problems.extend(properties::problems("kafka.consumer", &self.consumer));
+        problems.extend(properties::problems("kafka.producer", &self.producer));
+        problems
+    }
+
+    /// What is wrong with a checkpoint interval, seen from here: a transaction must outlast it.
+    pub fn checkpoint_problem(&self, interval: Duration) -> Option<Problem> {
+        let outlasted = self.guarantee == Guarantee::ExactlyOnce && interval >= self.transaction_timeout.0;
+        outlasted.then(|| {
+            let message = format!(
+                "{} is not shorter than kafka.transaction_timeout, which is {}: Kafka would abort each transaction before \
+                 its checkpoint; shorten the interval or lengthen the timeout",
+                Span(interval),
+                self.transaction_timeout
+            );
+            Problem::new("checkpoint.interval", message)
+        })
+    }
+
+    /// Makes relative file paths relative to `folder`: that of the pipeline file.
+    pub fn resolve_paths(&mut self, folder: &Path) {
+        if let Some(tls) = &mut self.tls {
+            for path in [&mut tls.ca, &mut tls.certificate, &mut tls.key].into_iter().flatten() {
+                *path = folder.join(&*path);
+            }
+        }
+        let key_password = self.tls.as_mut().and_then(|tls| tls.key_password.as_mut());
+        let password = self
+            .sasl
+            .as_mut()
+            .map(|sasl| [sasl.password.as_mut(), sasl.token.as_mut()]);
+        for secret in key_password.into_iter().chain(password.into_iter().flatten().flatten()) {
+            secret.resolve_path(folder);
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let Some(open) = self.addresses().find(|address| !is_loopback(address)) else {
+            return Vec::new();
+        };
+        if self.tls.is_some() {
+            return Vec::new();
+        }
+        let password = self
+            .sasl
+            .as_ref()
+            .is_some_and(|sasl| sasl.mechanism != Mechanism::ScramSha256)
+            && self
+                .sasl
+                .as_ref()
+                .is_some_and(|sasl| sasl.mechanism != Mechanism::ScramSha512);
+        let what = if password {
+            "events, and our password or token, travel"
+        } else {
+            "events travel"
+        };
+        vec![format!(
+            "{what} to `{open}` without encryption; add [kafka.tls] unless the network is trusted"
+        )]
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.brokers.split(',').map(str::trim)
+    }
+}
+
+impl Tls {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.certificate.is_some() != self.key.is_some() {
+            let message = "a certificate and its key go together; write both or neither";
+            problems.push(Problem::new("kafka.tls", message));
+        }
+        if self.key_password.is_some() && self.key.is_none() {
+            problems.push(Problem::new(
+                "kafka.tls.key_password",
+                "there is no key; write kafka.tls.key or remove this",
+            ));
+        }
+        problems
+    }
+}
+
+impl Sasl {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let by_token = self.mechanism == Mechanism::OauthBearer;
+        let mechanism = self.mechanism.as_str();
+        let fields = [
+            ("username", self.username.is_some(), !by_token),
+            ("password", self.password.is_some(), !by_token),
+            ("token", self.token.is_some(), by_token),
+        ];
+        for (name, is_there, is_needed) in fields {
+            let message = match (is_there, is_needed) {
+                (false, true) => format!("{mechanism} needs it; write it"),
+                (true, false) => format!("{mechanism} has no use for it; remove it"),
+                _ => continue,
+            };
+            problems.push(Problem::new(format!("kafka.sasl.{name}"), message));
+        }
+        problems
+    }
+}
+
+impl Topics {
+    /// The name of an output topic.
+    pub fn output(&self, to: Destination) -> &str {
+        match to {
+            Destination::Predictions => &self.predictions,
+            Destination::Retraining => &self.retraining,
+            Destination::DeadLetters => &self.dead_letters,
+        }
+    }
+
+    /// Every topic with the key that names it.
+    pub fn all(&self) -> [(&'static str, &str); 4] {
+        [
+            ("topics.events", &self.events),
+            ("topics.predictions", &self.predictions),
+            ("topics.retraining", &self.retraining),
+            ("topics.dead_letters", &self.dead_letters),
+        ]
+    }
+
+    /// Everything that is wrong with the table.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let all = self.all();
+        for (at, (key, name)) in all.iter().enumerate() {
+            if !is_topic_name(name) {
+                let message = format!("`{name}` is not a topic name; use 1 to 249 letters, digits, `.`, `_` and `-`");
+                problems.push(Problem::new(*key, message));
+            }
+            if let Some((twin, _)) = all[..at].iter().find(|(_, other)| other == name) {
+                let message =
+                    format!("`{name}` is also {twin}; give each its own topic, or records would go in circles");
+                problems.push(Problem::new(*key, message));
+            }
+        }
+        problems
+    }
+}
+
+fn is_topic_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=249).contains(&name.len()) && name.bytes().all(allowed) && name != "." && name != ".."
+}
+
+fn is_loopback(address: &str) -> bool {
+    let address = address.rsplit_once("://").map_or(address, |(_, rest)| rest);
+    let host = match address.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => address.rsplit_once(':').map_or(address, |(host, _)| host),
+    };
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = name.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() {
+        "localhost".into()
+    } else {
+        name.to_owned()
+    }
+}

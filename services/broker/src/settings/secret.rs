@@ -1,0 +1,230 @@
+//! A reference to a secret: the file or the environment variable that holds it, never the secret itself.
+//!
+//! Owns: where a secret comes from. Never does: keep it; it is read when a client is made.
+//!
+//! Invariant: neither a setting nor an error message ever contains the secret's text.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Where a secret is read from when it is needed: `{ file = "path" }` or `{ env = "NAME" }`.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// A file whose content is the secret; one line break at its end is not part of it.
+    File(PathBuf),
+    /// An environment variable whose value is the secret.
+    Env(String),
+}
+
+const WAYS: &str = "write { file = \"path\" } or { env = \"NAME\" }";
+
+impl Secret {
+    /// Reads the secret.
+    ///
+    /// # Errors
+    /// One sentence that names the file or the variable, never its content.
+    pub fn reveal(&self) -> Result<String, String> {
+        let text = match self {
+            Self::File(path) => std::fs::read_to_string(path).map_err(|error| {
+                let reason = if error.kind() == std::io::ErrorKind::InvalidData {
+                    "it is not UTF-8 text".into()
+                } else {
+                    error.to_string()
+                };
+                format!(
+                    "the secret's file `{}` could not be read: {reason}; check its path and its owner",
+                    path.display()
+                )
+            })?,
+            Self::Env(name) => std::env::var(name).map_err(|_| {
+                format!("the secret's environment variable `{name}` is not set, or is not UTF-8 text; set it")
+            })?,
+        };
+        let secret = text
+            .strip_suffix('\n')
+            .map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+        if secret.is_empty() {
+            return Err(format!("the secret in {self} is empty; write it there"));
+        }
+        if secret.contains('\0') {
+            return Err(format!(
+                "the secret in {self} contains a NUL byte; write it as plain text"
+            ));
+        }
+        Ok(secret.to_owned())
+    }
+
+    /// Makes a relative file path relative to `folder`: that of the pipeline file.
+    pub fn resolve_path(&mut self, folder: &Path) {
+        if let Self::File(path) = self {
+            *path = folder.join(&*path);
+        }
+    }
+}
+
+/// Where the secret is, without its text.
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file `{}`", path.display()),
+            Self::Env(name) => write!(f, "environment variable `{name}`"),
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::File(path) => serializer.collect_map([("file", &*path.to_string_lossy())]),
+            Self::Env(name) => serializer.collect_map([("env", name)]),
+        }
+    }
+}
+
+// Derived, an inline secret would be taken for an unknown variant, and the message would show it.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SecretVisitor)
+    }
+}
+
+struct SecretVisitor;
+
+impl<'de> Visitor<'de> for SecretVisitor {
+    type Value = Secret;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a reference to a secret; {WAYS}")
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Secret, E> {
+        Err(inline())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Secret, E> {
+        Err(inline())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Secret, E> {
+        Err(inline())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Secret, E> {
+        Err(inline())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Secret, E> {
+        Err(inline())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
+        let Some(key) = map.next_key::<String>()? else {
+            return Err(Error::custom(format!("the reference to a secret is empty; {WAYS}")));
+        };
+        let secret = match key.as_str() {
+            "file" => Secret::File(map.next_value()?),
+            "env" => Secret::Env(map.next_value()?),
+            _ => {
+                return Err(Error::custom(format!(
+                    "a secret comes from a file or the environment; {WAYS}"
+                )));
+            }
+        };
+        if map.next_key::<String>()?.is_some() {
+            return Err(Error::custom(format!("a secret comes from one place; {WAYS}")));
+        }
+        Ok(secret)
+    }
+}
+
+fn inline<E: Error>() -> E {
+    E::custom(format!("a secret never stands in the pipeline file itself; {WAYS}"))
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Where a secret is read from: a file or an environment variable.",
+            "type": "object",
+            "properties": { "file": { "type": "string" }, "env": { "type": "string" } },
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": false
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Table {
+        password: Secret,
+    }
+
+    fn read(text: &str) -> Result<Secret, String> {
+        serde_json::from_str::<Table>(text)
+            .map(|t| t.password)
+            .map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn both_places_are_understood() {
+        assert_eq!(read(r#"{"password": {"file": "a/b"}}"#), Ok(Secret::File("a/b".into())));
+        assert_eq!(
+            read(r#"{"password": {"env": "KAFKA"}}"#),
+            Ok(Secret::Env("KAFKA".into()))
+        );
+    }
+
+    #[test]
+    fn an_inline_secret_is_refused_without_being_repeated() {
+        for text in [
+            r#"{"password": "hunter2"}"#,
+            r#"{"password": {"hunter2": "x"}}"#,
+            r#"{"password": 4711}"#,
+        ] {
+            let message = read(text).unwrap_err();
+            assert!(
+                message.contains("{ file = \"path\" } or { env = \"NAME\" }"),
+                "{message}"
+            );
+            assert!(!message.contains("hunter2") && !message.contains("4711"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_without_its_last_line_break() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "hunter2 \r\n").unwrap();
+        assert_eq!(Secret::File(file.path().into()).reveal(), Ok("hunter2 ".into()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let message = Secret::File("no/such/file".into()).reveal().unwrap_err();
+        assert!(message.contains("`no/such/file`"), "{message}");
+        let message = Secret::Env("EDDY_TEST_NO_SUCH_VARIABLE".into()).reveal().unwrap_err();
+        assert!(message.contains("`EDDY_TEST_NO_SUCH_VARIABLE`"), "{message}");
+    }
+
+    #[test]
+    fn debug_output_shows_nothing() {
+        assert_eq!(format!("{:?}", Secret::Env("KAFKA".into())), "***");
+    }
+}
