@@ -42,6 +42,16 @@ pub struct Row {
     headers: Piece,
 }
 
+impl Row {
+    /// Its row in the tensors, if it was scored.
+    pub fn tensor_row(&self) -> Option<u32> {
+        match self.fate {
+            Fate::Scored(tensor_row) => Some(tensor_row),
+            Fate::Rejected(_) => None,
+        }
+    }
+}
+
 /// The events of a batch, reused from batch to batch.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -75,6 +85,7 @@ impl Batch {
             }
             Err(rejection) => Fate::Rejected(rejection),
         };
+        let fields = self.store_object(&captured.fields);
         self.rows.push(Row {
             source: record.source,
             timestamp_ms: record.timestamp_ms,
@@ -84,9 +95,20 @@ impl Batch {
             source_text,
             key: record.key.map(|key| store(&mut self.arena, key)),
             value: record.value.map(|value| store(&mut self.arena, value)),
-            fields: store(&mut self.arena, &captured.fields),
+            fields,
             headers: first_header..self.headers.len() as u32,
         });
+    }
+
+    /// Stores JSON members as an object.
+    fn store_object(&mut self, members: &[u8]) -> Piece {
+        let start = self.arena.len() as u32;
+        if !members.is_empty() {
+            self.arena.push(b'{');
+            self.arena.extend_from_slice(members);
+            self.arena.push(b'}');
+        }
+        start..self.arena.len() as u32
     }
 
     /// Empties the batch and keeps its memory.
@@ -114,9 +136,20 @@ impl Batch {
         }
     }
 
+    /// The first rejection of the batch, as an example of the others.
+    pub fn first_rejection(&self) -> Option<&Rejection> {
+        self.rows.iter().find_map(|row| match &row.fate {
+            Fate::Rejected(rejection) => Some(rejection),
+            Fate::Scored(_) => None,
+        })
+    }
+
     /// Rejected events.
     pub fn rejected(&self) -> usize {
-        self.rows.iter().filter(|row| matches!(row.fate, Fate::Rejected(_))).count()
+        self.rows
+            .iter()
+            .filter(|row| matches!(row.fate, Fate::Rejected(_)))
+            .count()
     }
 
     /// `eddy.id`.
@@ -139,7 +172,7 @@ impl Batch {
         row.value.as_ref().map(|piece| slice(&self.arena, piece))
     }
 
-    /// Pass-through fields as JSON members, without the braces.
+    /// Pass-through fields as one JSON object; empty when there are none.
     pub fn fields<'a>(&'a self, row: &Row) -> &'a [u8] {
         slice(&self.arena, &row.fields)
     }

@@ -8,3 +8,15 @@
 #![deny(missing_docs)]
 
 pub mod settings;
+
+mod batch;
+mod emit;
+pub mod lane;
+mod ledger;
+mod link;
+mod report;
+pub mod scoring;
+
+pub use batch::{Batch, Fate, Row};
+pub use emit::{Body, Emitter};
+pub use report::{LaneReport, Latest};

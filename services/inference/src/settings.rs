@@ -52,7 +52,11 @@ pub struct CheckpointSettings {
 
 impl Default for CheckpointSettings {
     fn default() -> Self {
-        Self { interval: Span::ms(100), records: 5000, delivery_timeout: Span::seconds(30) }
+        Self {
+            interval: Span::ms(100),
+            records: 5000,
+            delivery_timeout: Span::seconds(30),
+        }
     }
 }
 
@@ -90,6 +94,10 @@ pub struct DeadLetterSettings {
 
 impl Default for DeadLetterSettings {
     fn default() -> Self {
-        Self { flood_share: 0.5, window: 1000, retry: Span::seconds(30) }
+        Self {
+            flood_share: 0.5,
+            window: 1000,
+            retry: Span::seconds(30),
+        }
     }
 }

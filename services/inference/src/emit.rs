@@ -1,0 +1,237 @@
+//! The outputs of one event: prediction, sample, dead letter; bytes, headers, partition.
+//!
+//! Owns: which headers go where, and the buffers that they are written into.
+//! Never does: send, or decide which outputs an event has.
+//!
+//! Invariant: every output carries `eddy.format`, `eddy.id` and `eddy.source`; an incoming `eddy.*` header never
+//! passes through, so what stands there is always this pipeline's own word.
+
+use std::fmt::Write as _;
+
+use eddy_pipeline::event::{
+    Destination, FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_DETAIL, HEADER_FORMAT, HEADER_ID, HEADER_PROBABILITY,
+    HEADER_REASON, HEADER_SELECTION, HEADER_SHA256, HEADER_SOURCE, HEADER_STAGE, Header, Output,
+};
+use eddy_pipeline::partition::partition_for;
+use eddy_pipeline::rejection::Rejection;
+use eddy_pipeline::render::{Named, Renderer, Verdict};
+use sha2::{Digest, Sha256};
+
+use crate::batch::{Batch, Row};
+use crate::scoring::Scoring;
+
+/// What stands in an output's value; header `eddy.body`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    /// The event's own bytes.
+    Original,
+    /// Nothing: the bytes would not fit into the topic. Their sha256 stands in a header.
+    Omitted,
+}
+
+impl Body {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Original => "original",
+            Self::Omitted => "omitted",
+        }
+    }
+}
+
+/// Number of partitions of each output topic, in the order of [`Destination::ALL`].
+pub type PartitionCounts = [i32; Destination::ALL.len()];
+
+/// Writes outputs. One for each lane.
+#[derive(Debug)]
+pub struct Emitter {
+    renderer: Renderer,
+    config: String,
+    counts: PartitionCounts,
+    json: Vec<u8>,
+    text: String,
+}
+
+impl Emitter {
+    /// `config` is the hash of the settings that make these outputs.
+    pub fn new(renderer: Renderer, config: String) -> Self {
+        Self {
+            renderer,
+            config,
+            counts: [1; Destination::ALL.len()],
+            json: Vec::new(),
+            text: String::new(),
+        }
+    }
+
+    /// Takes up the partition counts of the output topics; once a batch.
+    pub fn set_counts(&mut self, counts: PartitionCounts) {
+        self.counts = counts;
+    }
+
+    /// The prediction of a scored event.
+    pub fn prediction<R>(
+        &mut self,
+        scoring: &Scoring,
+        row: &Row,
+        tensor_row: u32,
+        send: impl FnOnce(&Output<'_>) -> R,
+    ) -> R {
+        let batch = scoring.batch();
+        let event = Named {
+            id: batch.id(row),
+            source: batch.source(row),
+            time_ms: row.event_time_ms,
+            fields: batch.fields(row),
+        };
+        self.json.clear();
+        self.renderer
+            .prediction(&event, scoring.verdicts(tensor_row), &mut self.json);
+        let mut headers = Headers::of(batch, row);
+        headers.carry(batch, row, |name| {
+            name == "traceparent" || name == "tracestate" || name.starts_with("ce_")
+        });
+        send(&self.output(Destination::Predictions, batch, row, Some(&self.json), &headers.list))
+    }
+
+    /// The sample of a selected event.
+    pub fn sample<R>(
+        &mut self,
+        scoring: &Scoring,
+        row: &Row,
+        tensor_row: u32,
+        body: Body,
+        send: impl FnOnce(&Output<'_>) -> R,
+    ) -> R {
+        let batch = scoring.batch();
+        self.json.clear();
+        self.renderer.selection(scoring.verdicts(tensor_row), &mut self.json);
+        self.text.clear();
+        write!(self.text, "{}", scoring.probability(tensor_row)).expect("writing to a String cannot fail");
+        let mut headers = Headers::of(batch, row);
+        headers.add(HEADER_SELECTION, &self.json);
+        headers.add(HEADER_PROBABILITY, self.text.as_bytes());
+        headers.add(HEADER_CONFIG, self.config.as_bytes());
+        let digest = omitted_digest(batch, row, body);
+        self.with_body(Destination::Retraining, batch, row, (body, &digest), headers, send)
+    }
+
+    /// The dead letter of an event that could not be scored.
+    pub fn dead_letter<R>(
+        &mut self,
+        batch: &Batch,
+        row: &Row,
+        rejection: &Rejection,
+        body: Body,
+        send: impl FnOnce(&Output<'_>) -> R,
+    ) -> R {
+        let mut headers = Headers::of(batch, row);
+        headers.add(HEADER_STAGE, rejection.reason.stage().as_str().as_bytes());
+        headers.add(HEADER_REASON, rejection.reason.as_str().as_bytes());
+        headers.add(HEADER_DETAIL, rejection.detail.as_bytes());
+        headers.add(HEADER_CONFIG, self.config.as_bytes());
+        let digest = omitted_digest(batch, row, body);
+        self.with_body(Destination::DeadLetters, batch, row, (body, &digest), headers, send)
+    }
+
+    /// Adds the body, and all of the event's own headers where the body is its own: a sample can be replayed as it was.
+    fn with_body<'a, R>(
+        &'a self,
+        to: Destination,
+        batch: &'a Batch,
+        row: &'a Row,
+        (body, digest): (Body, &'a str),
+        mut headers: Headers<'a>,
+        send: impl FnOnce(&Output<'_>) -> R,
+    ) -> R {
+        headers.add(HEADER_BODY, body.as_str().as_bytes());
+        let value = match body {
+            Body::Original => {
+                headers.carry(batch, row, |_| true);
+                batch.value(row)
+            }
+            Body::Omitted => {
+                headers.add(HEADER_SHA256, digest.as_bytes());
+                headers.carry(batch, row, |name| name == "traceparent");
+                Some(&[][..])
+            }
+        };
+        send(&self.output(to, batch, row, value, &headers.list))
+    }
+
+    fn output<'a>(
+        &self,
+        to: Destination,
+        batch: &'a Batch,
+        row: &Row,
+        value: Option<&'a [u8]>,
+        headers: &'a [Header<'a>],
+    ) -> Output<'a> {
+        let key = batch.key(row);
+        let partition = partition_for(key, row.source.partition.number, self.counts[to as usize]);
+        Output {
+            to,
+            partition,
+            key,
+            value,
+            headers,
+        }
+    }
+}
+
+fn omitted_digest(batch: &Batch, row: &Row, body: Body) -> String {
+    match body {
+        Body::Original => String::new(),
+        Body::Omitted => format!("{:x}", Sha256::digest(batch.value(row).unwrap_or_default())),
+    }
+}
+
+/// The headers of one output.
+struct Headers<'a> {
+    list: Vec<Header<'a>>,
+}
+
+impl<'a> Headers<'a> {
+    fn of(batch: &'a Batch, row: &'a Row) -> Self {
+        const FORMAT_TEXT: &str = "1";
+        const { assert!(FORMAT == 1, "the text above says the format number") };
+        let mut headers = Self {
+            list: Vec::with_capacity(12),
+        };
+        headers.add(HEADER_FORMAT, FORMAT_TEXT.as_bytes());
+        headers.add(HEADER_ID, batch.id(row).as_bytes());
+        headers.add(HEADER_SOURCE, batch.source(row).as_bytes());
+        headers
+    }
+
+    fn add(&mut self, name: &'a str, value: &'a [u8]) {
+        self.list.push(Header {
+            name,
+            value: Some(value),
+        });
+    }
+
+    fn carry(&mut self, batch: &'a Batch, row: &'a Row, which: impl Fn(&str) -> bool) {
+        self.list.extend(
+            batch
+                .headers(row)
+                .filter(|h| !h.name.starts_with("eddy.") && which(h.name)),
+        );
+    }
+}
+
+impl Scoring {
+    /// What each model says about a scored event.
+    fn verdicts(&self, tensor_row: u32) -> impl Iterator<Item = Verdict<'_>> {
+        self.models().enumerate().map(move |(position, (model, predictions))| {
+            let arms = self.arms_of(predictions, tensor_row);
+            Verdict {
+                model: position,
+                head: model.head.as_ref(),
+                predictions,
+                row: tensor_row as usize,
+                arms,
+                probability: self.probability(tensor_row),
+            }
+        })
+    }
+}

@@ -1,0 +1,531 @@
+//! One lane: one thread, one consumer, one producer, one loop over batches.
+//!
+//! ```text
+//! poll up to a batch ▸ decode and validate into tensors ▸ run the models ▸ compute signals ▸ select
+//! ▸ hand predictions, samples and dead letters to the producer ▸ checkpoint when due
+//! ```
+//!
+//! Owns: the order of these steps, rebalances between batches, the pause.
+//! Never does: share anything with another lane, or decide what an error of Kafka means.
+//!
+//! Invariant: a lane never reorders, and a record that was consumed is in the batch, in a span of the ledger, durable, or
+//! abandoned and read again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eddy_broker::{Broker, BrokerError, Fault, Polled, SendError, Ticket};
+use eddy_pipeline::checkpoint::{Checkpoint, Stop};
+use eddy_pipeline::event::{Destination, Output};
+use eddy_pipeline::flood::Flood;
+use eddy_pipeline::outcome::{Accounts, Outcome};
+use eddy_pipeline::rejection::{Reason, Rejection};
+use eddy_pipeline::time::Clock;
+use eddy_telemetry::catalogue::{CheckpointOutcome, PauseCause};
+use eddy_telemetry::{BatchFacts, LaneMetrics};
+
+use crate::batch::{Fate, Row};
+use crate::emit::{Body, Emitter};
+use crate::ledger::{Ledger, Settled};
+use crate::link::Link;
+use crate::report::LaneReport;
+use crate::scoring::Scoring;
+use crate::settings::{BatchSettings, CheckpointSettings, DeadLetterSettings};
+
+pub use crate::ledger::Stopped;
+
+/// Longest sleep of an idle lane: how soon it notices a request to drain.
+const IDLE: Duration = Duration::from_millis(50);
+/// How often the lag is looked at.
+const LAG_INTERVAL: Duration = Duration::from_secs(1);
+/// One wait for room in the producer's queue.
+const TICK: Duration = Duration::from_millis(1);
+
+/// What a turn of the loop did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Scored at least one event.
+    Worked,
+    /// Nothing had arrived.
+    Idle,
+    /// The stream is paused, offsets untouched.
+    Paused(PauseCause),
+}
+
+/// Settings of a lane.
+#[derive(Debug, Clone, Default)]
+pub struct LaneSettings {
+    /// `[batch]`.
+    pub batch: BatchSettings,
+    /// `[checkpoint]`.
+    pub checkpoint: CheckpointSettings,
+    /// `[dead_letters]`.
+    pub dead_letters: DeadLetterSettings,
+}
+
+#[derive(Debug)]
+struct Pause {
+    cause: PauseCause,
+    retry_at: Duration,
+}
+
+/// A lane. See the module's documentation.
+#[derive(Debug)]
+pub struct Lane<B> {
+    link: Link<B>,
+    scoring: Scoring,
+    ledger: Ledger,
+    emitter: Emitter,
+    flood: Flood,
+    pause: Option<Pause>,
+    settings: LaneSettings,
+    clock: Arc<dyn Clock>,
+    report: Arc<LaneReport>,
+    facts: BatchFacts,
+    lag_shown: Duration,
+}
+
+impl<B: Broker> Lane<B> {
+    /// A lane at rest. Its broker is subscribed already.
+    pub fn new(
+        broker: B,
+        (scoring, emitter): (Scoring, Emitter),
+        checkpoint: Checkpoint,
+        settings: LaneSettings,
+        (clock, metrics, report): (Arc<dyn Clock>, LaneMetrics, Arc<LaneReport>),
+    ) -> Self {
+        Self {
+            link: Link::new(broker),
+            scoring,
+            ledger: Ledger::new(checkpoint, settings.checkpoint.clone(), metrics),
+            emitter,
+            flood: Flood::new(settings.dead_letters.flood_share, settings.dead_letters.window),
+            pause: None,
+            settings,
+            clock,
+            report,
+            facts: BatchFacts::default(),
+            lag_shown: Duration::ZERO,
+        }
+    }
+
+    /// One turn of the loop: one batch at most.
+    ///
+    /// # Errors
+    /// [`Stopped`] when a guarantee can no longer be kept; what was committed is right, and the offsets stand there.
+    pub fn turn(&mut self) -> Result<Turn, Stopped> {
+        if self.pause.is_some() && !self.may_retry() {
+            return self.sit_out();
+        }
+        self.poll_batch()?;
+        let rows = self.scoring.batch().rows().len();
+        if let Err((cause, why)) = self.score() {
+            return self.stop_the_stream(cause, &why);
+        }
+        if let Err(error) = self.hand_over() {
+            self.undo(Some(error))?;
+        }
+        self.checkpoint()?;
+        self.take_up_rebalances()?;
+        self.show(rows == 0);
+        Ok(if rows > 0 { Turn::Worked } else { Turn::Idle })
+    }
+
+    /// The books.
+    pub fn accounts(&self) -> &Accounts {
+        self.ledger.accounts()
+    }
+
+    /// The broker, for what only the owner of the lane may ask.
+    pub fn broker(&mut self) -> &mut B {
+        &mut self.link.broker
+    }
+
+    /// Polls, decodes and validates until the batch is full or its company is late.
+    fn poll_batch(&mut self) -> Result<(), Stopped> {
+        if let Err(error) = self.link.go_on() {
+            return self.undo(Some(error));
+        }
+        let mut wait = self.ledger.due_in(self.clock.now()).map_or(IDLE, |due| due.min(IDLE));
+        let mut company_until = None;
+        let started = self.clock.now().monotonic;
+        while !self.scoring.is_full() && !self.link.has_rebalance() {
+            let (ledger, scoring) = (&mut self.ledger, &mut self.scoring);
+            let polled = self.link.broker.poll(wait, &mut |record| {
+                ledger.consume(record.source);
+                scoring.push(record);
+            });
+            match polled {
+                Ok(Polled::Record) => wait = Duration::ZERO,
+                Ok(Polled::Idle) => match self.wait_for_company(&mut company_until) {
+                    Some(remaining) => wait = remaining,
+                    None => break,
+                },
+                Ok(rebalance) => self.link.keep(rebalance),
+                Err(error) => return self.undo(Some(error)),
+            }
+        }
+        self.facts.poll = self.since(started);
+        Ok(())
+    }
+
+    /// How much longer a batch that has begun waits for more events; `None` when it goes as it is.
+    fn wait_for_company(&self, until: &mut Option<Duration>) -> Option<Duration> {
+        if self.scoring.batch().rows().is_empty() {
+            return None;
+        }
+        let now = self.clock.now().monotonic;
+        let until = *until.get_or_insert(now + self.settings.batch.wait.0);
+        let remaining = until.saturating_sub(now);
+        (!remaining.is_zero()).then_some(remaining)
+    }
+
+    /// Runs the models, computes the signals, and holds back a flood of dead letters.
+    fn score(&mut self) -> Result<(), (PauseCause, String)> {
+        let rows = self.scoring.batch().rows().len();
+        if rows == 0 {
+            return Ok(());
+        }
+        let started = self.clock.now().monotonic;
+        let scored = self.scoring.score(self.clock.as_ref());
+        self.facts.model = self.since(started);
+        for (model, run) in self.scoring.facts().enumerate() {
+            let metrics = self.ledger.metrics();
+            metrics.model_run(model, run.took);
+            run.faults.iter().for_each(|fault| metrics.model_fault(model, *fault));
+            (0..run.halved).for_each(|_| metrics.batch_halved(model));
+        }
+        scored.map_err(|sick| (PauseCause::Model, sick.to_string()))?;
+        let dead = self.scoring.dead_letters();
+        self.flood.admit(rows, dead).map_err(|share| {
+            let reason = self
+                .scoring
+                .batch()
+                .first_rejection()
+                .map_or_else(String::new, ToString::to_string);
+            let limit = self.settings.dead_letters.flood_share;
+            (
+                PauseCause::Flood,
+                format!(
+                    "{:.0} % of the latest events could not be scored, and `dead_letters.flood_share` is {limit}; \
+                         one of them: {reason}",
+                    share * 100.0
+                ),
+            )
+        })
+    }
+
+    /// Hands predictions, samples and dead letters to the producer, in input order.
+    fn hand_over(&mut self) -> Result<(), BrokerError> {
+        if self.scoring.batch().rows().is_empty() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        self.ledger.open(&mut self.link, now)?;
+        self.emitter
+            .set_counts(Destination::ALL.map(|to| self.link.broker.partitions_of(to)));
+        for row in self.scoring.batch().rows() {
+            let condemned = self.ledger.condemned(row.source).to_vec();
+            let place = self.ledger.place();
+            let mut hand = Hand {
+                link: &mut self.link,
+                ledger: &mut self.ledger,
+                place,
+            };
+            let outcome = hand.over(&mut self.emitter, &self.scoring, row, &condemned)?;
+            self.ledger.settle(row.source, outcome);
+        }
+        self.facts.produce = self.since(now.monotonic);
+        self.observe();
+        self.ledger.close();
+        self.scoring.clear();
+        Ok(())
+    }
+
+    /// Tells the metrics what the batch was; it counts when its span is durable.
+    fn observe(&mut self) {
+        let (scoring, batch) = (&self.scoring, self.scoring.batch());
+        let metrics = self.ledger.metrics();
+        self.facts.rows = batch.rows().len();
+        self.facts.bytes = batch.bytes() as u64;
+        metrics.batch(&self.facts);
+        metrics.event_times(batch.rows().iter().filter_map(|row| row.timestamp_ms));
+        let scored = || batch.rows().iter().filter_map(Row::tensor_row);
+        for (model, (_, predictions)) in scoring.models().enumerate() {
+            let confidences = scored().filter_map(|row| predictions.confidence(row as usize));
+            metrics.predictions(model, scored().count(), confidences);
+            for arms in scored()
+                .map(|row| scoring.arms_of(predictions, row))
+                .filter(|arms| !arms.is_empty())
+            {
+                metrics.selected(model, arms);
+            }
+        }
+    }
+
+    fn checkpoint(&mut self) -> Result<(), Stopped> {
+        let started = self.clock.now().monotonic;
+        let ahead = self.scoring.expected_time();
+        let settled = self.ledger.batch_done(&mut self.link, self.clock.as_ref(), ahead)?;
+        self.settled(settled, started);
+        Ok(())
+    }
+
+    /// Undoes everything since the last checkpoint, the batch included; it will all come again.
+    fn undo(&mut self, error: Option<BrokerError>) -> Result<(), Stopped> {
+        let started = self.clock.now().monotonic;
+        let settled = self.ledger.give_up(&mut self.link, self.clock.as_ref(), error)?;
+        self.settled(settled, started);
+        Ok(())
+    }
+
+    fn settled(&mut self, settled: Settled, started: Duration) {
+        if settled == Settled::RolledBack {
+            self.scoring.clear();
+        }
+        let outcome = match settled {
+            Settled::Nothing => return,
+            Settled::Durable => CheckpointOutcome::Committed,
+            Settled::RolledBack => CheckpointOutcome::Aborted,
+        };
+        let took = self.since(started);
+        self.ledger.metrics().checkpoint(outcome, took);
+    }
+
+    /// Between batches: takes what the group gives, and lets go of what it wants back once that is durable or undone.
+    fn take_up_rebalances(&mut self) -> Result<(), Stopped> {
+        while let Some(rebalance) = self.link.first_rebalance().cloned() {
+            let done = match &rebalance {
+                Polled::Assigned(partitions) => self.link.broker.accept(partitions),
+                Polled::Revoked { partitions, lost } => {
+                    let started = self.clock.now().monotonic;
+                    if *lost {
+                        self.undo(None)?;
+                    } else {
+                        let settled = self.ledger.settle_all(&mut self.link, self.clock.as_ref())?;
+                        self.settled(settled, started);
+                    }
+                    self.ledger.forget(partitions);
+                    self.link.broker.release(partitions)
+                }
+                Polled::Record | Polled::Idle => Ok(()),
+            };
+            self.link.drop_first_rebalance();
+            self.note_rebalance(&rebalance);
+            if let Err(error) = done {
+                self.undo(Some(error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes what was done durable, takes the batch back and pauses, offsets untouched.
+    fn stop_the_stream(&mut self, cause: PauseCause, why: &str) -> Result<Turn, Stopped> {
+        let started = self.clock.now().monotonic;
+        let settled = self.ledger.settle_all(&mut self.link, self.clock.as_ref())?;
+        self.settled(settled, started);
+        self.undo(None)?;
+        let retry = self.settings.dead_letters.retry;
+        tracing::error!(
+            cause = cause.as_str(),
+            why,
+            "the stream is paused, offsets untouched; trying again in {retry}"
+        );
+        self.report.pause(why);
+        self.ledger.metrics().pause(cause);
+        self.pause = Some(Pause {
+            cause,
+            retry_at: self.clock.now().monotonic + retry.0,
+        });
+        self.sit_out()
+    }
+
+    /// Whether the pause is over: its time is up, and the models succeed on their known-good rows.
+    fn may_retry(&mut self) -> bool {
+        let Some(pause) = &mut self.pause else { return true };
+        let now = self.clock.now().monotonic;
+        if now < pause.retry_at {
+            return false;
+        }
+        if let Err(sick) = self.scoring.revive() {
+            pause.retry_at = now + self.settings.dead_letters.retry.0;
+            self.report.pause(&sick.to_string());
+            return false;
+        }
+        let cause = pause.cause;
+        tracing::info!(cause = cause.as_str(), "the stream is tried again");
+        self.ledger.metrics().resume(cause);
+        self.report.resume();
+        self.pause = None;
+        true
+    }
+
+    /// A turn of a paused stream: serves the group, takes nothing.
+    fn sit_out(&mut self) -> Result<Turn, Stopped> {
+        let served = self.link.hold().and_then(|()| self.link.poll_group(IDLE));
+        if let Err(error) = served {
+            self.undo(Some(error))?;
+        }
+        self.take_up_rebalances()?;
+        // Partitions that have just come are not held yet; the next turn holds them again.
+        self.link.forget_hold();
+        self.show(true);
+        Ok(Turn::Paused(
+            self.pause.as_ref().map_or(PauseCause::Model, |pause| pause.cause),
+        ))
+    }
+
+    fn note_rebalance(&mut self, rebalance: &Polled) {
+        match rebalance {
+            Polled::Assigned(partitions) => self.report.assigned(partitions),
+            Polled::Revoked { partitions, lost } => {
+                if *lost {
+                    tracing::warn!(
+                        count = partitions.len(),
+                        "partitions were lost; their events are another member's now"
+                    );
+                }
+                self.report.revoked(partitions);
+            }
+            Polled::Record | Polled::Idle => {}
+        }
+        let held = self.report.partitions();
+        let named: Vec<(&str, i32)> = held.iter().map(|p| (self.link.broker.topic(*p), p.number)).collect();
+        tracing::info!(partitions = ?named, "rebalanced");
+        self.ledger.metrics().rebalanced(&named);
+    }
+
+    /// Shows the books: the balance at every turn, metrics when idle, the lag once a second.
+    fn show(&mut self, idle: bool) {
+        self.report.balance(self.ledger.accounts().balance());
+        let now = self.clock.now();
+        let lag_is_due = now.monotonic.saturating_sub(self.lag_shown) >= LAG_INTERVAL;
+        if lag_is_due {
+            self.lag_shown = now.monotonic;
+            for (partition, end) in self.link.broker.ends() {
+                let lag = self.ledger.lag(partition, end);
+                self.ledger
+                    .metrics()
+                    .lag(self.link.broker.topic(partition), partition.number, lag);
+            }
+        }
+        if idle || lag_is_due {
+            self.ledger.show(now);
+        }
+    }
+
+    /// Ends the lane in order: what was handed over becomes durable, the rest is given back to the group.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the last checkpoint could not be made, or the clients do not close.
+    pub fn drain(mut self) -> Result<Accounts, Stopped> {
+        let settled = self.ledger.settle_all(&mut self.link, self.clock.as_ref())?;
+        let started = self.clock.now().monotonic;
+        self.settled(settled, started);
+        self.show(true);
+        self.link.broker.close().map_err(|error| Stopped {
+            stop: Stop::GuaranteeLost,
+            message: format!("everything is committed, but {error}"),
+        })?;
+        Ok(self.ledger.accounts().clone())
+    }
+
+    fn since(&self, started: Duration) -> Duration {
+        self.clock.now().monotonic.saturating_sub(started)
+    }
+}
+
+/// Hands one event's outputs over, at its place in the open span.
+struct Hand<'a, B> {
+    link: &'a mut Link<B>,
+    ledger: &'a mut Ledger,
+    place: (Ticket, u32),
+}
+
+impl<B: Broker> Hand<'_, B> {
+    fn over(
+        &mut self,
+        emitter: &mut Emitter,
+        scoring: &Scoring,
+        row: &Row,
+        condemned: &[Destination],
+    ) -> Result<Outcome, BrokerError> {
+        let tensor_row = match &row.fate {
+            Fate::Scored(tensor_row) => *tensor_row,
+            Fate::Rejected(rejection) => return self.dead_letter(emitter, scoring, row, rejection, condemned),
+        };
+        if condemned.contains(&Destination::Predictions)
+            || !emitter.prediction(scoring, row, tensor_row, |output| self.send(output))?
+        {
+            let rejection = Rejection::new(
+                Reason::OutputTooLarge,
+                "the prediction of this event is larger than its topic accepts; pass fewer fields through or raise \
+                 the topic's max.message.bytes",
+            );
+            return self.dead_letter(emitter, scoring, row, &rejection, condemned);
+        }
+        let arms = scoring.arms(tensor_row);
+        if arms.is_empty() {
+            return Ok(Outcome::Predicted);
+        }
+        let omit = condemned.contains(&Destination::Retraining);
+        self.with_or_without_body(omit, Destination::Retraining, |hand, body| {
+            emitter.sample(scoring, row, tensor_row, body, |output| hand.send(output))
+        })?;
+        Ok(Outcome::Selected(arms))
+    }
+
+    fn dead_letter(
+        &mut self,
+        emitter: &mut Emitter,
+        scoring: &Scoring,
+        row: &Row,
+        rejection: &Rejection,
+        condemned: &[Destination],
+    ) -> Result<Outcome, BrokerError> {
+        let omit = condemned.contains(&Destination::DeadLetters);
+        self.with_or_without_body(omit, Destination::DeadLetters, |hand, body| {
+            emitter.dead_letter(scoring.batch(), row, rejection, body, |output| hand.send(output))
+        })?;
+        Ok(Outcome::DeadLettered(rejection.reason))
+    }
+
+    /// Sends an output with its body, or, where that is too large, without. What is too large even so stops the service:
+    /// dropping it would lose an event.
+    fn with_or_without_body(
+        &mut self,
+        omit: bool,
+        to: Destination,
+        mut send: impl FnMut(&mut Self, Body) -> Result<bool, BrokerError>,
+    ) -> Result<(), BrokerError> {
+        if (!omit && send(self, Body::Original)?) || send(self, Body::Omitted)? {
+            return Ok(());
+        }
+        Err(BrokerError {
+            fault: Fault::Refused,
+            doing: format!("writing to the {to} topic"),
+            message: "the output is too large even without the event's bytes; raise the topic's max.message.bytes"
+                .into(),
+        })
+    }
+
+    /// Puts one output into the producer's queue, waiting for room. False: it is too large.
+    fn send(&mut self, output: &Output<'_>) -> Result<bool, BrokerError> {
+        loop {
+            match self.link.broker.send(output, self.place.0, self.place.1) {
+                Ok(()) => return Ok(true),
+                Err(SendError::TooLarge { detail }) => {
+                    tracing::warn!(topic = %output.to, detail, "an output is too large");
+                    return Ok(false);
+                }
+                Err(SendError::Failed(error)) => return Err(error),
+                Err(SendError::Full) => {
+                    self.link.wait(TICK)?;
+                    if let Some(error) = self.ledger.look_for_failures(self.link) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+}

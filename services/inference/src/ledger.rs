@@ -1,0 +1,532 @@
+//! The lane's ledger: what was consumed, what came out of it, and how both become durable together.
+//!
+//! Owns: positions, spans of work, accounts; performs the steps that [`Checkpoint`] decides on.
+//! Never does: decide what an error means, or look into an event.
+//!
+//! Invariant: offsets are handed to the broker only for spans whose every output is delivered (at least once) or stands
+//! in the same transaction (exactly once). Spans become durable from the front.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+use eddy_broker::{Broker, BrokerError, Fault, Ticket, Undelivered};
+use eddy_pipeline::checkpoint::{Checkpoint, Guarantee, Next, Step, Stop, Went};
+use eddy_pipeline::event::{Destination, Partition, Source};
+use eddy_pipeline::outcome::{Accounts, Outcome, Remembers};
+use eddy_pipeline::time::{Clock, Now};
+use eddy_telemetry::LaneMetrics;
+
+use crate::link::Link;
+use crate::settings::CheckpointSettings;
+
+/// Most spans under way at once, at least once.
+const MAX_SPANS: usize = 256;
+/// One wait for the producer or the cluster.
+const TICK: Duration = Duration::from_millis(1);
+/// One wait before a call is made again that may succeed later.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Why the lane cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Stopped {
+    /// Which guarantee could not be kept.
+    pub stop: Stop,
+    /// A sentence with cause and next step.
+    pub message: String,
+}
+
+/// What a span's end meant, for the lane and its metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// There was nothing to settle.
+    Nothing,
+    /// Everything since the last checkpoint is durable.
+    Durable,
+    /// Everything since the last checkpoint was undone; its events will come again.
+    RolledBack,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Progress {
+    /// The offset to go back to.
+    durable: i64,
+    /// The offset after the last record that was consumed.
+    next: i64,
+}
+
+#[derive(Debug)]
+struct Span {
+    ticket: Ticket,
+    opened: Duration,
+    offsets: Vec<(Partition, i64)>,
+    /// Each event, in order.
+    rows: Vec<Source>,
+}
+
+/// One lane's ledger.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    checkpoint: Checkpoint,
+    settings: CheckpointSettings,
+    progress: BTreeMap<Partition, Progress>,
+    spans: VecDeque<Span>,
+    spare: Vec<Span>,
+    next_ticket: Ticket,
+    accounts: Accounts,
+    condemned: HashMap<Source, Vec<Destination>>,
+    undelivered: Vec<Undelivered>,
+    last_error: Option<BrokerError>,
+    metrics: LaneMetrics,
+}
+
+impl Ledger {
+    pub(crate) fn new(checkpoint: Checkpoint, settings: CheckpointSettings, metrics: LaneMetrics) -> Self {
+        Self {
+            checkpoint,
+            settings,
+            progress: BTreeMap::new(),
+            spans: VecDeque::new(),
+            spare: Vec::new(),
+            next_ticket: 0,
+            accounts: Accounts::new(),
+            condemned: HashMap::new(),
+            undelivered: Vec::new(),
+            last_error: None,
+            metrics,
+        }
+    }
+
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    pub(crate) fn metrics(&mut self) -> &mut LaneMetrics {
+        &mut self.metrics
+    }
+
+    /// Makes the books visible, also between checkpoints.
+    pub(crate) fn show(&mut self, now: Now) {
+        self.metrics.publish(&self.accounts, now);
+    }
+
+    /// Notes a record that was taken from the broker.
+    pub(crate) fn consume(&mut self, source: Source) {
+        self.accounts.consume(1);
+        let progress = self.progress.entry(source.partition).or_insert(Progress {
+            durable: source.offset,
+            next: source.offset,
+        });
+        progress.next = source.offset + 1;
+    }
+
+    /// Records between what is durable and the end of a partition.
+    pub(crate) fn lag(&self, partition: Partition, end: i64) -> u64 {
+        self.progress
+            .get(&partition)
+            .map_or(0, |progress| u64::try_from(end - progress.durable).unwrap_or(0))
+    }
+
+    /// Opens the span that the next outputs belong to, with its transaction where there is one.
+    pub(crate) fn open<B: Broker>(&mut self, link: &mut Link<B>, now: Now) -> Result<(), BrokerError> {
+        if self.checkpoint.guarantee() == Guarantee::ExactlyOnce {
+            if !self.spans.is_empty() {
+                return Ok(());
+            }
+            link.broker.begin()?;
+        }
+        let mut span = self.spare.pop().unwrap_or_else(|| Span {
+            ticket: 0,
+            opened: Duration::ZERO,
+            offsets: Vec::new(),
+            rows: Vec::new(),
+        });
+        span.ticket = self.next_ticket;
+        span.opened = now.monotonic;
+        span.offsets.clear();
+        span.rows.clear();
+        self.next_ticket = self.next_ticket.wrapping_add(1);
+        self.spans.push_back(span);
+        Ok(())
+    }
+
+    /// Ticket of the open span, and the number of the next event in it.
+    pub(crate) fn place(&self) -> (Ticket, u32) {
+        let span = self.spans.back().expect("outputs are handed over inside a span");
+        (span.ticket, span.rows.len() as u32)
+    }
+
+    /// Notes the outcome of the next event of the open span; its outputs were handed over.
+    pub(crate) fn settle(&mut self, source: Source, outcome: Outcome) {
+        self.accounts.settle(outcome);
+        let span = self.spans.back_mut().expect("outcomes are noted inside a span");
+        span.rows.push(source);
+        let next = source.offset + 1;
+        match span
+            .offsets
+            .iter_mut()
+            .find(|(partition, _)| *partition == source.partition)
+        {
+            Some((_, offset)) => *offset = next,
+            None => span.offsets.push((source.partition, next)),
+        }
+    }
+
+    /// Outputs of this event that Kafka found too large the last time.
+    pub(crate) fn condemned(&self, source: Source) -> &[Destination] {
+        self.condemned.get(&source).map_or(&[], Vec::as_slice)
+    }
+
+    /// Events that are under way in spans.
+    fn rows_under_way(&self) -> usize {
+        self.spans.iter().map(|span| span.rows.len()).sum()
+    }
+
+    /// How long the lane may sleep before a checkpoint is due; `None` when there is no work under way.
+    pub(crate) fn due_in(&self, now: Now) -> Option<Duration> {
+        let span = self.spans.front()?;
+        match self.checkpoint.guarantee() {
+            Guarantee::ExactlyOnce => Some((span.opened + self.settings.interval.0).saturating_sub(now.monotonic)),
+            Guarantee::AtLeastOnce => Some(TICK),
+        }
+    }
+
+    /// The end of a batch: settles what is due. `ahead` is the expected time of the next batch.
+    pub(crate) fn batch_done<B: Broker>(
+        &mut self,
+        link: &mut Link<B>,
+        clock: &dyn Clock,
+        ahead: Duration,
+    ) -> Result<Settled, Stopped> {
+        let Some(front) = self.spans.front() else {
+            return Ok(Settled::Nothing);
+        };
+        match self.checkpoint.guarantee() {
+            Guarantee::ExactlyOnce => {
+                let age = clock.now().monotonic.saturating_sub(front.opened);
+                let due = age >= self.settings.interval.0
+                    || self.rows_under_way() >= self.settings.records
+                    || age + ahead >= self.settings.interval.0 * 2;
+                if due {
+                    self.settle_all(link, clock)
+                } else {
+                    Ok(Settled::Nothing)
+                }
+            }
+            Guarantee::AtLeastOnce => self.settle_delivered(link, clock),
+        }
+    }
+
+    /// Makes everything under way durable, waiting for it; or undoes it.
+    pub(crate) fn settle_all<B: Broker>(&mut self, link: &mut Link<B>, clock: &dyn Clock) -> Result<Settled, Stopped> {
+        if self.spans.is_empty() {
+            return Ok(Settled::Nothing);
+        }
+        let next = self.checkpoint.start();
+        self.carry_out(next, link, clock)
+    }
+
+    /// Undoes everything under way.
+    pub(crate) fn give_up<B: Broker>(
+        &mut self,
+        link: &mut Link<B>,
+        clock: &dyn Clock,
+        error: Option<BrokerError>,
+    ) -> Result<Settled, Stopped> {
+        let fault = error.as_ref().map_or(Fault::Abortable, |error| error.fault);
+        if let Some(error) = error {
+            tracing::warn!(error = %error, "work since the last checkpoint is undone and done again");
+            self.remember(error);
+        }
+        let next = match fault {
+            Fault::Refused if self.spans.is_empty() => Next::Stop(Stop::GuaranteeLost),
+            // The state machine knows what to undo before the service stops.
+            Fault::Refused => self.checkpoint.next(Step::Drain, Went::Wrong(fault), clock.now()),
+            Fault::Fatal | Fault::Fenced | Fault::TimedOut => {
+                self.checkpoint.start();
+                let fault = if fault == Fault::TimedOut { Fault::Fatal } else { fault };
+                self.checkpoint.next(Step::SendOffsets, Went::Wrong(fault), clock.now())
+            }
+            // Without an open span there is no transaction to abort.
+            _ if self.spans.is_empty() => Next::Do(Step::RollBack),
+            _ => self.checkpoint.give_up(),
+        };
+        self.carry_out(next, link, clock)
+    }
+
+    /// Forgets partitions that are let go. What was under way of them must have been settled or undone.
+    pub(crate) fn forget(&mut self, partitions: &[Partition]) {
+        self.progress.retain(|partition, _| !partitions.contains(partition));
+        self.condemned
+            .retain(|source, _| !partitions.contains(&source.partition));
+    }
+
+    /// Whether an output failed for good since the last look.
+    pub(crate) fn look_for_failures<B: Broker>(&mut self, link: &mut Link<B>) -> Option<BrokerError> {
+        link.broker.undelivered(&mut self.undelivered);
+        let mut worst: Option<BrokerError> = None;
+        for failed in std::mem::take(&mut self.undelivered) {
+            let error = if failed.too_large {
+                self.condemn(&failed)
+            } else {
+                failed.error
+            };
+            let worse = worst
+                .as_ref()
+                .is_none_or(|known| known.fault != Fault::Refused && error.fault == Fault::Refused);
+            if worse {
+                worst = Some(error);
+            }
+        }
+        worst
+    }
+
+    /// Remembers that an output was too large, so that its event goes another way when it comes again.
+    fn condemn(&mut self, failed: &Undelivered) -> BrokerError {
+        let span = self.spans.iter().find(|span| span.ticket == failed.ticket);
+        let Some(source) = span.and_then(|span| span.rows.get(failed.row as usize)).copied() else {
+            return failed.error.clone();
+        };
+        let known = self.condemned.entry(source).or_default();
+        if known.contains(&failed.to) && failed.to != Destination::Predictions {
+            // Even without its body it is too large: there is no smaller output to try.
+            return BrokerError {
+                fault: Fault::Refused,
+                ..failed.error.clone()
+            };
+        }
+        known.push(failed.to);
+        BrokerError {
+            fault: Fault::Abortable,
+            ..failed.error.clone()
+        }
+    }
+
+    /// At least once: spans at the front whose outputs are all delivered become durable; nothing is waited for, unless
+    /// too much is under way.
+    fn settle_delivered<B: Broker>(&mut self, link: &mut Link<B>, clock: &dyn Clock) -> Result<Settled, Stopped> {
+        let started = clock.now().monotonic;
+        loop {
+            link.broker.serve(Duration::ZERO);
+            if let Some(error) = self.look_for_failures(link) {
+                return self.give_up(link, clock, Some(error));
+            }
+            let delivered = self.delivered_spans(&link.broker);
+            if delivered > 0 {
+                let offsets = offsets_of(self.spans.iter().take(delivered));
+                if let Err(error) = link.broker.store_offsets(&offsets, false) {
+                    return self.give_up(link, clock, Some(error));
+                }
+                self.publish(delivered, clock.now());
+            }
+            let crowded = self.spans.len() >= MAX_SPANS || self.rows_under_way() >= self.settings.records;
+            if !crowded {
+                return Ok(if delivered > 0 {
+                    Settled::Durable
+                } else {
+                    Settled::Nothing
+                });
+            }
+            if clock.now().monotonic.saturating_sub(started) > self.settings.delivery_timeout.0 {
+                return self.give_up(link, clock, Some(self.not_delivered()));
+            }
+            if let Err(error) = link.wait(TICK) {
+                return self.give_up(link, clock, Some(error));
+            }
+        }
+    }
+
+    fn delivered_spans(&self, broker: &impl Broker) -> usize {
+        self.spans
+            .iter()
+            .take_while(|span| broker.outstanding(span.ticket) == 0)
+            .count()
+    }
+
+    fn carry_out<B: Broker>(
+        &mut self,
+        mut next: Next,
+        link: &mut Link<B>,
+        clock: &dyn Clock,
+    ) -> Result<Settled, Stopped> {
+        let mut before = None;
+        loop {
+            let step = match next {
+                Next::Do(step) => step,
+                Next::Durable => {
+                    self.last_error = None;
+                    return Ok(Settled::Durable);
+                }
+                Next::RolledBack => {
+                    self.last_error = None;
+                    return Ok(Settled::RolledBack);
+                }
+                Next::Stop(stop) => return Err(self.stopped(stop)),
+            };
+            if before == Some(step) && link.wait(BACK_OFF).is_err() {
+                tracing::debug!("the group could not be served while a call is made again");
+            }
+            before = Some(step);
+            let went = match self.perform(step, link, clock) {
+                Ok(went) => went,
+                Err(error) => {
+                    tracing::warn!(step = ?step, fault = ?error.fault, error = %error, "a step of the checkpoint failed");
+                    let fault = error.fault;
+                    self.remember(error);
+                    Went::Wrong(fault)
+                }
+            };
+            next = self.checkpoint.next(step, went, clock.now());
+        }
+    }
+
+    fn perform<B: Broker>(&mut self, step: Step, link: &mut Link<B>, clock: &dyn Clock) -> Result<Went, BrokerError> {
+        match step {
+            Step::Drain => self.drain(link, clock)?,
+            Step::SendOffsets => link.broker.send_offsets(&offsets_of(&self.spans))?,
+            Step::Commit => link.broker.commit()?,
+            Step::StoreOffsets => link.broker.store_offsets(&offsets_of(&self.spans), true)?,
+            Step::Abort => {
+                link.broker.abort()?;
+                self.metrics.transaction_aborted();
+            }
+            Step::Discard => link.broker.discard()?,
+            Step::Renew => {
+                link.broker.renew_producer()?;
+                self.metrics.producer_renewed();
+            }
+            Step::Inspect => return self.inspect(link),
+            Step::Publish => self.publish(self.spans.len(), clock.now()),
+            Step::RollBack => self.roll_back(link)?,
+        }
+        Ok(Went::Well)
+    }
+
+    fn drain<B: Broker>(&mut self, link: &mut Link<B>, clock: &dyn Clock) -> Result<(), BrokerError> {
+        let started = clock.now().monotonic;
+        loop {
+            link.broker.serve(Duration::ZERO);
+            if let Some(error) = self.look_for_failures(link) {
+                let lost_for_good = error.fault == Fault::Refused || error.fault == Fault::Fatal;
+                let fault = if lost_for_good { error.fault } else { Fault::Abortable };
+                return Err(BrokerError { fault, ..error });
+            }
+            if link.broker.in_flight() == 0 {
+                return Ok(());
+            }
+            if clock.now().monotonic.saturating_sub(started) > self.settings.delivery_timeout.0 {
+                return Err(self.not_delivered());
+            }
+            link.wait(TICK)?;
+        }
+    }
+
+    fn not_delivered(&self) -> BrokerError {
+        BrokerError {
+            fault: Fault::Abortable,
+            doing: "delivering the outputs".into(),
+            message: format!(
+                "not all were acknowledged within {} (`checkpoint.delivery_timeout`)",
+                self.settings.delivery_timeout
+            ),
+        }
+    }
+
+    fn inspect<B: Broker>(&mut self, link: &mut Link<B>) -> Result<Went, BrokerError> {
+        let offsets = offsets_of(&self.spans);
+        let partitions: Vec<Partition> = offsets.iter().map(|(partition, _)| *partition).collect();
+        let committed = link.broker.committed(&partitions)?;
+        let all = offsets
+            .iter()
+            .zip(&committed)
+            .all(|((_, ours), theirs)| theirs.is_some_and(|at| at >= *ours));
+        Ok(if all { Went::Committed } else { Went::NotCommitted })
+    }
+
+    fn publish(&mut self, spans: usize, now: Now) {
+        // Exactly once has one span, marked here; at least once marks each batch when it ends.
+        if self.checkpoint.guarantee() == Guarantee::ExactlyOnce {
+            self.mark();
+        }
+        for span in self.spans.drain(..spans) {
+            self.accounts.commit();
+            self.metrics.commit();
+            for (partition, offset) in &span.offsets {
+                if let Some(progress) = self.progress.get_mut(partition) {
+                    progress.durable = *offset;
+                }
+            }
+            if !self.condemned.is_empty() {
+                self.condemned.retain(|source, _| !span.rows.contains(source));
+            }
+            self.spare.push(span);
+        }
+        self.show(now);
+    }
+
+    /// Marks the end of a batch where each batch is a span of its own.
+    pub(crate) fn close(&mut self) {
+        if self.checkpoint.guarantee() == Guarantee::AtLeastOnce {
+            self.mark();
+        }
+    }
+
+    fn mark(&mut self) {
+        self.accounts.mark();
+        self.metrics.mark();
+    }
+
+    fn roll_back<B: Broker>(&mut self, link: &mut Link<B>) -> Result<(), BrokerError> {
+        let back: Vec<(Partition, i64)> = self
+            .progress
+            .iter()
+            .filter(|(partition, progress)| progress.next != progress.durable && !link.is_leaving(**partition))
+            .map(|(partition, progress)| (*partition, progress.durable))
+            .collect();
+        if !back.is_empty() {
+            link.broker.rewind(&back)?;
+        }
+        for progress in self.progress.values_mut() {
+            progress.next = progress.durable;
+        }
+        self.spare.extend(self.spans.drain(..));
+        self.accounts.rollback();
+        self.metrics.rollback();
+        Ok(())
+    }
+
+    /// Keeps the error that a stop will name. A refusal is the cause; what fails after it is a consequence.
+    fn remember(&mut self, error: BrokerError) {
+        if self
+            .last_error
+            .as_ref()
+            .is_none_or(|known| known.fault != Fault::Refused)
+        {
+            self.last_error = Some(error);
+        }
+    }
+
+    fn stopped(&self, stop: Stop) -> Stopped {
+        let cause = self
+            .last_error
+            .as_ref()
+            .map_or_else(|| "no cause known".to_owned(), ToString::to_string);
+        let message = match stop {
+            Stop::Fenced => format!(
+                "another process uses the same transactional id and took over ({cause}); give each replica its own \
+                 `kafka.instance`"
+            ),
+            Stop::GuaranteeLost => format!("the outputs cannot be made durable together with their offsets: {cause}"),
+        };
+        Stopped { stop, message }
+    }
+}
+
+/// The furthest offset of each partition, in order of appearance.
+fn offsets_of<'a>(spans: impl IntoIterator<Item = &'a Span>) -> Vec<(Partition, i64)> {
+    let mut offsets: BTreeMap<Partition, i64> = BTreeMap::new();
+    for span in spans {
+        offsets.extend(span.offsets.iter().copied());
+    }
+    offsets.into_iter().collect()
+}

@@ -1,0 +1,343 @@
+//! Scoring a batch: events in, one fate and one prediction per model out. Free of broker types.
+//!
+//! Owns: the batch with its tensors, the run of the models, the search for a guilty row.
+//! Never does: write anything, or decide what happens to a sick model.
+//!
+//! Invariant: a row is blamed only when it fails alone *and* a known-good row succeeds right after it. Otherwise the
+//! model is sick, and the batch is left as it was.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eddy_pipeline::decode::{Captured, Decoder};
+use eddy_pipeline::event::Record;
+use eddy_pipeline::head::{Head, Predictions};
+use eddy_pipeline::rejection::{Reason, Rejection};
+use eddy_pipeline::score::{RunError, RunFault, Scorer};
+use eddy_pipeline::select::{Arms, Selector};
+use eddy_pipeline::tensor::Inputs;
+use eddy_pipeline::time::Clock;
+
+use crate::batch::Batch;
+use crate::settings::BatchSettings;
+
+/// One version of one model, ready to score.
+#[derive(Debug, Clone)]
+pub struct ModelIdentity {
+    /// Name in the pipeline file.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// sha256 of the model file, hexadecimal.
+    pub sha256: String,
+}
+
+/// A model of a lane: who it is, what runs it, what reads it.
+pub struct LaneModel {
+    /// Who it is.
+    pub identity: ModelIdentity,
+    /// What runs it; owned by this lane.
+    pub scorer: Box<dyn Scorer>,
+    /// What reads its outputs.
+    pub head: Arc<dyn Head>,
+}
+
+impl std::fmt::Debug for LaneModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LaneModel")
+            .field("identity", &self.identity)
+            .field("head", &self.head)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A model that fails even on a row that is known to be good.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("model `{model}` fails on a row that is known to be good: {message}")]
+pub struct Sick {
+    /// Its name.
+    pub model: String,
+    /// The runtime's own words.
+    pub message: String,
+}
+
+/// How one model's run on a batch went, for the metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunFacts {
+    /// Time of all its runs.
+    pub took: Duration,
+    /// Times the batch or a part of it was halved.
+    pub halved: u64,
+    /// Runs that failed, in order.
+    pub faults: Vec<RunFault>,
+}
+
+struct Slot {
+    model: LaneModel,
+    predictions: Predictions,
+    facts: RunFacts,
+}
+
+/// The scoring of one lane.
+pub struct Scoring {
+    decoder: Decoder,
+    slots: Vec<Slot>,
+    inputs: Vec<Inputs>,
+    batch: Batch,
+    captured: Captured,
+    selector: Selector,
+    max_rows: usize,
+    max_bytes: usize,
+}
+
+impl std::fmt::Debug for Scoring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scoring")
+            .field("rows", &self.batch.rows().len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Scoring {
+    /// Makes the buffers of a lane. `decoder` was compiled for exactly these models, in this order.
+    pub fn new(decoder: Decoder, models: Vec<LaneModel>, selector: Selector, limits: &BatchSettings) -> Self {
+        let calibrated = models.iter().map(|model| model.scorer.max_rows()).min();
+        let max_rows = limits.rows.min(calibrated.unwrap_or(limits.rows)).max(1);
+        let inputs = models
+            .iter()
+            .map(|model| Inputs::with_capacity(decoder.resolved_inputs(&model.identity.name), max_rows))
+            .collect();
+        Self {
+            decoder,
+            slots: models.into_iter().map(Slot::new).collect(),
+            inputs,
+            batch: Batch::default(),
+            captured: Captured::default(),
+            selector,
+            max_rows,
+            max_bytes: limits.bytes.get(),
+        }
+    }
+
+    /// Decodes one event into the next row of the tensors and notes what its outputs will need.
+    pub fn push(&mut self, record: &Record<'_>) {
+        let row = self.inputs.first().map_or(0, |inputs| inputs.rows);
+        let decoded = self.decoder.decode(record, &mut self.inputs, row, &mut self.captured);
+        if decoded.is_ok() {
+            for inputs in &mut self.inputs {
+                inputs.rows += 1;
+            }
+        }
+        self.batch.push(record, decoded, &self.captured);
+    }
+
+    /// Whether another event has to wait for the next batch.
+    pub fn is_full(&self) -> bool {
+        self.batch.rows().len() >= self.max_rows || self.batch.bytes() >= self.max_bytes
+    }
+
+    /// Events of the batch.
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Most rows of a batch.
+    pub fn max_rows(&self) -> usize {
+        self.max_rows
+    }
+
+    /// Runs every model on the batch and settles each row's fate.
+    ///
+    /// # Errors
+    /// [`Sick`] when a model fails on a known-good row too; no fate is to be trusted then.
+    pub fn score(&mut self, clock: &dyn Clock) -> Result<(), Sick> {
+        for (slot, inputs) in self.slots.iter_mut().zip(&self.inputs) {
+            slot.predictions.reset(inputs.rows);
+            slot.facts = RunFacts::default();
+            if inputs.rows == 0 {
+                continue;
+            }
+            let started = clock.now().monotonic;
+            let mut search = Search {
+                slot,
+                inputs,
+                guilty: Vec::new(),
+            };
+            let searched = search.run(0..inputs.rows, false);
+            for (row, rejection) in search.guilty {
+                self.batch.reject(row, rejection);
+            }
+            slot.facts.took = clock.now().monotonic.saturating_sub(started);
+            searched?;
+        }
+        self.reject_outputs_that_are_not_numbers();
+        Ok(())
+    }
+
+    fn reject_outputs_that_are_not_numbers(&mut self) {
+        let rows = self.inputs.first().map_or(0, |inputs| inputs.rows);
+        for slot in &self.slots {
+            for row in (0..rows).filter(|row| !slot.predictions.is_valid(*row)) {
+                let detail = format!(
+                    "the output of model `{}` for this event is not a number; look at the fields for values that the \
+                     model cannot take",
+                    slot.model.identity.name
+                );
+                self.batch
+                    .reject(row as u32, Rejection::new(Reason::OutputNotFinite, detail));
+            }
+        }
+    }
+
+    /// Brings sick models back, where that is possible: probes each, and rebuilds the one that fails once.
+    ///
+    /// # Errors
+    /// The first model that fails even so.
+    pub fn revive(&mut self) -> Result<(), Sick> {
+        for slot in &mut self.slots {
+            if slot.model.scorer.probe().is_ok() {
+                continue;
+            }
+            slot.model.scorer.rebuild().map_err(|error| slot.sick(error))?;
+            slot.model.scorer.probe().map_err(|error| slot.sick(error))?;
+        }
+        Ok(())
+    }
+
+    /// The models, each with its predictions for the batch, in the order of the pipeline file.
+    pub fn models(&self) -> impl ExactSizeIterator<Item = (&LaneModel, &Predictions)> {
+        self.slots.iter().map(|slot| (&slot.model, &slot.predictions))
+    }
+
+    /// The arms that select a scored row, for each model; their union is the event's.
+    pub fn arms(&self, tensor_row: u32) -> Arms {
+        self.slots.iter().fold(Arms::NONE, |arms, slot| {
+            arms.union(self.arms_of(&slot.predictions, tensor_row))
+        })
+    }
+
+    /// The arms that select a scored row for one model's predictions.
+    pub fn arms_of(&self, predictions: &Predictions, tensor_row: u32) -> Arms {
+        self.selector.decide(predictions, tensor_row as usize)
+    }
+
+    /// Probability with which a scored event was to be selected, given what the models said.
+    pub fn probability(&self, tensor_row: u32) -> f32 {
+        self.selector.probability(self.arms(tensor_row))
+    }
+
+    /// Dead letters of the batch so far.
+    pub fn dead_letters(&self) -> usize {
+        self.batch.rejected()
+    }
+
+    /// How each model's run on the batch went.
+    pub fn facts(&self) -> impl Iterator<Item = &RunFacts> {
+        self.slots.iter().map(|slot| &slot.facts)
+    }
+
+    /// Forgets the batch and keeps its memory.
+    pub fn clear(&mut self) {
+        self.batch.clear();
+        for inputs in &mut self.inputs {
+            inputs.rows = 0;
+        }
+    }
+
+    /// Expected time of the models on the next full batch.
+    pub fn expected_time(&self) -> Duration {
+        self.slots
+            .iter()
+            .map(|slot| slot.model.scorer.expected_time(self.max_rows))
+            .sum()
+    }
+}
+
+impl Slot {
+    fn new(model: LaneModel) -> Self {
+        Self {
+            model,
+            predictions: Predictions::new(),
+            facts: RunFacts::default(),
+        }
+    }
+
+    fn sick(&self, error: RunError) -> Sick {
+        Sick {
+            model: self.model.identity.name.clone(),
+            message: error.message,
+        }
+    }
+}
+
+/// The search for guilty rows in one model's batch.
+struct Search<'a> {
+    slot: &'a mut Slot,
+    inputs: &'a Inputs,
+    guilty: Vec<(u32, Rejection)>,
+}
+
+impl Search<'_> {
+    /// Runs `rows`; on failure halves them until the guilty row stands alone. `probed`: a known-good row has succeeded
+    /// since the last failure of a larger part, so that the model itself is known to be well.
+    fn run(&mut self, rows: Range<usize>, probed: bool) -> Result<(), Sick> {
+        let Err(error) = self.run_once(rows.clone()) else {
+            return Ok(());
+        };
+        self.slot.facts.faults.push(error.fault);
+        if error.fault == RunFault::BadOutput {
+            return Err(self.slot.sick(error));
+        }
+        let alone = rows.len() == 1;
+        if alone || !probed {
+            self.slot
+                .model
+                .scorer
+                .probe()
+                .map_err(|probe_error| self.slot.sick(probe_error))?;
+        }
+        if alone {
+            self.guilty
+                .push((rows.start as u32, blame(&self.slot.model.identity.name, &error)));
+            return Ok(());
+        }
+        self.slot.facts.halved += 1;
+        let middle = rows.start + rows.len() / 2;
+        self.run(rows.start..middle, true)?;
+        self.run(middle..rows.end, true)
+    }
+
+    fn run_once(&mut self, rows: Range<usize>) -> Result<(), RunError> {
+        let Slot { model, predictions, .. } = &mut *self.slot;
+        let mut read = Ok(());
+        model.scorer.run(self.inputs, rows.clone(), &mut |outputs| {
+            read = model.head.read(outputs, rows.clone(), predictions);
+        })?;
+        read
+    }
+}
+
+fn blame(model: &str, error: &RunError) -> Rejection {
+    match error.fault {
+        RunFault::TimedOut => Rejection::new(
+            Reason::ModelTimeout,
+            format!("model `{model}` did not finish on this event within `batch.run_limit`"),
+        ),
+        _ => Rejection::new(
+            Reason::ModelRefused,
+            format!(
+                "model `{model}` refuses this event and accepts others: {}",
+                short(&error.message)
+            ),
+        ),
+    }
+}
+
+/// The first 200 characters of a runtime's message, which may quote much of a model.
+fn short(message: &str) -> &str {
+    message
+        .char_indices()
+        .nth(200)
+        .map_or(message, |(end, _)| &message[..end])
+}
