@@ -12,6 +12,7 @@ pub mod decode;
 pub mod event;
 pub mod fields;
 pub mod flood;
+pub mod hash;
 pub mod head;
 pub mod outcome;
 pub mod partition;

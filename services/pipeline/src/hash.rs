@@ -1,0 +1,79 @@
+//! The hash of a configuration: two files that mean the same have the same.
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::render::json;
+
+/// Hexadecimal digits of a configuration's hash.
+const DIGITS: usize = 16;
+
+/// The first 16 hexadecimal digits of the SHA-256 of the settings in canonical form: keys sorted, no white space. The
+/// value of the header `eddy.config`.
+pub fn config_hash(settings: &Value) -> String {
+    let mut canonical = Vec::new();
+    write_canonical(settings, &mut canonical);
+    Sha256::digest(&canonical)
+        .iter()
+        .take(DIGITS / 2)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn write_canonical(value: &Value, text: &mut Vec<u8>) {
+    match value {
+        Value::Object(members) => {
+            // Sorted here: whether a map of serde_json keeps an order depends on features that any crate may switch on.
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_unstable_by_key(|(key, _)| *key);
+            text.push(b'{');
+            for (at, (key, value)) in members.into_iter().enumerate() {
+                if at > 0 {
+                    text.push(b',');
+                }
+                json::string(key, text);
+                text.push(b':');
+                write_canonical(value, text);
+            }
+            text.push(b'}');
+        }
+        Value::Array(elements) => {
+            text.push(b'[');
+            for (at, element) in elements.iter().enumerate() {
+                if at > 0 {
+                    text.push(b',');
+                }
+                write_canonical(element, text);
+            }
+            text.push(b']');
+        }
+        Value::String(string) => json::string(string, text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => text.extend_from_slice(value.to_string().as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    // The expected digits come from `printf '…' | sha256sum`.
+
+    #[test]
+    fn the_hash_is_the_start_of_the_sha256_of_the_canonical_text() {
+        // {}
+        assert_eq!(config_hash(&json!({})), "44136fa355b3678a");
+        // {"a":[1,2.5,null,true,"x\"y"],"b":{"c":{},"d":[]}}
+        let settings = json!({"b": {"d": [], "c": {}}, "a": [1, 2.5, null, true, "x\"y"]});
+        assert_eq!(config_hash(&settings), "61fcb5c5bdb7db73");
+    }
+
+    #[test]
+    fn the_order_of_keys_does_not_matter_and_that_of_elements_does() {
+        let parse = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+        let one = config_hash(&parse(r#"{"a":{"x":1,"y":2},"b":[1,2]}"#));
+        assert_eq!(one, config_hash(&parse(r#"{"b":[1,2],"a":{"y":2,"x":1}}"#)));
+        assert_ne!(one, config_hash(&parse(r#"{"b":[2,1],"a":{"y":2,"x":1}}"#)));
+    }
+}
