@@ -39,7 +39,7 @@ impl Body {
 }
 
 /// Number of partitions of each output topic, in the order of [`Destination::ALL`].
-pub type PartitionCounts = [i32; Destination::ALL.len()];
+pub(crate) type PartitionCounts = [i32; Destination::ALL.len()];
 
 /// Writes outputs. One for each lane.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Emitter {
     }
 
     /// Takes up the partition counts of the output topics; once a batch.
-    pub fn set_counts(&mut self, counts: PartitionCounts) {
+    pub(crate) fn set_counts(&mut self, counts: PartitionCounts) {
         self.counts = counts;
     }
 

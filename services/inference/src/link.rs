@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use eddy_broker::{Broker, BrokerError, Fault, Polled};
+use eddy_broker::{Broker, BrokerError, Polled};
 use eddy_pipeline::event::Partition;
 
 /// A wait longer than this pauses the partitions.
@@ -84,23 +84,17 @@ impl<B: Broker> Link<B> {
         Ok(())
     }
 
-    /// Serves the group while the partitions are paused.
+    /// Serves the group while the partitions are paused. A record that comes all the same is put back.
     pub(crate) fn poll_group(&mut self, time: Duration) -> Result<(), BrokerError> {
-        let mut stray = false;
-        let polled = self.broker.poll(time, &mut |_| stray = true)?;
-        match polled {
+        let mut stray = None;
+        match self.broker.poll(time, &mut |record| stray = Some(record.source))? {
             Polled::Record | Polled::Idle => {}
             rebalance => self.rebalances.push_back(rebalance),
         }
-        if stray {
-            // Nobody has room for it: the span is given up and read again, so the record is not lost.
-            return Err(BrokerError {
-                fault: Fault::Abortable,
-                doing: "waiting with paused partitions".into(),
-                message: "a record came all the same; the work since the last checkpoint is done again".into(),
-            });
+        match stray {
+            Some(source) => self.broker.rewind(&[(source.partition, source.offset)]),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Makes the next [`Link::hold`] pause again: partitions that have come since are not paused yet.
