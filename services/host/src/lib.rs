@@ -1,1 +1,31 @@
-//! host
+//! What every long-running service needs around its work: threads with an owner, signals, drain, health, a watchdog.
+//!
+//! Owns: the process's threads, its end and its exit code, the admin address.
+//! Never does: touch an event, or know what the service is for.
+//!
+//! Invariant: every thread has a name, a [`Policy`] and an owner ([`Tasks`]); every way to end has an [`ExitCode`].
+#![deny(missing_docs)]
+
+mod admin;
+mod clock;
+mod drain;
+mod error;
+mod exit;
+mod probe;
+mod readiness;
+mod shutdown;
+mod signals;
+mod tasks;
+mod watchdog;
+
+pub use self::admin::{AdminAddress, AdminHandle, AdminServer, AdminSettings, AdminSources, NoStatus, StatusSource};
+pub use self::clock::SystemClock;
+pub use self::drain::{Drain, DrainSettings, Missed, exit_on_missed};
+pub use self::error::Error;
+pub use self::exit::{ExitCode, exit_now};
+pub use self::probe::{Answer, probe};
+pub use self::readiness::{Readiness, Unmet};
+pub use self::shutdown::{Cause, Shutdown};
+pub use self::signals::drain_on_signals;
+pub use self::tasks::{Failure, OnDrain, OnExit, Policy, Tasks};
+pub use self::watchdog::{Beat, Entered, Overdue, Watchdog, exit_on_overdue};

@@ -1,0 +1,191 @@
+//! The admin address: health, metrics and status over HTTP, for supervisors, Prometheus and people.
+//!
+//! Owns: one listener, one thread, and the runtime on it.
+//! Never does: change anything; every page is read-only, and no request's body is read. Nothing secret is shown.
+//!
+//! Invariant: it answers from before the first model loads until after the last step of the drain, whatever the lanes do.
+
+mod pages;
+mod settings;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use eddy_telemetry::Metrics;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
+
+pub use self::settings::{AdminAddress, AdminSettings};
+use crate::error::Error;
+use crate::exit::ExitCode;
+use crate::readiness::Readiness;
+use crate::tasks::{Failure, OnDrain, OnExit, Policy, Tasks};
+
+/// Accepting fails when the process has no file descriptor left; asking again at once would only burn the processor.
+const PAUSE_AFTER_REFUSED_ACCEPT: Duration = Duration::from_millis(100);
+
+/// Where the page `/status` comes from.
+///
+/// Called on the admin thread, once for each request for the page; it must not block.
+pub trait StatusSource: Send + Sync {
+    /// The state of the service as JSON, without secrets.
+    fn status(&self) -> serde_json::Value;
+}
+
+/// A service without anything to say.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoStatus;
+
+impl StatusSource for NoStatus {
+    fn status(&self) -> serde_json::Value {
+        serde_json::json!({})
+    }
+}
+
+/// What the pages show.
+#[derive(Clone)]
+pub struct AdminSources {
+    /// For `/metrics`.
+    pub metrics: Metrics,
+    /// For `/ready`.
+    pub readiness: Readiness,
+    /// For `/status`.
+    pub status: Arc<dyn StatusSource>,
+}
+
+impl std::fmt::Debug for AdminSources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AdminSources").finish_non_exhaustive()
+    }
+}
+
+/// A server that holds its address and does not answer yet.
+#[derive(Debug)]
+pub struct AdminServer {
+    listener: TcpListener,
+    address: SocketAddr,
+    limits: AdminSettings,
+    sources: AdminSources,
+}
+
+/// A server that answers. Dropping it ends that.
+#[derive(Debug)]
+pub struct AdminHandle {
+    address: SocketAddr,
+    _stop: oneshot::Sender<()>,
+}
+
+impl AdminHandle {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl AdminServer {
+    /// Takes the address of the settings; `None` when they switch the server off.
+    ///
+    /// # Errors
+    /// When the address is in use or not this machine's.
+    pub fn bind(settings: &AdminSettings, sources: AdminSources) -> Result<Option<Self>, Error> {
+        let AdminAddress::At(wanted) = settings.address else {
+            return Ok(None);
+        };
+        let listen = || {
+            let listener = TcpListener::bind(wanted)?;
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        let (listener, address) = listen().map_err(|source| Error::Listen {
+            address: wanted,
+            source,
+        })?;
+        Ok(Some(Self {
+            listener,
+            address,
+            limits: settings.clone(),
+            sources,
+        }))
+    }
+
+    /// Where it listens: the settings' address, with the port that the system chose if they say 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers on a thread of its own, until the handle is dropped.
+    ///
+    /// # Errors
+    /// When the thread or its runtime cannot be made.
+    pub fn start(self, tasks: &Tasks) -> Result<AdminHandle, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Error::Runtime)?;
+        let address = self.address;
+        let (stop, stopped) = oneshot::channel();
+        let policy = Policy {
+            on_exit: OnExit::Log,
+            on_drain: OnDrain::Abort,
+        };
+        tasks.spawn_thread("eddy-admin", policy, move |_| {
+            runtime
+                .block_on(self.serve(stopped))
+                .map_err(|error| Failure::new(ExitCode::GuaranteeLost, format!("the admin server failed: {error}")))
+        })?;
+        tracing::info!(%address, "admin address answers");
+        Ok(AdminHandle { address, _stop: stop })
+    }
+
+    async fn serve(self, mut stopped: oneshot::Receiver<()>) -> std::io::Result<()> {
+        let listener = tokio::net::TcpListener::from_std(self.listener)?;
+        let pages = pages::router(self.sources);
+        // They end with this function: dropping the set ends its connections.
+        let mut connections = JoinSet::new();
+        loop {
+            let has_room = connections.len() < self.limits.connections;
+            tokio::select! {
+                _ = &mut stopped => return Ok(()),
+                Some(ended) = connections.join_next() => report(ended),
+                accepted = listener.accept(), if has_room => match accepted {
+                    Ok((stream, _)) => {
+                        connections.spawn(answer(stream, pages.clone(), self.limits.clone()));
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "a connection to the admin address was not accepted");
+                        sleep(PAUSE_AFTER_REFUSED_ACCEPT).await;
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// One connection, one request: without keep-alive no idle client holds a place.
+async fn answer(stream: TcpStream, pages: Router, limits: AdminSettings) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout.0)
+        .max_buf_size(limits.header_bytes.get())
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(pages));
+    match timeout(limits.request_timeout.0, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a client of the admin address broke off"),
+        Err(_) => tracing::debug!("a client of the admin address took longer than `admin.request_timeout`"),
+    }
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a page of the admin address panicked; this is a bug, please report it");
+    }
+}

@@ -1,0 +1,80 @@
+//! The pages. A new one is a line in [`router`], a line in the index and a function.
+
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{StatusCode, Uri};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+
+use super::AdminSources;
+
+const INDEX: &str = r#"<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Eddy</title>
+<h1>Eddy</h1>
+<ul>
+<li><a href="/live">/live</a>: the process answers</li>
+<li><a href="/ready">/ready</a>: the service does its work, or what keeps it from that</li>
+<li><a href="/status">/status</a>: what it is doing</li>
+<li><a href="/metrics">/metrics</a>: for Prometheus</li>
+</ul>
+</html>
+"#;
+
+/// Pages are seen in browsers: none may be taken for a script, run one, or be kept.
+const HEADERS: [(HeaderName, &str); 3] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (CONTENT_SECURITY_POLICY, "default-src 'none'"),
+    (CACHE_CONTROL, "no-store"),
+];
+
+pub(super) fn router(sources: AdminSources) -> Router {
+    Router::new()
+        .route("/", get(index))
+        .route("/live", get(live))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/status", get(status))
+        .fallback(unknown)
+        .with_state(sources)
+}
+
+async fn index() -> impl IntoResponse {
+    (HEADERS, [(CONTENT_TYPE, "text/html; charset=utf-8")], INDEX)
+}
+
+async fn live() -> impl IntoResponse {
+    (HEADERS, Json(json!({ "live": true })))
+}
+
+async fn ready(State(sources): State<AdminSources>) -> impl IntoResponse {
+    let causes = sources.readiness.causes();
+    let status = if causes.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        HEADERS,
+        Json(json!({ "ready": causes.is_empty(), "causes": causes })),
+    )
+}
+
+async fn metrics(State(sources): State<AdminSources>) -> impl IntoResponse {
+    sources.metrics.set_ready(sources.readiness.is_ready());
+    let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (HEADERS, kind, sources.metrics.gather())
+}
+
+async fn status(State(sources): State<AdminSources>) -> impl IntoResponse {
+    (HEADERS, Json(sources.status.status()))
+}
+
+async fn unknown(uri: Uri) -> impl IntoResponse {
+    let error = format!("there is no page {}; / lists them", uri.path());
+    (StatusCode::NOT_FOUND, HEADERS, Json(json!({ "error": error })))
+}

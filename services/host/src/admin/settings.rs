@@ -1,0 +1,179 @@
+//! The table `[admin]`.
+
+use std::borrow::Cow;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use eddy_pipeline::settings::{Bytes, Problem, Span};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Smallest buffer that the HTTP library accepts.
+const LEAST_HEADER_BYTES: Bytes = Bytes::kib(8);
+
+/// Where the admin server listens: an address with a port, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// Nowhere.
+    Off,
+    /// There.
+    At(SocketAddr),
+}
+
+/// The table `[admin]`: health, metrics and status over HTTP. The pages are read-only and show no secrets; they have no
+/// password, so keep the address on a network that you trust.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminSettings {
+    /// Address and port to listen on, or `off`. Default: `127.0.0.1:9180`, which only this machine reaches. Containers need
+    /// `0.0.0.0:9180`. Port 0 takes a free port, which the log names.
+    pub address: AdminAddress,
+    /// Connections at a time; more wait. Default: 64. At least 1.
+    #[schemars(range(min = 1))]
+    pub connections: usize,
+    /// Largest request with its headers; larger ones are refused. Default: `16 KiB`. At least `8 KiB`.
+    pub header_bytes: Bytes,
+    /// How long a client may take to send its request. Default: `10s`. More than zero.
+    pub header_timeout: Span,
+    /// How long a connection may last in all. Default: `30s`. More than zero.
+    pub request_timeout: Span,
+}
+
+impl Default for AdminSettings {
+    fn default() -> Self {
+        Self {
+            address: AdminAddress::default(),
+            connections: 64,
+            header_bytes: Bytes::kib(16),
+            header_timeout: Span::seconds(10),
+            request_timeout: Span::seconds(30),
+        }
+    }
+}
+
+impl AdminSettings {
+    /// What is wrong with the table.
+    pub fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.connections == 0 {
+            let message = "without a connection nobody is answered; write at least 1, or `address = \"off\"`";
+            problems.push(Problem::new("admin.connections", message));
+        }
+        if self.header_bytes < LEAST_HEADER_BYTES {
+            let message = format!(
+                "{} is too small for HTTP; write at least {LEAST_HEADER_BYTES}",
+                self.header_bytes
+            );
+            problems.push(Problem::new("admin.header_bytes", message));
+        }
+        for (key, time) in [
+            ("admin.header_timeout", self.header_timeout),
+            ("admin.request_timeout", self.request_timeout),
+        ] {
+            if time.0.is_zero() {
+                let message = "no client is that fast; write a time such as \"10s\"";
+                problems.push(Problem::new(key, message));
+            }
+        }
+        problems
+    }
+}
+
+impl Default for AdminAddress {
+    fn default() -> Self {
+        Self::At(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9180)))
+    }
+}
+
+impl std::fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::At(address) => address.fmt(f),
+        }
+    }
+}
+
+impl Serialize for AdminAddress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for AdminAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        text.parse().map(Self::At).map_err(|_| {
+            serde::de::Error::custom(format!(
+                "`{text}` is not an IP address with a port; write one such as \"127.0.0.1:9180\" or \"[::1]:9180\", or \"off\""
+            ))
+        })
+    }
+}
+
+impl JsonSchema for AdminAddress {
+    fn schema_name() -> Cow<'static, str> {
+        "AdminAddress".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "examples": ["127.0.0.1:9180", "0.0.0.0:9180", "off"] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<AdminSettings, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_default_is_reached_from_this_machine_only() {
+        let settings = read("{}").expect("every key has a default");
+        assert_eq!(settings.address.to_string(), "127.0.0.1:9180");
+        assert_eq!(settings.check(), []);
+    }
+
+    #[test]
+    fn off_switches_it_off() {
+        assert_eq!(
+            read(r#"{"address":"off"}"#).expect("off is allowed").address,
+            AdminAddress::Off
+        );
+    }
+
+    #[test]
+    fn a_name_instead_of_an_address_is_refused_with_what_to_write() {
+        for address in ["localhost:9180", "9180", "127.0.0.1", ""] {
+            let error = read(&format!(r#"{{"address":"{address}"}}"#)).expect_err(address);
+            assert!(
+                error.contains(&format!("`{address}`")) && error.contains("127.0.0.1:9180"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn limits_that_would_refuse_everybody_are_problems() {
+        let settings = AdminSettings {
+            connections: 0,
+            header_bytes: Bytes(100),
+            header_timeout: Span::ms(0),
+            request_timeout: Span::ms(0),
+            ..AdminSettings::default()
+        };
+        let keys: Vec<_> = settings.check().into_iter().map(|problem| problem.key).collect();
+        assert_eq!(
+            keys,
+            [
+                "admin.connections",
+                "admin.header_bytes",
+                "admin.header_timeout",
+                "admin.request_timeout"
+            ]
+        );
+    }
+}

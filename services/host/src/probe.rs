@@ -1,0 +1,101 @@
+//! Asking a running service how it is: what `eddy health` and a container's check do.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// Longest answer that is read; pages of the admin address are far shorter.
+const ANSWER_BYTES: u64 = 16 << 20;
+
+/// What a page of the admin address answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status: 200 when all is well.
+    pub status: u16,
+    /// The header lines, without the status line.
+    pub headers: String,
+    /// The page.
+    pub body: String,
+}
+
+/// Gets one page, such as `/ready`; `timeout` limits connecting and each wait for more of the answer.
+///
+/// # Errors
+/// When nothing answers there, or not in HTTP.
+pub fn probe(address: SocketAddr, path: &str, timeout: Duration) -> Result<Answer, Error> {
+    let address = reachable(address);
+    ask(address, path, timeout).map_err(|source| Error::Probe { address, source })
+}
+
+/// A service that listens on every address is asked on the loopback one.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn ask(address: SocketAddr, path: &str, timeout: Duration) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect_timeout(&address, timeout)?;
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_BYTES).read_to_end(&mut answer)?;
+    read(&String::from_utf8_lossy(&answer))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
+}
+
+fn read(answer: &str) -> Option<Answer> {
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let (status_line, headers) = head.split_once("\r\n").unwrap_or((head, ""));
+    let status = status_line.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
+    Some(Answer {
+        status,
+        headers: headers.to_owned(),
+        body: body.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_taken_apart() {
+        let answer = read("HTTP/1.0 503 Service Unavailable\r\na: b\r\nc: d\r\n\r\nnot yet").expect("it is HTTP");
+        assert_eq!(
+            answer,
+            Answer {
+                status: 503,
+                headers: "a: b\r\nc: d".into(),
+                body: "not yet".into()
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_not_http_is_refused() {
+        for answer in [
+            "",
+            "hello",
+            "SSH-2.0-x\r\n\r\n",
+            "HTTP/1.1\r\n\r\n",
+            "HTTP/1.1 OK\r\n\r\n",
+        ] {
+            assert_eq!(read(answer), None, "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_service_on_every_address_is_asked_on_this_machine() {
+        let ask = |text: &str| reachable(text.parse().expect("an address")).to_string();
+        assert_eq!(ask("0.0.0.0:9180"), "127.0.0.1:9180");
+        assert_eq!(ask("[::]:9180"), "[::1]:9180");
+        assert_eq!(ask("10.1.2.3:9180"), "10.1.2.3:9180");
+    }
+}
