@@ -1,0 +1,38 @@
+# Two commands matter: `make demo` and `make test`. Each sets up what is missing, says so, and needs no network after that.
+.PHONY: help demo test test-slow lint bench schema
+
+help:
+	@echo 'make demo       a stream of real digits through the whole service, in the terminal   (ARGS="--for 60s --summary json")'
+	@echo 'make test       every test but the slow ones, on a real Apache Kafka'
+	@echo 'make test-slow  100,000 events and random kills on a real Apache Kafka'
+	@echo 'make lint       format, clippy, documentation, licences and advisories'
+	@echo 'make bench      processor time of the service against its bare parts, as a table'
+	@echo 'make schema     writes the generated references again'
+
+demo:
+	@tests/setup/native
+	@tests/setup/onnxruntime
+	@cargo build --release --locked -p eddy
+	@target/release/eddy demo $(ARGS)
+
+test:
+	@tests/setup/all
+	cargo test --locked --workspace $(ARGS)
+
+test-slow:
+	@tests/setup/all
+	cargo test --locked -p eddy-tests --features slow --test kills -- --nocapture $(ARGS)
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --features eddy-tests/slow -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
+	@tests/setup/lint
+
+bench:
+	@tests/setup/native
+	@tests/setup/onnxruntime
+	cargo bench --locked -p eddy-tests --bench parts -- $(ARGS)
+
+schema:
+	UPDATE_REFERENCE=1 cargo test --locked -p eddy -p eddy-telemetry --test reference
