@@ -9,6 +9,7 @@
 #![deny(missing_docs)]
 
 pub mod settings;
+pub mod twin;
 
 use std::time::Duration;
 

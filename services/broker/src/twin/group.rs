@@ -118,7 +118,9 @@ impl State {
         let connection = self.connection_mut(id);
         connection.held.retain(|slot| !slots.contains(slot));
         let group = connection.group;
-        let Some(member) = self.groups[group].members.get_mut(&id) else { return };
+        let Some(member) = self.groups[group].members.get_mut(&id) else {
+            return;
+        };
         member.owned.retain(|slot| !slots.contains(slot));
         member.asked.retain(|slot| !slots.contains(slot));
         if self.groups[group].gathering {
@@ -214,19 +216,18 @@ impl State {
                 member.generation = generation;
             }
         }
-        self.note(|state| {
-            format!(
-                "group {} is now of generation {generation}",
-                state.groups[group].name
-            )
-        });
+        self.note(|state| format!("group {} is now of generation {generation}", state.groups[group].name));
     }
 
     /// Who shall own what: even shares; with `anew` at random, else whoever has it keeps it within its share.
     fn targets(&mut self, group: usize, anew: bool) -> Vec<(ConnectionId, BTreeSet<Slot>)> {
         let mut members: Vec<ConnectionId> = self.groups[group].members.keys().copied().collect();
         self.rng.shuffle(&mut members);
-        let topics: BTreeSet<usize> = members.iter().flat_map(|id| &self.connection(*id).topics).copied().collect();
+        let topics: BTreeSet<usize> = members
+            .iter()
+            .flat_map(|id| &self.connection(*id).topics)
+            .copied()
+            .collect();
         let mut free: Vec<Slot> = topics
             .into_iter()
             .flat_map(|topic| (0..self.topics[topic].logs.len() as i32).map(move |number| Slot { topic, number }))
@@ -257,8 +258,10 @@ impl State {
         let ids: Vec<ConnectionId> = self.groups[group].members.keys().copied().collect();
         for id in ids {
             let target = self.groups[group].members[&id].target.clone();
-            let free: BTreeSet<Slot> =
-                target.into_iter().filter(|slot| self.groups[group].owner_of(*slot).is_none()).collect();
+            let free: BTreeSet<Slot> = target
+                .into_iter()
+                .filter(|slot| self.groups[group].owner_of(*slot).is_none())
+                .collect();
             if free.is_empty() {
                 continue;
             }
@@ -286,8 +289,10 @@ impl State {
             }
         };
         let groups = self.groups.iter().flat_map(|group| &group.members);
-        let lost: Vec<ConnectionId> =
-            groups.filter(|(id, member)| overdue(self.connection(**id), member)).map(|(id, _)| *id).collect();
+        let lost: Vec<ConnectionId> = groups
+            .filter(|(id, member)| overdue(self.connection(**id), member))
+            .map(|(id, _)| *id)
+            .collect();
         for id in lost {
             self.kick(id);
         }
@@ -331,7 +336,9 @@ impl State {
         self.note(|state| format!("{} is committed up to {offset}", state.name_of(slot)));
         if let Some(before) = before.filter(|before| *before > offset) {
             let name = self.name_of(slot);
-            self.violation(format!("the committed offset of {name} went back from {before} to {offset}"));
+            self.violation(format!(
+                "the committed offset of {name} went back from {before} to {offset}"
+            ));
         }
     }
 }
@@ -345,5 +352,8 @@ fn ask(member: &mut Member, slots: BTreeSet<Slot>, deadline: Duration) {
         member.deadline = deadline;
     }
     member.asked.extend(&more);
-    member.notices.push_back(Notice::Taken { slots: more, lost: false });
+    member.notices.push_back(Notice::Taken {
+        slots: more,
+        lost: false,
+    });
 }

@@ -201,6 +201,7 @@ impl State {
             Some(Mishap::Kick) => self.kick(id),
             Some(Mishap::Rebalance) => self.reshuffle(self.connection(id).group),
             Some(Mishap::Outage(length)) => self.outage_until = self.now() + length,
+            Some(Mishap::Stall(calls)) => self.connection_mut(id).stalled = calls,
             other => return Ok(other),
         }
         Ok(None)

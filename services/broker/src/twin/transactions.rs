@@ -122,7 +122,9 @@ impl State {
 
     /// The broker gives a producer's transaction up, and the producer with it.
     pub(super) fn give_up_on(&mut self, id: &str) {
-        let Some(known) = self.producers.get_mut(id) else { return };
+        let Some(known) = self.producers.get_mut(id) else {
+            return;
+        };
         known.epoch += 1;
         known.late = None;
         if let Some(serial) = known.open {
@@ -169,7 +171,9 @@ impl State {
 
     /// A late request commits whatever is open by then, as Kafka's does before version 2 of transactions.
     fn land_late_commit(&mut self, id: &str) {
-        let Some(known) = self.producers.get_mut(id) else { return };
+        let Some(known) = self.producers.get_mut(id) else {
+            return;
+        };
         let Some((epoch, _)) = known.late.take() else { return };
         if epoch != known.epoch {
             return;

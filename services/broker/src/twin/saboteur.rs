@@ -1,0 +1,181 @@
+//! A broker that lies, so that a test can show that the schedules notice.
+
+use std::time::Duration;
+
+use eddy_pipeline::event::{Destination, Output, Partition, Record};
+
+use crate::{Broker, BrokerError, Polled, SendError, Ticket, Undelivered};
+
+/// Which lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Says that everything is delivered as soon as it is sent, so that offsets are stored too early.
+    OffsetsBeforeDelivery,
+    /// Commits one record more of each partition than was done.
+    OffsetTooFar,
+    /// Commits one record less of each partition than was done.
+    OffsetTooShort,
+    /// Keeps failed deliveries to itself.
+    SwallowsFailures,
+    /// Does not go back when told to.
+    ForgetsToRewind,
+    /// Commits where it should abort.
+    CommitsInsteadOfAborting,
+    /// Sends every nth output twice.
+    SendsTwice(u32),
+    /// Drops every nth output.
+    Drops(u32),
+}
+
+/// Passes every call on to a broker, except where it lies.
+#[derive(Debug)]
+pub struct Saboteur<B> {
+    broker: B,
+    sabotage: Sabotage,
+    sent: u32,
+}
+
+impl<B: Broker> Saboteur<B> {
+    /// A broker with one flaw.
+    pub fn new(broker: B, sabotage: Sabotage) -> Self {
+        Self {
+            broker,
+            sabotage,
+            sent: 0,
+        }
+    }
+
+    /// The honest broker inside.
+    pub fn inner(&self) -> &B {
+        &self.broker
+    }
+
+    fn shifted(&self, offsets: &[(Partition, i64)]) -> Vec<(Partition, i64)> {
+        let by = match self.sabotage {
+            Sabotage::OffsetTooFar => 1,
+            Sabotage::OffsetTooShort => -1,
+            _ => 0,
+        };
+        offsets
+            .iter()
+            .map(|(partition, offset)| (*partition, offset + by))
+            .collect()
+    }
+}
+
+impl<B: Broker> Broker for Saboteur<B> {
+    fn poll(&mut self, timeout: Duration, on_record: &mut dyn FnMut(&Record<'_>)) -> Result<Polled, BrokerError> {
+        self.broker.poll(timeout, on_record)
+    }
+
+    fn accept(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
+        self.broker.accept(partitions)
+    }
+
+    fn release(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
+        self.broker.release(partitions)
+    }
+
+    fn pause(&mut self, paused: bool) -> Result<(), BrokerError> {
+        self.broker.pause(paused)
+    }
+
+    fn rewind(&mut self, positions: &[(Partition, i64)]) -> Result<(), BrokerError> {
+        if self.sabotage == Sabotage::ForgetsToRewind {
+            return Ok(());
+        }
+        self.broker.rewind(positions)
+    }
+
+    fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<i64>>, BrokerError> {
+        self.broker.committed(partitions)
+    }
+
+    fn ends(&mut self) -> Vec<(Partition, i64)> {
+        self.broker.ends()
+    }
+
+    fn topic(&self, partition: Partition) -> &str {
+        self.broker.topic(partition)
+    }
+
+    fn partitions_of(&self, to: Destination) -> i32 {
+        self.broker.partitions_of(to)
+    }
+
+    fn send(&mut self, output: &Output<'_>, ticket: Ticket, row: u32) -> Result<(), SendError> {
+        self.sent = self.sent.wrapping_add(1);
+        let is_nth = |n: u32| self.sent.is_multiple_of(n);
+        match self.sabotage {
+            Sabotage::Drops(n) if is_nth(n) => Ok(()),
+            Sabotage::SendsTwice(n) if is_nth(n) => {
+                self.broker.send(output, ticket, row)?;
+                self.broker.send(output, ticket, row)
+            }
+            _ => self.broker.send(output, ticket, row),
+        }
+    }
+
+    fn serve(&mut self, timeout: Duration) {
+        self.broker.serve(timeout);
+    }
+
+    fn outstanding(&self, ticket: Ticket) -> usize {
+        if self.sabotage == Sabotage::OffsetsBeforeDelivery {
+            return 0;
+        }
+        self.broker.outstanding(ticket)
+    }
+
+    fn in_flight(&self) -> usize {
+        if self.sabotage == Sabotage::OffsetsBeforeDelivery {
+            return 0;
+        }
+        self.broker.in_flight()
+    }
+
+    fn undelivered(&mut self, into: &mut Vec<Undelivered>) {
+        if self.sabotage == Sabotage::SwallowsFailures {
+            self.broker.undelivered(&mut Vec::new());
+            return;
+        }
+        self.broker.undelivered(into);
+    }
+
+    fn begin(&mut self) -> Result<(), BrokerError> {
+        self.broker.begin()
+    }
+
+    fn send_offsets(&mut self, offsets: &[(Partition, i64)]) -> Result<(), BrokerError> {
+        let offsets = self.shifted(offsets);
+        self.broker.send_offsets(&offsets)
+    }
+
+    fn commit(&mut self) -> Result<(), BrokerError> {
+        self.broker.commit()
+    }
+
+    fn abort(&mut self) -> Result<(), BrokerError> {
+        if self.sabotage == Sabotage::CommitsInsteadOfAborting && self.broker.commit().is_ok() {
+            return Ok(());
+        }
+        self.broker.abort()
+    }
+
+    fn renew_producer(&mut self) -> Result<(), BrokerError> {
+        self.broker.renew_producer()
+    }
+
+    fn store_offsets(&mut self, offsets: &[(Partition, i64)], wait: bool) -> Result<(), BrokerError> {
+        let offsets = self.shifted(offsets);
+        self.broker.store_offsets(&offsets, wait)
+    }
+
+    fn discard(&mut self) -> Result<(), BrokerError> {
+        self.broker.discard()
+    }
+
+    fn close(&mut self) -> Result<(), BrokerError> {
+        self.broker.close()
+    }
+}
