@@ -12,6 +12,8 @@ mod laws;
 mod numbers;
 mod outputs;
 mod predictions;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Debug;
 use std::ops::Range;
