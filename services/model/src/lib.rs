@@ -1,1 +1,41 @@
-//! model
+//! Models on ONNX Runtime: files become scorers.
+//!
+//! Owns: the runtime library, sessions, providers, golden rows, calibration and time limits. Never does: know an
+//! event, a topic or a head; decide what a failed run means for one.
+//!
+//! Invariant: a model that is broken, or not the one that was meant, is an [`Error`] when it loads and never a crash;
+//! a scorer hands over only outputs of the shape and type that it promised.
+//!
+//! ```text
+//! main:  disable_runtime_telemetry()        first statement
+//! start: Runtime::load ▸ Model::load        one runtime, one model per entry
+//! lane:  model.scorer(resolved inputs)      one per lane and model, with a session of its own
+//! ```
+#![deny(missing_docs)]
+
+mod calibration;
+mod engine;
+mod environment;
+mod error;
+mod file;
+mod golden;
+mod library;
+mod logger;
+mod model;
+mod runtime;
+mod scorer;
+mod session;
+mod settings;
+mod signature;
+mod tensors;
+mod watchdog;
+mod wire;
+mod zipmap;
+
+pub use calibration::{BatchCaps, Calibration};
+pub use environment::disable_runtime_telemetry;
+pub use error::Error;
+pub use model::Model;
+pub use runtime::Runtime;
+pub use scorer::OrtScorer;
+pub use settings::{Fallback, Provider, RuntimeSettings, Settings};

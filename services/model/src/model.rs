@@ -1,0 +1,424 @@
+//! A model: a file that was read, checked and tried.
+//!
+//! Owns: the order of checks, and what was learned from them. Never does: run events.
+//! Invariant: a model that loads has the bytes that its SHA-256 names, computes its golden rows, and has said what it
+//! takes and gives.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use eddy_pipeline::score::{RunError, RunFault};
+use eddy_pipeline::tensor::{Inputs, TensorSpec};
+use ort::session::Session;
+use sha2::{Digest as _, Sha256};
+
+use crate::calibration::{BatchCaps, Calibration, measure};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::file;
+use crate::golden::Golden;
+use crate::runtime::Runtime;
+use crate::scorer::{OrtScorer, Parts};
+use crate::session::{Choice, Source};
+use crate::settings::{Provider, Settings};
+use crate::signature::{Batch, Signature, describe};
+use crate::tensors::{copy_rows, like};
+use crate::zipmap::{ClassNames, unzip};
+
+/// A model that is ready to be run, by as many scorers as there are lanes. Keeps the file's bytes for their sessions;
+/// drop it once they are made.
+#[derive(Debug)]
+pub struct Model {
+    source: Arc<Source>,
+    sha256: String,
+    classes: Vec<ClassNames>,
+    choice: Choice,
+    signature: Signature,
+    caps: BatchCaps,
+    /// Rows that the model is known to take; `None` where nobody knows any.
+    known: Option<Inputs>,
+    /// Empty until somebody has said what the open dimensions of the inputs are.
+    calibration: OnceLock<Calibration>,
+    /// The engine that was tried, for the first scorer.
+    tried: Mutex<Option<Engine>>,
+}
+
+impl Model {
+    /// Reads, checks and tries the model of one `[[models]]` entry. `folder` is the folder of the pipeline file.
+    ///
+    /// # Errors
+    /// Any fault of the file, of its golden rows or of the providers, as an [`Error`] with its next step.
+    pub fn load(runtime: &Runtime, settings: &Settings, folder: &Path, caps: BatchCaps) -> Result<Self, Error> {
+        let path = folder.join(&settings.path);
+        let limit = file::Limit {
+            what: "model file",
+            max_bytes: settings.max_bytes.0,
+            setting: "`max_bytes` of the model",
+        };
+        let file = file::read(&path, &limit)?;
+        let sha256 = sha256(&file);
+        if let Some(wanted) = &settings.sha256
+            && !wanted.eq_ignore_ascii_case(&sha256)
+        {
+            return Err(Error::Sha256 {
+                path,
+                found: sha256,
+                wanted: wanted.clone(),
+            });
+        }
+        let (bytes, classes) = onnx(&path, file)?;
+        let source = Arc::new(Source {
+            runtime: runtime.clone(),
+            settings: settings.clone(),
+            path,
+            bytes,
+        });
+
+        let (session, choice) = source.open()?;
+        let refuse = |fault| Error::Signature {
+            path: source.path.clone(),
+            fault,
+            signature: describe(&session),
+        };
+        let signature = Signature::read(&session).map_err(refuse)?;
+        let golden = source.golden(&signature, folder)?;
+        let mut engine = source.engine(session, signature)?;
+        if let Some((path, golden)) = &golden {
+            check_golden(&mut engine, golden, &source.path, path)?;
+        }
+        let golden_rows = golden.map(|(_, golden)| golden.inputs);
+        let specs = engine.signature().inputs.clone();
+        let known = source.known_rows(&mut engine, &specs, golden_rows)?;
+        let calibration = OnceLock::new();
+        if specs.iter().all(|spec| spec.row_width().is_some()) {
+            calibration.get_or_init(|| source.calibrate(&mut engine, known.as_ref(), caps));
+        }
+        let signature = engine.signature().clone();
+        let tried = Mutex::new(Some(engine));
+        let model = Self {
+            source,
+            sha256,
+            classes,
+            choice,
+            signature,
+            caps,
+            known,
+            calibration,
+            tried,
+        };
+        model.log_load();
+        Ok(model)
+    }
+
+    /// A scorer with a session of its own. `resolved_inputs` are this model's inputs in its order, with a number in
+    /// the place of every open dimension.
+    ///
+    /// # Errors
+    /// [`Error::Inputs`] where they do not fit, [`Error::Load`] and [`Error::Trial`] where another session of the same
+    /// model cannot be made or fails.
+    pub fn scorer(&self, resolved_inputs: &[TensorSpec]) -> Result<OrtScorer, Error> {
+        self.fit(resolved_inputs).map_err(|fault| Error::Inputs {
+            model: self.name().into(),
+            fault,
+        })?;
+        let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut engine = match tried {
+            Some(engine) => engine,
+            None => {
+                let session = self.source.open_on(self.provider());
+                let session = session.map_err(|reason| Error::Load {
+                    path: self.path().into(),
+                    reason,
+                })?;
+                self.source.engine(session, self.signature.clone())?
+            }
+        };
+        // Another session warms up here, and a model with open dimensions is tried with the first that are known.
+        let known = self
+            .source
+            .known_rows(&mut engine, resolved_inputs, self.known.clone())?;
+        let calibrate = || self.source.calibrate(&mut engine, known.as_ref(), self.caps);
+        let calibration = self.calibration.get_or_init(calibrate).clone();
+        engine.set_time_limit(None);
+        let probe = known.map(|rows| repeat_rows(&rows, 1));
+        let parts = Parts {
+            engine,
+            inputs: resolved_inputs.to_vec(),
+            calibration,
+            probe,
+        };
+        Ok(OrtScorer::new(parts, Arc::clone(&self.source), self.provider()))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.source.settings.name
+    }
+
+    /// Its version.
+    pub fn version(&self) -> &str {
+        &self.source.settings.version
+    }
+
+    /// The file that it was read from.
+    pub fn path(&self) -> &Path {
+        &self.source.path
+    }
+
+    /// SHA-256 of the file, in hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// Its inputs, in its order.
+    pub fn inputs(&self) -> &[TensorSpec] {
+        &self.signature.inputs
+    }
+
+    /// Its outputs, in its order; open dimensions are filled in where a trial run could tell.
+    pub fn outputs(&self) -> &[TensorSpec] {
+        &self.signature.outputs
+    }
+
+    /// Rows that one call of the runtime takes, where the model insists on a number. Scorers take any number.
+    pub fn fixed_batch(&self) -> Option<usize> {
+        match self.signature.batch {
+            Batch::Open => None,
+            Batch::Fixed(rows) => Some(rows),
+        }
+    }
+
+    /// Names of the classes that the model carries for its probabilities, in the order of the columns: those of the
+    /// one `ZipMap` that scikit-learn's default export ends in.
+    pub fn class_names(&self) -> Option<&[String]> {
+        match self.classes.as_slice() {
+            [only] if !only.names.is_empty() => Some(&only.names),
+            _ => None,
+        }
+    }
+
+    /// What computes its runs.
+    pub fn provider(&self) -> Provider {
+        self.choice.provider
+    }
+
+    /// Why a provider that was preferred is not the one in use; `None` where it is.
+    pub fn fell_back(&self) -> Option<&str> {
+        (!self.choice.passed_over.is_empty()).then_some(self.choice.passed_over.trim_end())
+    }
+
+    /// What was measured; `None` until the first scorer is made of a model with open dimensions.
+    pub fn calibration(&self) -> Option<&Calibration> {
+        self.calibration.get()
+    }
+
+    fn fit(&self, resolved: &[TensorSpec]) -> Result<(), String> {
+        let inputs = &self.signature.inputs;
+        if resolved.len() != inputs.len() {
+            return Err(format!(
+                "{} are given and the model has {}",
+                resolved.len(),
+                inputs.len()
+            ));
+        }
+        for (given, spec) in resolved.iter().zip(inputs) {
+            let is_open = |(promised, given): (&Option<usize>, &Option<usize>)| promised.is_none() || promised == given;
+            let fits = given.name == spec.name
+                && given.dtype == spec.dtype
+                && given.row_shape.len() == spec.row_shape.len()
+                && spec.row_shape.iter().zip(&given.row_shape).all(is_open);
+            if !fits {
+                return Err(format!("{given} is given and the model takes {spec} in its place"));
+            }
+            if given.row_width().is_none() {
+                return Err(format!(
+                    "{given} still has an open dimension; say the shape of the field that fills it"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn log_load(&self) {
+        if self.fell_back().is_some() {
+            tracing::warn!(
+                model = self.name(),
+                provider = %self.provider(),
+                "the model runs on another provider than the one that is preferred"
+            );
+        }
+        tracing::info!(
+            model = self.name(),
+            version = self.version(),
+            sha256 = self.sha256(),
+            provider = %self.provider(),
+            max_rows = self.calibration().map(Calibration::max_rows),
+            "a model is loaded"
+        );
+    }
+}
+
+/// Trying a model out.
+impl Source {
+    /// An engine for trial runs: each has the time that the settings allow.
+    fn engine(&self, session: Session, signature: Signature) -> Result<Engine, Error> {
+        let watch = self
+            .runtime
+            .watchdog()
+            .watch()
+            .map_err(|error| trial_error(&self.path, error))?;
+        let mut engine = Engine::new(session, watch, signature);
+        engine.set_time_limit(Some(self.runtime.settings().trial_limit.0));
+        Ok(engine)
+    }
+
+    fn golden(&self, signature: &Signature, folder: &Path) -> Result<Option<(PathBuf, Golden)>, Error> {
+        let Some(golden) = &self.settings.golden else {
+            return Ok(None);
+        };
+        let path = folder.join(golden);
+        let golden = Golden::read(&path, &signature.inputs, &signature.outputs, self.settings.tolerance)?;
+        Ok(Some((path, golden)))
+    }
+
+    /// Rows that the model takes: the golden ones, or a row of zeros where it takes that. Runs them, which teaches the
+    /// engine what the model leaves open about its outputs.
+    fn known_rows(
+        &self,
+        engine: &mut Engine,
+        specs: &[TensorSpec],
+        golden: Option<Inputs>,
+    ) -> Result<Option<Inputs>, Error> {
+        let is_open = specs.iter().any(|spec| spec.row_width().is_none());
+        let is_golden = golden.is_some();
+        let Some(rows) = golden.or_else(|| (!is_open).then(|| zeros(specs))) else {
+            return Ok(None);
+        };
+        let count = match engine.signature().batch {
+            // Two rows, so that an output which does not grow with its input is found out.
+            Batch::Open => 2,
+            Batch::Fixed(size) => size,
+        };
+        match engine.learn_outputs(&repeat_rows(&rows, count)) {
+            Ok(()) => Ok(Some(rows)),
+            Err(RunError {
+                fault: RunFault::Refused,
+                message,
+            }) if !is_golden => {
+                tracing::info!(
+                    model = self.settings.name,
+                    message,
+                    "the model does not take a row of zeros, so it is not calibrated and the first good event serves \
+                     as its probe; give it golden rows"
+                );
+                Ok(None)
+            }
+            Err(error) => Err(trial_error(&self.path, error.message)),
+        }
+    }
+
+    fn calibrate(&self, engine: &mut Engine, known: Option<&Inputs>, caps: BatchCaps) -> Calibration {
+        let caps = BatchCaps {
+            rows: self.settings.max_rows.unwrap_or(caps.rows),
+            ..caps
+        };
+        let budget = self.runtime.settings().calibration.0;
+        let points = match known {
+            Some(rows) if !budget.is_zero() => measure(engine, rows, caps, budget),
+            _ => Ok(Vec::new()),
+        };
+        let points = points.unwrap_or_else(|error| {
+            tracing::warn!(
+                model = self.settings.name,
+                error = error.message,
+                "the model could not be calibrated"
+            );
+            Vec::new()
+        });
+        Calibration::new(points, caps, engine.signature().batch).with_max_rows(self.settings.max_rows)
+    }
+}
+
+fn trial_error(path: &Path, reason: impl std::fmt::Display) -> Error {
+    Error::Trial {
+        path: path.into(),
+        reason: reason.to_string(),
+    }
+}
+
+fn zeros(specs: &[TensorSpec]) -> Inputs {
+    let mut inputs = Inputs::with_capacity(specs, 1);
+    inputs.rows = 1;
+    inputs
+}
+
+/// So many rows, repeating the known ones.
+fn repeat_rows(known: &Inputs, count: usize) -> Inputs {
+    let mut rows = like(known, count);
+    copy_rows(known, &mut rows, count, |row| row % known.rows);
+    rows
+}
+
+fn check_golden(engine: &mut Engine, golden: &Golden, model: &Path, path: &Path) -> Result<(), Error> {
+    let mut mismatch = None;
+    let outcome = engine.run(&golden.inputs, 0..golden.inputs.rows, &mut |views| {
+        mismatch = golden.compare(views)
+    });
+    if let Err(error) = outcome {
+        let fault = format!(
+            "the model does not run its rows: {}; correct the rows or the model",
+            error.message
+        );
+        return Err(Error::Golden {
+            path: path.into(),
+            fault,
+        });
+    }
+    let Some(mismatch) = mismatch else { return Ok(()) };
+    Err(Error::GoldenMismatch {
+        model: model.into(),
+        golden: path.into(),
+        output: engine.signature().outputs[mismatch.output].name.clone(),
+        row: mismatch.row,
+        expected: mismatch.expected,
+        got: mismatch.got,
+        tolerance: golden.tolerance(),
+    })
+}
+
+/// The bytes that the runtime is given, and the classes that the file names.
+fn onnx(path: &Path, file: Vec<u8>) -> Result<(Vec<u8>, Vec<ClassNames>), Error> {
+    let not_onnx = |reason: String, hint| Error::NotOnnx {
+        path: path.into(),
+        reason,
+        hint,
+    };
+    if file.is_empty() {
+        return Err(not_onnx("it is empty".into(), "export or copy it again"));
+    }
+    if file.starts_with(b"version https://git-lfs") {
+        return Err(not_onnx(
+            "it is a pointer of Git LFS".into(),
+            "fetch the file itself with `git lfs pull`",
+        ));
+    }
+    if file.trim_ascii_start().starts_with(b"<") {
+        return Err(not_onnx("it looks like a web page".into(), "download the file itself"));
+    }
+    let is_ort_format = file.get(4..8) == Some(b"ORTM");
+    if is_ort_format {
+        return Ok((file, Vec::new()));
+    }
+    let unzipped = unzip(&file).map_err(|error| not_onnx(error.to_string(), "export or copy it again"))?;
+    let classes = unzipped.classes;
+    let rewritten = match unzipped.bytes {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(bytes) => Some(bytes),
+    };
+    Ok((rewritten.unwrap_or(file), classes))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
