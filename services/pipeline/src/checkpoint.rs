@@ -172,8 +172,10 @@ impl Checkpoint {
             Went::Wrong(fault) => fault,
             _ => return self.forward(step, went),
         };
-        if fault == Fault::Retriable && self.retries < self.budget.retries {
-            self.retries += 1;
+        // An outage is waited out where nothing of ours can happen meanwhile.
+        let is_harmless = matches!(step, Step::Renew | Step::Inspect | Step::RollBack);
+        if fault == Fault::Retriable && (is_harmless || self.retries < self.budget.retries) {
+            self.retries = self.retries.saturating_add(1);
             return Next::Do(step);
         }
         self.retries = 0;
@@ -248,3 +250,6 @@ impl Checkpoint {
         before.is_some_and(|at| now.monotonic.saturating_sub(at) < self.budget.window)
     }
 }
+
+#[cfg(test)]
+mod tests;

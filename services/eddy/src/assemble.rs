@@ -1,0 +1,150 @@
+//! From a pipeline file to what a lane runs: the runtime, the models, their heads, the field plan.
+//!
+//! Owns: the order in which these are loaded, and how their faults become problems of the file.
+//! Never does: reach Kafka or start a thread of the stream.
+//!
+//! Invariant: an [`Assembly`] has run every model once; its scorings differ in nothing but their buffers.
+
+use std::sync::Arc;
+
+use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring};
+use eddy_inference::{Emitter, settings::BatchSettings};
+use eddy_model::{BatchCaps, Model, Runtime};
+use eddy_pipeline::decode::{Binding, Decoder};
+use eddy_pipeline::hash::config_hash;
+use eddy_pipeline::head::{self, Head};
+use eddy_pipeline::render::{ModelName, Renderer};
+use eddy_pipeline::score::Scorer;
+use eddy_pipeline::select::Selector;
+use eddy_pipeline::settings::Problem;
+use indexmap::IndexMap;
+
+use crate::file::{Pipeline, PipelineFile};
+use crate::settings::problems::Problems;
+
+/// Everything that lanes are made of.
+#[derive(Debug)]
+pub struct Assembly {
+    file: PipelineFile,
+    runtime: Runtime,
+    models: Vec<Model>,
+    heads: Vec<Arc<dyn Head>>,
+    inputs: Vec<IndexMap<String, Vec<String>>>,
+    config: String,
+}
+
+/// Loads the runtime and the models of a pipeline and checks that they fit together. Runs each model once.
+///
+/// # Errors
+/// Everything that is wrong, with its place in the file.
+pub fn assemble(pipeline: &Pipeline) -> Result<Assembly, Problems> {
+    let file = pipeline.file.clone();
+    let located = |problems: Vec<Problem>| pipeline.document.locate(problems);
+    let runtime = Runtime::load(&file.runtime, &pipeline.folder)
+        .map_err(|error| located(vec![Problem::new("runtime.library", error.to_string())]))?;
+    let caps = BatchCaps { rows: file.batch.rows, time: file.batch.time.0 };
+    let mut problems = Vec::new();
+    let (mut models, mut heads) = (Vec::new(), Vec::new());
+    for (index, settings) in file.models.iter().enumerate() {
+        let model = match Model::load(&runtime, settings, &pipeline.folder, caps) {
+            Ok(model) => model,
+            Err(error) => {
+                problems.push(Problem::new(format!("models[{index}].path"), error.to_string()));
+                continue;
+            }
+        };
+        match head::compile(&settings.head, model.outputs(), model.class_names()) {
+            Ok(head) => heads.push(Arc::from(head)),
+            Err(wrong) => problems.extend(
+                wrong.into_iter().map(|problem| Problem::new(format!("models[{index}].{}", problem.key), problem.message)),
+            ),
+        }
+        models.push(model);
+    }
+    if problems.is_empty() {
+        problems.extend(file.select.check_against(heads.iter().map(AsRef::as_ref)));
+    }
+    let inputs = file.models.iter().map(|model| model.inputs.clone().into_iter().collect()).collect();
+    let config = config_hash(&serde_json::to_value(&file).expect("settings are plain data"));
+    let assembly = Assembly { file, runtime, models, heads, inputs, config };
+    if problems.is_empty()
+        && let Err(wrong) = assembly.decoder()
+    {
+        problems.extend(wrong);
+    }
+    if problems.is_empty() { Ok(assembly) } else { Err(located(problems)) }
+}
+
+impl Assembly {
+    /// The models, in the order of the file.
+    pub fn models(&self) -> &[Model] {
+        &self.models
+    }
+
+    /// The runtime that they run on.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Hash of the settings, as outputs carry it.
+    pub fn config(&self) -> &str {
+        &self.config
+    }
+
+    /// A field plan for these models.
+    ///
+    /// # Errors
+    /// What does not fit between fields and inputs.
+    pub fn decoder(&self) -> Result<Decoder, Vec<Problem>> {
+        let bindings: Vec<Binding<'_>> = self
+            .models
+            .iter()
+            .zip(&self.inputs)
+            .map(|(model, fields)| Binding { model: model.name(), inputs: model.inputs(), fields })
+            .collect();
+        Decoder::compile(&self.file.events, &self.file.fields, &self.file.limits, &bindings)
+    }
+
+    /// The scoring of one lane, with sessions of its own.
+    ///
+    /// # Errors
+    /// What does not fit, or a session that cannot be made.
+    pub fn scoring(&self) -> Result<Scoring, Vec<Problem>> {
+        let decoder = self.decoder()?;
+        let BatchSettings { run_limit, .. } = self.file.batch;
+        let mut lane_models = Vec::new();
+        for (index, (model, head)) in self.models.iter().zip(&self.heads).enumerate() {
+            let mut scorer = model
+                .scorer(decoder.resolved_inputs(model.name()))
+                .map_err(|error| vec![Problem::new(format!("models[{index}]"), error.to_string())])?;
+            scorer.set_time_limit(run_limit.0);
+            tracing::info!(
+                model = model.name(),
+                version = model.version(),
+                provider = model.provider().as_str(),
+                max_rows = scorer.max_rows(),
+                "a scorer is ready"
+            );
+            lane_models.push(LaneModel {
+                identity: ModelIdentity {
+                    name: model.name().to_owned(),
+                    version: model.version().to_owned(),
+                    sha256: model.sha256().to_owned(),
+                },
+                scorer: Box::new(scorer),
+                head: Arc::clone(head),
+            });
+        }
+        Ok(Scoring::new(decoder, lane_models, Selector::new(self.file.select), &self.file.batch))
+    }
+
+    /// The writer of one lane's outputs.
+    pub fn emitter(&self) -> Emitter {
+        let names = self.models.iter().map(|model| ModelName {
+            name: model.name(),
+            version: model.version(),
+            sha256: model.sha256(),
+        });
+        Emitter::new(Renderer::new(names), self.config.clone())
+    }
+}

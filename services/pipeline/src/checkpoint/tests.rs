@@ -1,0 +1,202 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::{Budget, Checkpoint, Fault, Guarantee, Next, Step, Stop, Went};
+use crate::time::Now;
+
+fn at(seconds: u64) -> Now {
+    Now { monotonic: Duration::from_secs(seconds), unix_ms: 0 }
+}
+
+/// Runs a checkpoint: `script` says how each step goes, in order; what it does not name goes well. Gives the steps taken
+/// and the end.
+fn run(guarantee: Guarantee, script: &[(Step, Went)]) -> (Vec<Step>, Next) {
+    let mut checkpoint = Checkpoint::new(guarantee, Budget::default());
+    let mut script = script.iter().copied().collect::<std::collections::VecDeque<_>>();
+    let mut steps = Vec::new();
+    let mut next = checkpoint.start();
+    while let Next::Do(step) = next {
+        assert!(steps.len() < 200, "no end after {steps:?}");
+        steps.push(step);
+        let went = match script.front() {
+            Some((expected, went)) if *expected == step => {
+                let went = *went;
+                script.pop_front();
+                went
+            }
+            _ => Went::Well,
+        };
+        next = checkpoint.next(step, went, at(0));
+    }
+    assert!(script.is_empty(), "steps {steps:?} never came to {script:?}");
+    (steps, next)
+}
+
+#[test]
+fn exactly_once_drains_before_it_commits_and_publishes_last() {
+    let (steps, end) = run(Guarantee::ExactlyOnce, &[]);
+    assert_eq!(steps, [Step::Drain, Step::SendOffsets, Step::Commit, Step::Publish]);
+    assert_eq!(end, Next::Durable);
+}
+
+#[test]
+fn at_least_once_stores_offsets_only_after_the_delivery() {
+    let (steps, end) = run(Guarantee::AtLeastOnce, &[]);
+    assert_eq!(steps, [Step::Drain, Step::StoreOffsets, Step::Publish]);
+    assert_eq!(end, Next::Durable);
+}
+
+#[test]
+fn an_abortable_error_aborts_and_rolls_back() {
+    for failing in [Step::Drain, Step::SendOffsets, Step::Commit] {
+        let (steps, end) = run(Guarantee::ExactlyOnce, &[(failing, Went::Wrong(Fault::Abortable))]);
+        assert_eq!(steps[steps.len() - 2..], [Step::Abort, Step::RollBack], "{failing:?}");
+        assert_eq!(end, Next::RolledBack, "{failing:?}");
+    }
+}
+
+#[test]
+fn a_failed_delivery_at_least_once_discards_and_rolls_back() {
+    let (steps, end) = run(Guarantee::AtLeastOnce, &[(Step::Drain, Went::Wrong(Fault::Abortable))]);
+    assert_eq!(steps, [Step::Drain, Step::Discard, Step::RollBack]);
+    assert_eq!(end, Next::RolledBack);
+}
+
+#[test]
+fn a_retriable_error_repeats_the_same_step() {
+    let wrong = Went::Wrong(Fault::Retriable);
+    let (steps, end) = run(Guarantee::ExactlyOnce, &[(Step::SendOffsets, wrong), (Step::SendOffsets, wrong)]);
+    assert_eq!(
+        steps,
+        [Step::Drain, Step::SendOffsets, Step::SendOffsets, Step::SendOffsets, Step::Commit, Step::Publish]
+    );
+    assert_eq!(end, Next::Durable);
+}
+
+#[test]
+fn a_commit_of_unknown_fate_that_took_effect_is_published() {
+    let script = [(Step::Commit, Went::Wrong(Fault::TimedOut)), (Step::Inspect, Went::Committed)];
+    let (steps, end) = run(Guarantee::ExactlyOnce, &script);
+    assert_eq!(steps[2..], [Step::Commit, Step::Renew, Step::Inspect, Step::Publish]);
+    assert_eq!(end, Next::Durable);
+}
+
+#[test]
+fn a_commit_of_unknown_fate_that_took_no_effect_is_rolled_back() {
+    let script = [(Step::Commit, Went::Wrong(Fault::TimedOut)), (Step::Inspect, Went::NotCommitted)];
+    let (steps, end) = run(Guarantee::ExactlyOnce, &script);
+    assert_eq!(steps[2..], [Step::Commit, Step::Renew, Step::Inspect, Step::RollBack]);
+    assert_eq!(end, Next::RolledBack);
+}
+
+#[test]
+fn a_fatal_error_before_the_commit_needs_no_inspection() {
+    let (steps, end) = run(Guarantee::ExactlyOnce, &[(Step::SendOffsets, Went::Wrong(Fault::Fatal))]);
+    assert_eq!(steps, [Step::Drain, Step::SendOffsets, Step::Renew, Step::RollBack]);
+    assert_eq!(end, Next::RolledBack);
+}
+
+#[test]
+fn an_abort_that_times_out_is_finished_by_a_new_producer() {
+    let script = [(Step::Commit, Went::Wrong(Fault::Abortable)), (Step::Abort, Went::Wrong(Fault::TimedOut))];
+    let (steps, end) = run(Guarantee::ExactlyOnce, &script);
+    assert_eq!(steps[2..], [Step::Commit, Step::Abort, Step::Renew, Step::RollBack]);
+    assert_eq!(end, Next::RolledBack);
+}
+
+#[test]
+fn a_refusal_undoes_the_work_and_stops() {
+    let (steps, end) = run(Guarantee::ExactlyOnce, &[(Step::SendOffsets, Went::Wrong(Fault::Refused))]);
+    assert_eq!(steps[1..], [Step::SendOffsets, Step::Abort, Step::RollBack]);
+    assert_eq!(end, Next::Stop(Stop::GuaranteeLost));
+}
+
+#[test]
+fn one_fencing_is_survived_and_a_second_one_soon_after_stops() {
+    let mut checkpoint = Checkpoint::new(Guarantee::ExactlyOnce, Budget::default());
+    checkpoint.start();
+    let fenced = Went::Wrong(Fault::Fenced);
+    assert_eq!(checkpoint.next(Step::Commit, fenced, at(0)), Next::Do(Step::Renew));
+    checkpoint.start();
+    assert_eq!(checkpoint.next(Step::Commit, fenced, at(30)), Next::Stop(Stop::Fenced));
+}
+
+#[test]
+fn fencings_far_apart_are_slow_transactions_and_no_twin() {
+    let mut checkpoint = Checkpoint::new(Guarantee::ExactlyOnce, Budget::default());
+    for minute in 0..10 {
+        checkpoint.start();
+        let next = checkpoint.next(Step::SendOffsets, Went::Wrong(Fault::Fenced), at(minute * 61));
+        assert_eq!(next, Next::Do(Step::Renew));
+    }
+}
+
+#[test]
+fn renewals_in_a_row_are_limited() {
+    let mut checkpoint = Checkpoint::new(Guarantee::ExactlyOnce, Budget { renewals: 2, ..Budget::default() });
+    for _ in 0..2 {
+        checkpoint.start();
+        let next = checkpoint.next(Step::SendOffsets, Went::Wrong(Fault::Fatal), at(0));
+        assert_eq!(next, Next::Do(Step::Renew));
+    }
+    checkpoint.start();
+    let next = checkpoint.next(Step::SendOffsets, Went::Wrong(Fault::Fatal), at(1));
+    assert_eq!(next, Next::Stop(Stop::GuaranteeLost));
+}
+
+#[test]
+fn a_new_producer_is_waited_for_as_long_as_the_outage_lasts() {
+    let mut checkpoint = Checkpoint::new(Guarantee::ExactlyOnce, Budget::default());
+    checkpoint.start();
+    checkpoint.next(Step::SendOffsets, Went::Wrong(Fault::Fatal), at(0));
+    for second in 0..1000 {
+        let next = checkpoint.next(Step::Renew, Went::Wrong(Fault::Retriable), at(second));
+        assert_eq!(next, Next::Do(Step::Renew));
+    }
+    assert_eq!(checkpoint.next(Step::Renew, Went::Well, at(1000)), Next::Do(Step::RollBack));
+}
+
+fn any_went() -> impl Strategy<Value = Went> {
+    prop_oneof![
+        5 => Just(Went::Well),
+        1 => Just(Went::Wrong(Fault::Retriable)),
+        1 => Just(Went::Wrong(Fault::Abortable)),
+        1 => Just(Went::Wrong(Fault::TimedOut)),
+        1 => Just(Went::Wrong(Fault::Fenced)),
+        1 => Just(Went::Wrong(Fault::Fatal)),
+        1 => Just(Went::Wrong(Fault::Refused)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_goes_wrong_a_span_is_published_only_when_the_broker_confirmed_it(
+        exactly_once: bool,
+        script in proptest::collection::vec((any_went(), any::<bool>()), 0..60),
+    ) {
+        let guarantee = if exactly_once { Guarantee::ExactlyOnce } else { Guarantee::AtLeastOnce };
+        let mut checkpoint = Checkpoint::new(guarantee, Budget::default());
+        let mut next = checkpoint.start();
+        let mut confirmed = false;
+        let mut undone = false;
+        for (second, (went, committed)) in script.into_iter().enumerate() {
+            let Next::Do(step) = next else { break };
+            let went = match (step, went) {
+                (Step::Inspect, Went::Well) if committed => Went::Committed,
+                (Step::Inspect, Went::Well) => Went::NotCommitted,
+                (Step::Publish, _) => Went::Well,
+                (_, went) => went,
+            };
+            if matches!((step, went), (Step::Commit | Step::StoreOffsets, Went::Well) | (_, Went::Committed)) {
+                confirmed = true;
+            }
+            if step == Step::Publish {
+                prop_assert!(confirmed && !undone);
+            }
+            undone |= step == Step::RollBack;
+            prop_assert!(!(undone && confirmed), "rolled back what was confirmed");
+            next = checkpoint.next(step, went, at(second as u64));
+        }
+    }
+}
