@@ -5,15 +5,26 @@
 //!
 //! Invariant: a rejected record leaves every other row as it was.
 
+mod captured;
+mod format;
+mod image;
+mod json;
+#[cfg(test)]
+mod laws;
+mod raw;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use indexmap::IndexMap;
 
+pub use captured::{Captured, ID_BYTES};
 pub use settings::{EventFormat, EventSettings, LimitSettings, RawSettings, UnknownFields};
 
-use crate::event::Record;
-use crate::fields::FieldSettings;
-use crate::rejection::Rejection;
+use self::format::{Event, Format, Sources};
+use crate::event::{HEADER_ID, Header, Record};
+use crate::fields::{Field, FieldSettings, Row, RowState, bind};
+use crate::rejection::{Reason, Rejection};
 use crate::settings::Problem;
 use crate::tensor::{Inputs, TensorSpec};
 
@@ -29,59 +40,88 @@ pub struct Binding<'a> {
     pub fields: &'a IndexMap<String, Vec<String>>,
 }
 
-/// What is kept of an event beside its row; reused from event to event.
-#[derive(Debug, Clone, Default)]
-pub struct Captured {
-    /// The event's id, where a header or field gave one. Also set, where it could be found, when the record was rejected.
-    pub id: Option<String>,
-    /// The event's own time in milliseconds since the Unix epoch, where a field gave one.
-    pub event_time_ms: Option<i64>,
-    /// The pass-through members as JSON text, ready to be put into an object: `"customer":{…},"x":1`. Empty when
-    /// there are none.
-    pub fields: Vec<u8>,
-    /// An allocated text for the next id.
-    spare: String,
-}
-
-/// A compiled field plan: turns records into rows.
+/// A compiled field plan: turns records into rows. Each lane owns one.
 #[derive(Debug)]
 pub struct Decoder {
-    names: Vec<String>,
-    resolved: IndexMap<String, Vec<TensorSpec>>,
+    fields: Vec<Field>,
+    format: Box<dyn Format>,
+    limits: LimitSettings,
+    id_header: Option<String>,
+    /// Whether an event without an id is refused.
+    needs_id: bool,
+    resolved: Vec<(String, Vec<TensorSpec>)>,
+    state: RowState,
 }
 
 impl Decoder {
     /// Compiles the plan once.
     ///
     /// # Errors
-    /// Every problem with the settings or the bindings.
+    /// Every problem with the settings or the bindings that can be told apart from those before it.
     pub fn compile(
-        _events: &EventSettings,
+        events: &EventSettings,
         fields: &IndexMap<String, FieldSettings>,
         limits: &LimitSettings,
         bindings: &[Binding<'_>],
     ) -> Result<Self, Vec<Problem>> {
-        let problems = limits.check();
+        let mut problems = limits.check();
+        problems.extend(misplaced(events));
+        let mut compiled: Vec<Field> = fields
+            .iter()
+            .filter_map(|(name, settings)| {
+                Field::compile(name, settings, events.image.as_ref(), limits.pixels, &mut problems)
+            })
+            .collect();
+        if fields.is_empty() {
+            problems.push(Problem::new(
+                "fields",
+                "no field is described, so there is nothing to feed a model with; add [fields.NAME]",
+            ));
+        }
+        // A field that did not compile would be reported again as unknown by every binding.
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Self {
-            names: fields.keys().cloned().collect(),
-            resolved: bindings
-                .iter()
-                .map(|b| (b.model.to_owned(), b.inputs.to_vec()))
-                .collect(),
-        })
+        let mut resolved = Vec::with_capacity(bindings.len());
+        for (position, binding) in bindings.iter().enumerate() {
+            let specs = bind(&mut compiled, position, binding, &mut problems);
+            resolved.push((binding.model.to_owned(), specs));
+        }
+        let sources = Sources {
+            events,
+            limits,
+            fields: &compiled,
+        };
+        let format = format::compile(&sources).map_err(|found| problems.extend(found)).ok();
+        let Some(format) = format.filter(|_| problems.is_empty()) else {
+            return Err(problems);
+        };
+        let mut decoder = Self {
+            state: RowState::new(compiled.len()),
+            fields: compiled,
+            format,
+            limits: limits.clone(),
+            id_header: events.id_header.clone(),
+            needs_id: events.id_header.is_some() || events.id_field.is_some(),
+            resolved,
+        };
+        let problems = decoder.try_defaults();
+        if problems.is_empty() {
+            Ok(decoder)
+        } else {
+            Err(problems)
+        }
     }
 
     /// The inputs of a bound model with every dimension known; buffers are made from these. Empty for an unknown model.
     pub fn resolved_inputs(&self, model: &str) -> &[TensorSpec] {
-        self.resolved.get(model).map_or(&[], Vec::as_slice)
+        let found = self.resolved.iter().find(|(name, _)| name == model);
+        found.map_or(&[], |(_, specs)| specs.as_slice())
     }
 
     /// The names of the fields in the order of the file.
     pub fn field_names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(String::as_str)
+        self.fields.iter().map(|field| field.name.as_str())
     }
 
     /// Decodes one record into row `row` of each model's inputs, one [`Inputs`] per binding, in their order. Does not
@@ -94,12 +134,137 @@ impl Decoder {
     /// When `inputs` were not made from [`Self::resolved_inputs`], or have no room for the row.
     pub fn decode(
         &mut self,
-        _record: &Record<'_>,
-        _inputs: &mut [Inputs],
-        _row: usize,
+        record: &Record<'_>,
+        inputs: &mut [Inputs],
+        row: usize,
         captured: &mut Captured,
     ) -> Result<(), Rejection> {
-        captured.spare.clear();
-        Ok(())
+        captured.clear();
+        self.name_by_header(record.headers, captured)?;
+        let value = self.within_limits(record)?;
+        let mut event = Event {
+            row: Row::new(&self.fields, inputs, row, record.timestamp_ms, &mut self.state),
+            captured,
+        };
+        let result = self.format.read(value, &mut event).and_then(|()| event.row.finish());
+        if captured.id.is_some() || !self.needs_id {
+            return result;
+        }
+        match result {
+            Ok(()) => Err(Rejection::new(
+                Reason::InvalidId,
+                "the event has no id where the pipeline file says it should be (`events.id_header`, `events.id_field`)",
+            )),
+            Err(rejection) => {
+                self.format.salvage(value, captured);
+                Err(rejection)
+            }
+        }
     }
+
+    /// Takes the id from a header: `eddy.id` before the configured one.
+    fn name_by_header(&self, headers: &[Header<'_>], captured: &mut Captured) -> Result<(), Rejection> {
+        let find = |name: &str| headers.iter().find(|header| header.name == name);
+        let configured = || self.id_header.as_deref().and_then(find);
+        let Some(header) = find(HEADER_ID).or_else(configured) else {
+            return Ok(());
+        };
+        let place = if header.name == HEADER_ID {
+            "the header `eddy.id`"
+        } else {
+            "the id header"
+        };
+        match std::str::from_utf8(header.value.unwrap_or_default()) {
+            Ok(text) => captured.name(text, place),
+            Err(_) => Err(Rejection::new(Reason::InvalidId, format!("{place} is not UTF-8 text"))),
+        }
+    }
+
+    /// The value of a record that is not larger than allowed.
+    fn within_limits<'a>(&self, record: &Record<'a>) -> Result<&'a [u8], Rejection> {
+        let headers = record.headers;
+        if headers.len() > self.limits.headers {
+            return Err(Rejection::new(
+                Reason::TooManyHeaders,
+                format!(
+                    "the record has {} headers, more than {} (`limits.headers`)",
+                    headers.len(),
+                    self.limits.headers
+                ),
+            ));
+        }
+        let header_bytes: usize = headers
+            .iter()
+            .map(|h| h.name.len() + h.value.map_or(0, <[u8]>::len))
+            .sum();
+        if header_bytes > self.limits.header_bytes.get() {
+            return Err(Rejection::new(
+                Reason::TooManyHeaders,
+                format!(
+                    "the record has {header_bytes} bytes of headers, more than {} (`limits.header_bytes`)",
+                    self.limits.header_bytes
+                ),
+            ));
+        }
+        let Some(value) = record.value else {
+            return Err(Rejection::new(
+                Reason::Tombstone,
+                "the record has no value; there is nothing to score in a tombstone",
+            ));
+        };
+        if value.len() > self.limits.record_bytes.get() {
+            return Err(Rejection::new(
+                Reason::TooLarge,
+                format!(
+                    "the value is {} bytes, more than {} (`limits.record_bytes`)",
+                    value.len(),
+                    self.limits.record_bytes
+                ),
+            ));
+        }
+        Ok(value)
+    }
+
+    /// Writes every default once, so that one that does not fit into a model's type is found now and not in service.
+    fn try_defaults(&mut self) -> Vec<Problem> {
+        let mut inputs: Vec<Inputs> = self
+            .resolved
+            .iter()
+            .map(|(_, specs)| Inputs::with_capacity(specs, 1))
+            .collect();
+        let mut row = Row::new(&self.fields, &mut inputs, 0, Some(0), &mut self.state);
+        let mut problems = Vec::new();
+        for (index, field) in self.fields.iter().enumerate() {
+            if field.default.is_some()
+                && let Err(rejection) = row.fill(index)
+            {
+                problems.push(Problem::new(
+                    format!("fields.{}.default", field.name),
+                    format!("{}; write a smaller one", rejection.detail),
+                ));
+            }
+        }
+        problems
+    }
+}
+
+/// Settings of one format in a pipeline of another.
+fn misplaced(events: &EventSettings) -> Vec<Problem> {
+    let said = [
+        ("raw", events.raw.is_some(), EventFormat::Raw),
+        ("image", events.image.is_some(), EventFormat::Image),
+    ];
+    said.into_iter()
+        .filter(|(_, present, format)| *present && *format != events.format)
+        .map(|(name, _, format)| {
+            Problem::new(
+                format!("events.{name}"),
+                format!(
+                    "has no meaning for {} events; remove it, or write format = {:?}",
+                    events.format.as_str(),
+                    format.as_str()
+                ),
+            )
+        })
+        .collect()
 }

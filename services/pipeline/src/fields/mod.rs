@@ -5,13 +5,26 @@
 //!
 //! Invariant: a row that was filled without a rejection has every element of every input written.
 
+mod bind;
+mod category;
 pub mod image;
 mod names;
+mod number;
+mod row;
+mod rule;
 mod settings;
+mod store;
+mod timestamp;
+mod words;
 
+pub(crate) use bind::bind;
 pub use image::{Channels, ExifOrientation, Filter, ImageSettings, Layout, Resize};
 pub(crate) use names::Names;
+pub(crate) use row::{Row, RowState};
+pub(crate) use rule::{ElementRule, Field, Kind};
 pub use settings::{
     DefaultValue, Element, FieldSettings, FieldType, NonFinite, NullRule, Other, OutOfRange, RejectWord, Scalar,
     TimePart, TimeUnit,
 };
+pub(crate) use timestamp::TimeReader;
+pub(crate) use words::{Place, clip};

@@ -45,11 +45,6 @@ impl Names {
         self.names.get(position).map(AsRef::as_ref)
     }
 
-    /// All names in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(AsRef::as_ref)
-    }
-
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.names.len()

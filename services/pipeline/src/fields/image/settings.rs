@@ -16,6 +16,8 @@ pub enum Resize {
     Exact,
     /// The shorter side to `shorter_side`, keeping the aspect ratio, then `width` × `height` from the centre.
     ShorterSide,
+    /// The image keeps its size; `width` × `height` from the centre. What an image lacks is padded with black.
+    None,
 }
 
 /// How pixels are weighed when an image is resized. All but `nearest` look at every source pixel, as Pillow does.
@@ -89,8 +91,8 @@ pub struct ImageSettings {
     /// How the image is brought to that size. Default: `exact`.
     #[serde(default)]
     pub resize: Resize,
-    /// Length of the shorter side before the centre is cut out; only with `resize = "shorter-side"`, and not less than
-    /// `width` and `height`. Default: the larger of the two.
+    /// Length of the shorter side before the centre is cut out, 1 to 8192; only with `resize = "shorter-side"`. Default:
+    /// the larger of `width` and `height`. Where it leaves less than those, the rest is padded with black.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shorter_side: Option<u32>,
     /// How pixels are weighed when resizing. Default: `bilinear`.
@@ -177,17 +179,13 @@ impl ImageSettings {
             }
         }
         match (self.resize, self.shorter_side) {
-            (Resize::Exact, Some(_)) => wrong(
+            (Resize::Exact | Resize::None, Some(_)) => wrong(
                 "shorter_side",
-                "has no effect with resize = \"exact\"; remove it or write resize = \"shorter-side\"".into(),
+                "has no effect without resize = \"shorter-side\"; remove it or write that".into(),
             ),
-            (Resize::ShorterSide, Some(side)) if side < self.width.max(self.height) || side > LARGEST_SIDE => wrong(
+            (Resize::ShorterSide, Some(side)) if side == 0 || side > LARGEST_SIDE => wrong(
                 "shorter_side",
-                format!(
-                    "{side} must be from {} (the larger of width and height) to {LARGEST_SIDE}, so that the centre \
-                     can be cut out",
-                    self.width.max(self.height)
-                ),
+                format!("{side} pixels is not a side of an image; write 1 to {LARGEST_SIDE}"),
             ),
             _ => {}
         }

@@ -1,0 +1,139 @@
+//! JSON events: one pass, no tree of values, straight into the row.
+//!
+//! Owns: finding fields by JSON pointer, the limits within a document, the words for what is wrong with it.
+//!
+//! What counts as what: whole floats (`3.0`) are integers; `-0` is zero; an integer beyond 64 bits is a float; a number
+//! beyond a float (`1e999`) is `out_of_range`; a repeated key is refused among the keys that the pipeline file names, and
+//! not looked for among the others. A field below something that is no object counts as missing.
+
+mod salvage;
+mod trie;
+mod values;
+mod walk;
+
+use serde::de::DeserializeSeed;
+
+use self::trie::Trie;
+use self::walk::{NodeSeed, Rules, Seen, Walk};
+use super::Captured;
+use super::format::{Event, Format, Sources};
+use crate::fields::{TimeReader, clip};
+use crate::rejection::{Reason, Rejection};
+use crate::settings::Problem;
+
+#[derive(Debug)]
+struct Json {
+    trie: Trie,
+    rules: Rules,
+    seen: Seen,
+}
+
+pub(crate) fn compile(sources: &Sources<'_>) -> Result<Box<dyn Format>, Vec<Problem>> {
+    let (events, limits) = (sources.events, sources.limits);
+    let trie = Trie::compile(events, sources.fields, limits.depth)?;
+    let seen = Seen {
+        nodes: vec![0; trie.nodes.len()],
+        generation: 0,
+    };
+    let rules = Rules {
+        depth: limits.depth,
+        elements: limits.elements,
+        string_bytes: limits.string_bytes.get(),
+        unknown: events.unknown_fields,
+        time: TimeReader {
+            unit: events.time_unit,
+            parse_strings: false,
+        },
+    };
+    Ok(Box::new(Json { trie, rules, seen }))
+}
+
+impl Format for Json {
+    fn read(&mut self, value: &[u8], event: &mut Event<'_>) -> Result<(), Rejection> {
+        let document = text_of(value)?;
+        self.seen.generation = self.seen.generation.wrapping_add(1);
+        if self.seen.generation == 0 {
+            self.seen.nodes.fill(0);
+            self.seen.generation = 1;
+        }
+        let mut walk = Walk {
+            trie: &self.trie,
+            rules: &self.rules,
+            seen: &mut self.seen,
+            event,
+            start: document.as_ptr() as usize,
+            elements: 0,
+            refusal: None,
+            refused_at: None,
+        };
+        let mut deserializer = serde_json::Deserializer::from_str(document);
+        let root = NodeSeed {
+            walk: &mut walk,
+            node: 0,
+            depth: 0,
+        };
+        let result = root.deserialize(&mut deserializer).and_then(|()| deserializer.end());
+        result.map_err(|error| {
+            let byte = walk.refused_at.unwrap_or_else(|| byte_of(document, &error));
+            let rejection = walk.refusal.take().unwrap_or_else(|| unreadable(&error));
+            Rejection::new(rejection.reason, format!("{}, at byte {byte}", rejection.detail))
+        })
+    }
+
+    fn salvage(&mut self, value: &[u8], captured: &mut Captured) {
+        if let Some(pointer) = &self.trie.id {
+            salvage::salvage(value, pointer, captured);
+        }
+    }
+}
+
+/// The document as text, or what its first bytes betray.
+fn text_of(value: &[u8]) -> Result<&str, Rejection> {
+    let malformed = |detail: String| Err(Rejection::new(Reason::Malformed, detail));
+    match value {
+        [] => return malformed("the value is empty; the pipeline expects a JSON document".into()),
+        [0, ..] => {
+            return malformed(
+                "the value begins with byte 0, the framing of a schema registry, and not with JSON; have the producer \
+                 write plain JSON"
+                    .into(),
+            );
+        }
+        [0xEF, 0xBB, 0xBF, ..] => {
+            return malformed("the value begins with a byte order mark, which JSON does not allow".into());
+        }
+        _ => {}
+    }
+    std::str::from_utf8(value).or_else(|error| {
+        malformed(format!(
+            "the value is not UTF-8 text and so not JSON, from byte {} on",
+            error.valid_up_to()
+        ))
+    })
+}
+
+/// What a parser's error means.
+fn unreadable(error: &serde_json::Error) -> Rejection {
+    let text = error.to_string();
+    let why = text.rsplit_once(" at line ").map_or(text.as_str(), |(why, _)| why);
+    match why {
+        "number out of range" => Rejection::new(
+            Reason::OutOfRange,
+            "the event holds a number that no 64-bit float can hold",
+        ),
+        "recursion limit exceeded" => Rejection::new(Reason::LimitExceeded, "the event is nested too deep"),
+        _ => Rejection::new(Reason::Malformed, format!("the value is not JSON: {}", clip(why))),
+    }
+}
+
+/// The byte that an error's line and column name.
+fn byte_of(document: &str, error: &serde_json::Error) -> usize {
+    let mut lines = document.as_bytes().split_inclusive(|byte| *byte == b'\n');
+    let before: usize = lines
+        .by_ref()
+        .take(error.line().saturating_sub(1))
+        .map(<[u8]>::len)
+        .sum();
+    // Columns count from 1, and 0 stands for the end of the line before.
+    (before + error.column().saturating_sub(1)).min(document.len())
+}

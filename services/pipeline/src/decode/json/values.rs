@@ -1,0 +1,269 @@
+//! The values that a walk looks for: a field's, the event's id, the event's time.
+//!
+//! Owns: which JSON types each of them takes. What a value must be like is the row's business.
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::walk::Walk;
+use crate::fields::Place;
+use crate::rejection::{Reason, Rejection};
+
+/// The value of a field.
+pub(super) struct FieldVisitor<'a, 'w, 'e> {
+    pub(super) walk: &'a mut Walk<'w, 'e>,
+    pub(super) field: usize,
+    pub(super) depth: usize,
+}
+
+impl<'de> Visitor<'de> for FieldVisitor<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    #[inline]
+    fn visit_f64<E: Error>(self, x: f64) -> Result<(), E> {
+        let result = self.walk.event.row.float(self.field, x);
+        self.walk.keep(result)
+    }
+    #[inline]
+    fn visit_i64<E: Error>(self, i: i64) -> Result<(), E> {
+        let result = self.walk.event.row.integer(self.field, i);
+        self.walk.keep(result)
+    }
+    #[inline]
+    fn visit_u64<E: Error>(self, i: u64) -> Result<(), E> {
+        let row = &mut self.walk.event.row;
+        let result = match i64::try_from(i) {
+            Ok(i) => row.integer(self.field, i),
+            Err(_) => row.large(self.field, i),
+        };
+        self.walk.keep(result)
+    }
+    fn visit_bool<E: Error>(self, b: bool) -> Result<(), E> {
+        let result = self.walk.event.row.boolean(self.field, b);
+        self.walk.keep(result)
+    }
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        let result = self.walk.event.row.null(self.field);
+        self.walk.keep(result)
+    }
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        if !self.walk.event.row.is_image(self.field) {
+            self.walk.admit_text(text)?;
+        }
+        let result = self.walk.event.row.text(self.field, text);
+        self.walk.keep(result)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        self.walk.enter::<A::Error>(self.depth)?;
+        let rejection = self.walk.event.row.mismatch(self.field, "an object");
+        Err(self.walk.refuse(rejection))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let Self { walk, field, depth } = self;
+        walk.enter::<A::Error>(depth)?;
+        if !walk.event.row.is_vector(field) {
+            let rejection = walk.event.row.mismatch(field, "a list");
+            return Err(walk.refuse(rejection));
+        }
+        let mut at = 0;
+        while seq.next_element_seed(Element { walk, field, at })?.is_some() {
+            walk.count()?;
+            at += 1;
+        }
+        let result = walk.event.row.end_vector(field, at);
+        walk.keep(result)
+    }
+}
+
+/// One element of a vector.
+struct Element<'a, 'w, 'e> {
+    walk: &'a mut Walk<'w, 'e>,
+    field: usize,
+    at: usize,
+}
+
+impl Element<'_, '_, '_> {
+    #[cold]
+    fn mismatch<E: Error>(self, found: &str) -> E {
+        let rejection = self.walk.event.row.element_mismatch(self.field, self.at, found);
+        self.walk.refuse(rejection)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Element<'_, '_, '_> {
+    type Value = ();
+
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Element<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a number")
+    }
+
+    #[inline]
+    fn visit_f64<E: Error>(self, x: f64) -> Result<(), E> {
+        let result = self.walk.event.row.element_float(self.field, self.at, x);
+        self.walk.keep(result)
+    }
+    #[inline]
+    fn visit_i64<E: Error>(self, i: i64) -> Result<(), E> {
+        let result = self.walk.event.row.element_integer(self.field, self.at, i);
+        self.walk.keep(result)
+    }
+    #[inline]
+    fn visit_u64<E: Error>(self, i: u64) -> Result<(), E> {
+        let row = &mut self.walk.event.row;
+        let result = match i64::try_from(i) {
+            Ok(i) => row.element_integer(self.field, self.at, i),
+            Err(_) => row.element_float(self.field, self.at, i as f64),
+        };
+        self.walk.keep(result)
+    }
+    fn visit_bool<E: Error>(self, b: bool) -> Result<(), E> {
+        let result = self.walk.event.row.element_boolean(self.field, self.at, b);
+        self.walk.keep(result)
+    }
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.walk.admit_text(text)?;
+        let result = self.walk.event.row.element_text(self.field, self.at, text);
+        self.walk.keep(result)
+    }
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Err(self.mismatch("null"))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        Err(self.mismatch("a list"))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        Err(self.mismatch("an object"))
+    }
+}
+
+/// The event's id.
+pub(super) struct IdVisitor<'a, 'w, 'e> {
+    pub(super) walk: &'a mut Walk<'w, 'e>,
+}
+
+impl IdVisitor<'_, '_, '_> {
+    fn id<E: Error>(self, text: &str) -> Result<(), E> {
+        // A header that named the event wins, and then the field is not even looked at.
+        if self.walk.event.captured.id.is_some() {
+            return Ok(());
+        }
+        let result = self.walk.event.captured.name(text, "the id field");
+        self.walk.keep(result)
+    }
+
+    fn mismatch<E: Error>(self, found: &str) -> Result<(), E> {
+        if self.walk.event.captured.id.is_some() {
+            return Ok(());
+        }
+        let detail = format!("the id field is {found}, not a text or a whole number");
+        Err(self.walk.refuse(Rejection::new(Reason::InvalidId, detail)))
+    }
+}
+
+impl<'de> Visitor<'de> for IdVisitor<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an id")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.walk.admit_text(text)?;
+        self.id(text)
+    }
+    fn visit_i64<E: Error>(self, i: i64) -> Result<(), E> {
+        self.id(itoa::Buffer::new().format(i))
+    }
+    fn visit_u64<E: Error>(self, i: u64) -> Result<(), E> {
+        self.id(itoa::Buffer::new().format(i))
+    }
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        self.mismatch("a number with a fraction or exponent")
+    }
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        self.mismatch("a truth value")
+    }
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.mismatch("null")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        let detail = "the id field is a list, not a text or a whole number";
+        Err(self.walk.refuse(Rejection::new(Reason::InvalidId, detail)))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        let detail = "the id field is an object, not a text or a whole number";
+        Err(self.walk.refuse(Rejection::new(Reason::InvalidId, detail)))
+    }
+}
+
+/// The event's time.
+pub(super) struct TimeVisitor<'a, 'w, 'e> {
+    pub(super) walk: &'a mut Walk<'w, 'e>,
+}
+
+const TIME: Place<'static> = Place {
+    field: "events.time_field",
+    element: None,
+};
+
+impl TimeVisitor<'_, '_, '_> {
+    fn keep<E: Error>(self, us: Result<i64, Rejection>) -> Result<(), E> {
+        let result = us.map(|us| self.walk.event.captured.event_time_ms = Some(us.div_euclid(1000)));
+        self.walk.keep(result)
+    }
+
+    fn mismatch<E: Error>(self, found: &str) -> E {
+        self.walk.refuse(TIME.wrong_type(found, "a time"))
+    }
+}
+
+impl<'de> Visitor<'de> for TimeVisitor<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a time")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.walk.admit_text(text)?;
+        let us = self.walk.rules.time.from_text(TIME, text);
+        self.keep(us)
+    }
+    fn visit_i64<E: Error>(self, i: i64) -> Result<(), E> {
+        let us = self.walk.rules.time.from_integer(TIME, i);
+        self.keep(us)
+    }
+    fn visit_u64<E: Error>(self, i: u64) -> Result<(), E> {
+        self.visit_i64(i64::try_from(i).unwrap_or(i64::MAX))
+    }
+    fn visit_f64<E: Error>(self, x: f64) -> Result<(), E> {
+        let us = self.walk.rules.time.from_float(TIME, x);
+        self.keep(us)
+    }
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        Err(self.mismatch("a truth value"))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        Err(self.mismatch("a list"))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        Err(self.mismatch("an object"))
+    }
+}

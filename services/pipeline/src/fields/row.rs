@@ -1,0 +1,465 @@
+//! One event's values on their way into one row of every model's inputs.
+//!
+//! Owns: the step from a value that a format found to a validated, converted, stored one; defaults; the check that
+//! nothing is missing. Never does: know where in an event a value stood.
+//!
+//! Invariant: [`Row::finish`] is `Ok` only when every column of the row was written.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::image::Workshop;
+use super::number::IntegerRule;
+use super::rule::{ElementRule, Field, Fill, Kind};
+use super::settings::NullRule;
+use super::store::Overflow;
+use super::timestamp;
+use super::words::{Place, clip};
+use crate::rejection::{Reason, Rejection};
+use crate::tensor::Inputs;
+
+/// What a row needs that outlives one event.
+#[derive(Debug, Default)]
+pub(crate) struct RowState {
+    /// For each field the generation of the event that last filled it.
+    filled: Vec<u32>,
+    generation: u32,
+    workshop: Workshop,
+    bytes: Vec<u8>,
+}
+
+impl RowState {
+    pub(crate) fn new(fields: usize) -> Self {
+        Self {
+            filled: vec![0; fields],
+            ..Self::default()
+        }
+    }
+}
+
+/// One row being filled.
+#[derive(Debug)]
+pub(crate) struct Row<'a> {
+    pub(crate) fields: &'a [Field],
+    inputs: &'a mut [Inputs],
+    row: usize,
+    record_ms: Option<i64>,
+    state: &'a mut RowState,
+    count: usize,
+}
+
+impl<'a> Row<'a> {
+    pub(crate) fn new(
+        fields: &'a [Field],
+        inputs: &'a mut [Inputs],
+        row: usize,
+        record_ms: Option<i64>,
+        state: &'a mut RowState,
+    ) -> Self {
+        state.generation = state.generation.wrapping_add(1);
+        if state.generation == 0 {
+            state.filled.fill(0);
+            state.generation = 1;
+        }
+        Self {
+            fields,
+            inputs,
+            row,
+            record_ms,
+            state,
+            count: 0,
+        }
+    }
+
+    /// Whether a field takes a list.
+    #[inline]
+    pub(crate) fn is_vector(&self, field: usize) -> bool {
+        matches!(self.fields[field].kind, Kind::Vector(_))
+    }
+
+    /// Whether a field takes an image, whose text is long.
+    #[inline]
+    pub(crate) fn is_image(&self, field: usize) -> bool {
+        matches!(self.fields[field].kind, Kind::Image(_))
+    }
+
+    #[inline]
+    fn mark(&mut self, field: usize) {
+        self.state.filled[field] = self.state.generation;
+        self.count += 1;
+    }
+
+    #[inline]
+    pub(crate) fn float(&mut self, index: usize, x: f64) -> Result<(), Rejection> {
+        let field = &self.fields[index];
+        let place = Place::field(&field.name);
+        match &field.kind {
+            Kind::Float(rule) => {
+                let x = rule.admit(place, x)?;
+                self.store_float(index, 0, x)?;
+            }
+            Kind::Integer(rule) => {
+                let i = rule.from_float(place, x)?;
+                self.store_integer(index, 0, i)?;
+            }
+            Kind::Timestamp(rule) => {
+                let us = rule.reader.from_float(place, x)?;
+                self.store_time(index, us)?;
+            }
+            Kind::Boolean(rule) if rule.zero_one && (x == 0.0 || x == 1.0) => self.store_integer(index, 0, x as i64)?,
+            _ => return Err(self.mismatch(index, format_args!("the number {x:?}"))),
+        }
+        self.mark(index);
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn integer(&mut self, index: usize, i: i64) -> Result<(), Rejection> {
+        let field = &self.fields[index];
+        let place = Place::field(&field.name);
+        match &field.kind {
+            Kind::Float(rule) => {
+                let x = rule.admit(place, i as f64)?;
+                self.store_float(index, 0, x)?;
+            }
+            Kind::Integer(rule) => {
+                let i = rule.admit(place, i)?;
+                self.store_integer(index, 0, i)?;
+            }
+            Kind::Timestamp(rule) => {
+                let us = rule.reader.from_integer(place, i)?;
+                self.store_time(index, us)?;
+            }
+            Kind::Category(_) => return self.text(index, itoa::Buffer::new().format(i)),
+            Kind::Boolean(rule) if rule.zero_one && (i == 0 || i == 1) => self.store_integer(index, 0, i)?,
+            _ => return Err(self.mismatch(index, format_args!("the number {i}"))),
+        }
+        self.mark(index);
+        Ok(())
+    }
+
+    /// An integer beyond `i64`.
+    #[cold]
+    pub(crate) fn large(&mut self, index: usize, i: u64) -> Result<(), Rejection> {
+        match &self.fields[index].kind {
+            Kind::Category(_) => self.text(index, itoa::Buffer::new().format(i)),
+            _ => self.float(index, i as f64),
+        }
+    }
+
+    pub(crate) fn boolean(&mut self, index: usize, b: bool) -> Result<(), Rejection> {
+        let field = &self.fields[index];
+        let place = Place::field(&field.name);
+        match &field.kind {
+            Kind::Boolean(_) => self.store_integer(index, 0, i64::from(b))?,
+            Kind::Float(rule) => {
+                let x = rule.from_boolean(place, b)?;
+                self.store_float(index, 0, x)?;
+            }
+            Kind::Integer(rule) => {
+                let i = rule.from_boolean(place, b)?;
+                self.store_integer(index, 0, i)?;
+            }
+            _ => return Err(self.mismatch(index, b)),
+        }
+        self.mark(index);
+        Ok(())
+    }
+
+    pub(crate) fn text(&mut self, index: usize, text: &str) -> Result<(), Rejection> {
+        let field = &self.fields[index];
+        let place = Place::field(&field.name);
+        match &field.kind {
+            Kind::Category(rule) => {
+                let position = rule.admit(place, text)?;
+                self.store_category(index, text, position)?;
+            }
+            Kind::Text(rule) => {
+                rule.admit(place, text)?;
+                self.store_text(index, text);
+            }
+            Kind::Float(rule) => {
+                let x = rule.from_text(place, text)?;
+                self.store_float(index, 0, x)?;
+            }
+            Kind::Integer(rule) => {
+                let i = rule.from_text(place, text)?;
+                self.store_integer(index, 0, i)?;
+            }
+            Kind::Timestamp(rule) => {
+                let us = rule.reader.from_text(place, text)?;
+                self.store_time(index, us)?;
+            }
+            Kind::Boolean(rule) => match text {
+                "true" if rule.parse_strings => self.store_integer(index, 0, 1)?,
+                "false" if rule.parse_strings => self.store_integer(index, 0, 0)?,
+                _ => return Err(self.mismatch(index, format_args!("the text {:?}", clip(text)))),
+            },
+            Kind::Image(_) => return self.base64_image(index, text),
+            Kind::Vector(_) => return Err(self.mismatch(index, format_args!("the text {:?}", clip(text)))),
+        }
+        self.mark(index);
+        Ok(())
+    }
+
+    pub(crate) fn null(&mut self, index: usize) -> Result<(), Rejection> {
+        match self.fields[index].null {
+            NullRule::Missing => Ok(()),
+            NullRule::Reject => Err(self.mismatch(index, "null")),
+        }
+    }
+
+    /// One element of a vector.
+    #[inline]
+    pub(crate) fn element_float(&mut self, index: usize, at: usize, x: f64) -> Result<(), Rejection> {
+        let place = Place::element(&self.fields[index].name, at);
+        match self.element_rule(index, at)? {
+            ElementRule::Float(rule) => {
+                let x = rule.admit(place, x)?;
+                self.store_float(index, at, x)
+            }
+            ElementRule::Integer(rule) => {
+                let i = rule.from_float(place, x)?;
+                self.store_integer(index, at, i)
+            }
+        }
+    }
+
+    /// One element of a vector.
+    #[inline]
+    pub(crate) fn element_integer(&mut self, index: usize, at: usize, i: i64) -> Result<(), Rejection> {
+        let place = Place::element(&self.fields[index].name, at);
+        match self.element_rule(index, at)? {
+            ElementRule::Float(rule) => {
+                let x = rule.admit(place, i as f64)?;
+                self.store_float(index, at, x)
+            }
+            ElementRule::Integer(rule) => {
+                let i = rule.admit(place, i)?;
+                self.store_integer(index, at, i)
+            }
+        }
+    }
+
+    /// One element of a vector that is a truth value.
+    pub(crate) fn element_boolean(&mut self, index: usize, at: usize, b: bool) -> Result<(), Rejection> {
+        let place = Place::element(&self.fields[index].name, at);
+        match self.element_rule(index, at)? {
+            ElementRule::Float(rule) => {
+                let x = rule.from_boolean(place, b)?;
+                self.store_float(index, at, x)
+            }
+            ElementRule::Integer(rule) => {
+                let i = rule.from_boolean(place, b)?;
+                self.store_integer(index, at, i)
+            }
+        }
+    }
+
+    /// One element of a vector that is a text.
+    pub(crate) fn element_text(&mut self, index: usize, at: usize, text: &str) -> Result<(), Rejection> {
+        let place = Place::element(&self.fields[index].name, at);
+        match self.element_rule(index, at)? {
+            ElementRule::Float(rule) => {
+                let x = rule.from_text(place, text)?;
+                self.store_float(index, at, x)
+            }
+            ElementRule::Integer(rule) => {
+                let i = IntegerRule::from_text(rule, place, text)?;
+                self.store_integer(index, at, i)
+            }
+        }
+    }
+
+    /// An element that no vector takes.
+    #[cold]
+    pub(crate) fn element_mismatch(&self, index: usize, at: usize, found: &str) -> Rejection {
+        Place::element(&self.fields[index].name, at).wrong_type(found, "a number")
+    }
+
+    /// The end of a vector of `count` elements.
+    pub(crate) fn end_vector(&mut self, index: usize, count: usize) -> Result<(), Rejection> {
+        let Kind::Vector(rule) = &self.fields[index].kind else {
+            return Err(self.mismatch(index, "a list"));
+        };
+        if count != rule.length {
+            return Err(Place::field(&self.fields[index].name).reject(
+                Reason::WrongShape,
+                format_args!("has {count} elements, not {}", rule.length),
+            ));
+        }
+        self.mark(index);
+        Ok(())
+    }
+
+    /// The bytes of an encoded image.
+    pub(crate) fn image(&mut self, index: usize, bytes: &[u8]) -> Result<(), Rejection> {
+        let field = &self.fields[index];
+        let Kind::Image(picture) = &field.kind else {
+            return Err(self.mismatch(index, "an image"));
+        };
+        let pixels = picture.decode(Place::field(&field.name), bytes, &mut self.state.workshop)?;
+        for target in &field.targets {
+            picture.write(&pixels, target.cells(self.inputs, self.row, picture.elements()));
+        }
+        self.state.workshop.take_back(pixels);
+        self.mark(index);
+        Ok(())
+    }
+
+    fn base64_image(&mut self, index: usize, text: &str) -> Result<(), Rejection> {
+        // Browsers say `data:image/png;base64,…`.
+        let body = match text.strip_prefix("data:") {
+            Some(rest) => rest.split_once(',').map_or(rest, |(_, body)| body),
+            None => text,
+        };
+        let mut bytes = std::mem::take(&mut self.state.bytes);
+        bytes.clear();
+        let result = match STANDARD.decode_vec(body, &mut bytes) {
+            Ok(()) => self.image(index, &bytes),
+            Err(error) => Err(Place::field(&self.fields[index].name)
+                .reject(Reason::Malformed, format_args!("is not an image in base64: {error}"))),
+        };
+        self.state.bytes = bytes;
+        result
+    }
+
+    /// Puts defaults where nothing was found, and refuses an event that lacks a required field.
+    pub(crate) fn finish(&mut self) -> Result<(), Rejection> {
+        if self.count == self.fields.len() {
+            return Ok(());
+        }
+        for index in 0..self.fields.len() {
+            if self.state.filled[index] != self.state.generation {
+                self.fill(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the default of one field.
+    pub(crate) fn fill(&mut self, index: usize) -> Result<(), Rejection> {
+        let field = &self.fields[index];
+        let Some(fill) = &field.default else {
+            let detail = match field.null {
+                NullRule::Missing => "is missing or null",
+                NullRule::Reject => "is missing",
+            };
+            return Err(Place::field(&field.name).reject(
+                Reason::MissingField,
+                format_args!("{detail} at `{}`, and has no default", clip(&field.pointer)),
+            ));
+        };
+        match fill {
+            Fill::Float(x) => self.store_float(index, 0, *x),
+            Fill::Integer(i) => self.store_integer(index, 0, *i),
+            Fill::Boolean(b) => self.store_integer(index, 0, i64::from(*b)),
+            Fill::Category(word, position) => self.store_category(index, word, *position),
+            Fill::TimeUs(us) => self.store_time(index, *us),
+            Fill::Text(text) => {
+                self.store_text(index, text);
+                Ok(())
+            }
+            Fill::Floats(list) => list
+                .iter()
+                .enumerate()
+                .try_for_each(|(at, x)| self.store_float(index, at, *x)),
+            Fill::Integers(list) => list
+                .iter()
+                .enumerate()
+                .try_for_each(|(at, i)| self.store_integer(index, at, *i)),
+        }
+    }
+
+    #[inline]
+    fn element_rule(&self, index: usize, at: usize) -> Result<&'a ElementRule, Rejection> {
+        let field = &self.fields[index];
+        match &field.kind {
+            Kind::Vector(rule) if at < rule.length => Ok(&rule.elements),
+            Kind::Vector(rule) => Err(Place::field(&field.name).reject(
+                Reason::WrongShape,
+                format_args!("has more than {} elements", rule.length),
+            )),
+            _ => Err(self.mismatch(index, "a list")),
+        }
+    }
+
+    #[inline]
+    fn store_float(&mut self, index: usize, at: usize, x: f64) -> Result<(), Rejection> {
+        let field = &self.fields[index];
+        for target in &field.targets {
+            target
+                .float(self.inputs, self.row, at, x)
+                .map_err(|overflow| overflows(Place::field(&field.name), format_args!("{x:?}"), overflow))?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn store_integer(&mut self, index: usize, at: usize, i: i64) -> Result<(), Rejection> {
+        let field = &self.fields[index];
+        for target in &field.targets {
+            target
+                .integer(self.inputs, self.row, at, i)
+                .map_err(|overflow| overflows(Place::field(&field.name), format_args!("{i}"), overflow))?;
+        }
+        Ok(())
+    }
+
+    fn store_category(&mut self, index: usize, word: &str, position: i64) -> Result<(), Rejection> {
+        let field = &self.fields[index];
+        for target in &field.targets {
+            if target.is_string {
+                target.text(self.inputs, self.row, word);
+            } else {
+                target
+                    .integer(self.inputs, self.row, 0, position)
+                    .map_err(|overflow| overflows(Place::field(&field.name), format_args!("{position}"), overflow))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn store_text(&mut self, index: usize, text: &str) {
+        for target in &self.fields[index].targets {
+            target.text(self.inputs, self.row, text);
+        }
+    }
+
+    fn store_time(&mut self, index: usize, us: i64) -> Result<(), Rejection> {
+        let field = &self.fields[index];
+        let place = Place::field(&field.name);
+        let Kind::Timestamp(rule) = &field.kind else {
+            unreachable!("only timestamps are stored as times");
+        };
+        for (at, part) in rule.parts.iter().enumerate() {
+            let value = timestamp::part(place, *part, us, self.record_ms)?;
+            self.store_float(index, at, value)?;
+        }
+        Ok(())
+    }
+
+    /// A value of another type than the field's.
+    #[cold]
+    pub(crate) fn mismatch(&self, index: usize, found: impl std::fmt::Display) -> Rejection {
+        let field = &self.fields[index];
+        let wanted = match &field.kind {
+            Kind::Float(_) => "a number",
+            Kind::Integer(_) => "a whole number",
+            Kind::Boolean(_) => "true or false",
+            Kind::Category(_) | Kind::Text(_) => "a text",
+            Kind::Timestamp(_) => "a time",
+            Kind::Vector(_) => "a list of numbers",
+            Kind::Image(_) => "an image in base64",
+        };
+        Place::field(&field.name).wrong_type(found, wanted)
+    }
+}
+
+#[cold]
+fn overflows(place: Place<'_>, value: std::fmt::Arguments<'_>, Overflow(dtype): Overflow) -> Rejection {
+    place.reject(
+        Reason::OutOfRange,
+        format_args!("is {value}, which does not fit into the model's {dtype}"),
+    )
+}
