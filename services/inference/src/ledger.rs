@@ -73,6 +73,8 @@ pub(crate) struct Ledger {
     spans: VecDeque<Span>,
     spare: Vec<Span>,
     next_ticket: Ticket,
+    /// Events whose offsets were stored since the lane last committed, at least once.
+    stored: usize,
     accounts: Accounts,
     condemned: HashMap<Source, Vec<Destination>>,
     undelivered: Vec<Undelivered>,
@@ -89,6 +91,7 @@ impl Ledger {
             spans: VecDeque::new(),
             spare: Vec::new(),
             next_ticket: 0,
+            stored: 0,
             accounts: Accounts::new(),
             condemned: HashMap::new(),
             undelivered: Vec::new(),
@@ -313,8 +316,7 @@ impl Ledger {
             }
             let delivered = self.delivered_spans(&link.broker);
             if delivered > 0 {
-                let offsets = offsets_of(self.spans.iter().take(delivered));
-                if let Err(error) = link.broker.store_offsets(&offsets, false) {
+                if let Err(error) = self.store(link, delivered) {
                     return self.give_up(link, clock, Some(error));
                 }
                 self.publish(delivered, clock.now());
@@ -334,6 +336,19 @@ impl Ledger {
                 return self.give_up(link, clock, Some(error));
             }
         }
+    }
+
+    /// Stores the offsets of the first spans. The client commits them now and then; the lane itself does after
+    /// `checkpoint.records` events, so that a crash repeats a number of events that is known beforehand.
+    fn store<B: Broker>(&mut self, link: &mut Link<B>, spans: usize) -> Result<(), BrokerError> {
+        let offsets = offsets_of(self.spans.iter().take(spans));
+        self.stored += self.spans.iter().take(spans).map(|span| span.rows.len()).sum::<usize>();
+        let commit_now = self.stored >= self.settings.records;
+        link.broker.store_offsets(&offsets, commit_now)?;
+        if commit_now {
+            self.stored = 0;
+        }
+        Ok(())
     }
 
     fn delivered_spans(&self, broker: &impl Broker) -> usize {
