@@ -12,7 +12,6 @@ use eddy_pipeline::settings::Problem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
 
 /// How a line of the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -51,13 +50,8 @@ impl Default for LogSettings {
 #[non_exhaustive]
 pub enum LogError {
     /// The settings were not checked first.
-    #[error("log.level: `{level}` is not a level; write `info`, or `info,eddy_broker=debug`")]
-    Level {
-        /// What was written.
-        level: String,
-        /// The filter's own words.
-        source: ParseError,
-    },
+    #[error("log.level: `{0}` is not a level; write `info`, or `info,eddy_broker=debug`")]
+    Level(String),
     /// The process has a subscriber already.
     #[error("logging is set up already; set it up once, at the start of the program")]
     AlreadySetUp(#[source] tracing::dispatcher::SetGlobalDefaultError),
@@ -66,17 +60,17 @@ pub enum LogError {
 impl LogSettings {
     /// What is wrong with the table.
     pub fn check(&self) -> Vec<Problem> {
-        match self.filter() {
-            Ok(_) => Vec::new(),
-            Err(_) => vec![Problem::new(
-                "log.level",
-                format!(
-                    "`{}` is not a level; write error, warn, info, debug, trace or off, and after commas exceptions such as \
-                     `eddy_broker=debug`",
-                    self.level
-                ),
-            )],
+        if self.filter().is_some() {
+            return Vec::new();
         }
+        vec![Problem::new(
+            "log.level",
+            format!(
+                "`{}` is not a level; write error, warn, info, debug, trace or off, and after commas exceptions such as \
+                 `eddy_broker=debug`",
+                self.level
+            ),
+        )]
     }
 
     /// Sends this process's logs to standard error. Call it once, at the start.
@@ -84,10 +78,7 @@ impl LogSettings {
     /// # Errors
     /// When the level does not parse, or logging is set up already.
     pub fn install(&self) -> Result<(), LogError> {
-        let filter = self.filter().map_err(|source| LogError::Level {
-            level: self.level.clone(),
-            source,
-        })?;
+        let filter = self.filter().ok_or_else(|| LogError::Level(self.level.clone()))?;
         let lines = tracing_subscriber::fmt()
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal())
@@ -99,17 +90,14 @@ impl LogSettings {
         tracing::dispatcher::set_global_default(dispatch).map_err(LogError::AlreadySetUp)
     }
 
-    fn filter(&self) -> Result<EnvFilter, ParseError> {
-        // A bare word that is no level would pass as the name of a part of the program, and silence the rest.
-        let words = self.level.split(',').map(str::trim);
-        let misspelt = words
-            .filter(|word| !word.contains(['=', '[']))
-            .find(|word| !is_level(word));
-        match misspelt {
-            // Parsing `x=<word>` gives the filter's own error for a level that is none.
-            Some(word) => EnvFilter::builder().parse(format!("eddy={word}!")),
-            None => EnvFilter::builder().parse(&self.level),
+    fn filter(&self) -> Option<EnvFilter> {
+        let words: Vec<&str> = self.level.split(',').map(str::trim).collect();
+        // To the filter, a bare word that is no level is the name of a part of the program, and silences the others.
+        let is_sound = |word: &&str| word.contains(['=', '[']) || is_level(word);
+        if !words.iter().all(is_sound) {
+            return None;
         }
+        EnvFilter::builder().parse(words.join(",")).ok()
     }
 }
 
