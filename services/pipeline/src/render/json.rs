@@ -42,7 +42,7 @@ fn escape(byte: u8, json: &mut Vec<u8>) {
 /// Appends the shortest number that reads back as the same 32-bit float; `null` for NaN and infinities.
 pub fn float(value: f32, json: &mut Vec<u8>) {
     if value.is_finite() {
-        json.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+        json.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
     } else {
         json.extend_from_slice(b"null");
     }
@@ -51,7 +51,7 @@ pub fn float(value: f32, json: &mut Vec<u8>) {
 /// Appends an array of [`float`]s.
 pub fn floats(values: &[f32], json: &mut Vec<u8>) {
     json.push(b'[');
-    let mut numbers = ryu::Buffer::new();
+    let mut numbers = zmij::Buffer::new();
     for (at, value) in values.iter().enumerate() {
         if at > 0 {
             json.push(b',');
