@@ -1,3 +1,5 @@
 //! The harness of the whole-service tests.
 
 pub mod kafka;
+pub mod oracle;
+pub mod service;

@@ -1,0 +1,63 @@
+//! The program: parse the command line, act, end with a code from the closed set.
+//!
+//! In the library, so that the whole-service tests run the very program that users run.
+#![allow(clippy::print_stdout, reason = "a command's answer goes to standard output")]
+
+use std::io::Write as _;
+use std::process::ExitCode as ProcessCode;
+
+use eddy_host::ExitCode;
+
+use crate::cli::{self, Command, Stop};
+use crate::run::Service;
+
+/// Runs the command that the command line names. Call it as the first thing of `main`.
+pub fn main() -> ProcessCode {
+    // Before any thread exists: the runtime's telemetry is switched off through the environment.
+    eddy_model::disable_runtime_telemetry();
+    let code = match cli::parse(std::env::args_os()) {
+        Ok(Command::Run(arguments)) => run(&arguments),
+        Ok(Command::Check(arguments)) => crate::check::check(&arguments, variables()),
+        Ok(Command::Demo(arguments)) => crate::demo::run(&arguments),
+        Ok(Command::Schema) => {
+            println!("{}", crate::file::schema());
+            ExitCode::Drained
+        }
+        Err(Stop::Answer(text)) => {
+            print!("{text}");
+            ExitCode::Drained
+        }
+        Err(Stop::Usage(text)) => end(ExitCode::Usage, &text),
+    };
+    code.into()
+}
+
+fn run(arguments: &cli::RunArguments) -> ExitCode {
+    let pipeline = match crate::file::load(&arguments.file, variables()) {
+        Ok(pipeline) => pipeline,
+        Err(problems) => return end(ExitCode::Configuration, &problems.to_string()),
+    };
+    if let Err(error) = pipeline.file.log.install() {
+        return end(ExitCode::Configuration, &error.to_string());
+    }
+    let service = match Service::start(&pipeline) {
+        Ok(service) => service,
+        Err(not_started) => return end(not_started.code, &not_started.message),
+    };
+    match service.drain_on_signals() {
+        Ok(()) => service.join(),
+        Err(not_started) => end(not_started.code, &not_started.message),
+    }
+}
+
+fn variables() -> impl Iterator<Item = (String, String)> {
+    // A variable that is not Unicode cannot be one of ours.
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// Says why it ends, to standard error.
+fn end(code: ExitCode, message: &str) -> ExitCode {
+    // Nobody is left to tell when standard error is closed.
+    drop(writeln!(std::io::stderr(), "{}", message.trim_end()));
+    code
+}

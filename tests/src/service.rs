@@ -1,0 +1,125 @@
+//! The program under test: spawned as a user would, asked through its pages, ended by signals.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Longest wait for anything. Only failures take this long.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Waits until `condition` gives something, asking ten times a second.
+///
+/// # Panics
+/// After [`PATIENCE`], with what was waited for.
+pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(started.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// One replica of `eddy run`. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Replica {
+    child: Child,
+    log: PathBuf,
+    port: u16,
+}
+
+impl Replica {
+    /// Starts `binary run pipeline` under an instance name, with `settings` laid over the file through the environment.
+    pub fn start(binary: &str, pipeline: &Path, instance: &str, settings: &[(&str, &str)]) -> Self {
+        let port = free_port();
+        let log = pipeline.with_file_name(format!("{instance}.{port}.log"));
+        let child = Command::new(binary)
+            .arg("run")
+            .arg(pipeline)
+            .env("EDDY__KAFKA__INSTANCE", instance)
+            .env("EDDY__ADMIN__ADDRESS", format!("127.0.0.1:{port}"))
+            .envs(settings.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).expect("the temporary folder takes a log"))
+            .spawn()
+            .expect("the program under test was built with the tests");
+        Self { child, log, port }
+    }
+
+    /// Kills it without warning.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a running process can be killed");
+        self.child.wait().expect("a killed process can be waited for");
+    }
+
+    /// Asks it to drain, and waits for its end.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("`kill` is part of any system");
+        assert!(sent.success(), "the process had ended before it was asked to: {}", self.log());
+        self.wait()
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        wait_for("the process to end", || child.try_wait().expect("a child can be asked"))
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be asked").is_none()
+    }
+
+    /// `/status`, once it answers.
+    pub fn status(&self) -> Option<Value> {
+        serde_json::from_str(&self.get("/status")?).ok()
+    }
+
+    /// The body of an admin page, if it answers.
+    pub fn get(&self, path: &str) -> Option<String> {
+        get(self.port, path).map(|(_, body)| body)
+    }
+
+    /// Status code of an admin page, if it answers.
+    pub fn code(&self, path: &str) -> Option<u16> {
+        get(self.port, path).map(|(code, _)| code)
+    }
+
+    /// Everything it logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        if self.is_running() {
+            self.kill();
+        }
+    }
+}
+
+/// A port that nobody listens on at this moment.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    listener.local_addr().expect("a bound listener has an address").port()
+}
+
+fn get(port: u16, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let code = answer.split_whitespace().nth(1)?.parse().ok()?;
+    let (_, body) = answer.split_once("\r\n\r\n")?;
+    Some((code, body.to_owned()))
+}
