@@ -1,0 +1,293 @@
+//! What the two clients call back: rebalances, deliveries, statistics, tokens.
+//!
+//! Owns: noting it for the lane. Never does: act on it, with one exception: while closing, a rebalance is answered at
+//! once, because nobody will ask for it any more and the client would wait for ever.
+//!
+//! Invariant: callbacks run on the lane's thread, inside `poll` and `serve`, and never block.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::error::Error;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard};
+
+use eddy_pipeline::event::{Destination, Partition};
+use rdkafka::client::OAuthToken;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::ProducerContext;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Message, TopicPartitionList};
+
+use super::deliveries::{Deliveries, Waybill};
+use super::words::Words;
+use super::{fault, token};
+use crate::settings::Secret;
+use crate::{BrokerError, Polled, Undelivered};
+
+/// A snapshot of the consumer's own statistics, a few seconds old at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ConsumerStatistics {
+    /// Rebalances since the start.
+    pub rebalances: u64,
+    /// Longest average round trip to a broker, in microseconds.
+    pub round_trip_us: u64,
+    /// Records that were fetched ahead.
+    pub fetched_ahead_records: u64,
+    /// Bytes that were fetched ahead.
+    pub fetched_ahead_bytes: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct ConsumerEvents {
+    pub(super) words: Words,
+    inputs: Vec<String>,
+    token: Option<Secret>,
+    closing: AtomicBool,
+    is_rebalancing: AtomicBool,
+    noted: Mutex<Noted>,
+}
+
+#[derive(Debug, Default)]
+struct Noted {
+    rebalances: VecDeque<Polled>,
+    ends: BTreeMap<Partition, i64>,
+    statistics: Option<ConsumerStatistics>,
+}
+
+impl ConsumerEvents {
+    pub(super) fn new(client: String, inputs: Vec<String>, token: Option<Secret>) -> Self {
+        Self {
+            words: Words::of(client),
+            inputs,
+            token,
+            closing: AtomicBool::new(false),
+            is_rebalancing: AtomicBool::new(false),
+            noted: Mutex::default(),
+        }
+    }
+
+    /// From now on rebalances are answered at once.
+    pub(super) fn start_closing(&self) {
+        self.closing.store(true, Relaxed);
+    }
+
+    /// The oldest rebalance that was not taken yet.
+    pub(super) fn take_rebalance(&self) -> Option<Polled> {
+        if !self.is_rebalancing.load(Relaxed) {
+            return None;
+        }
+        let mut noted = self.noted();
+        let rebalance = noted.rebalances.pop_front();
+        self.is_rebalancing.store(!noted.rebalances.is_empty(), Relaxed);
+        rebalance
+    }
+
+    pub(super) fn end_of(&self, partition: Partition) -> Option<i64> {
+        self.noted().ends.get(&partition).copied()
+    }
+
+    pub(super) fn statistics(&self) -> Option<ConsumerStatistics> {
+        self.noted().statistics
+    }
+
+    fn partition(&self, topic: &str, number: i32) -> Option<Partition> {
+        let topic = self.inputs.iter().position(|name| name == topic)?;
+        Some(Partition {
+            topic: topic as u16,
+            number,
+        })
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().expect("no code panics under this lock")
+    }
+}
+
+impl ClientContext for ConsumerEvents {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.words.log(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.words.error(&error, reason);
+    }
+
+    fn stats(&self, statistics: rdkafka::Statistics) {
+        let mut sum = ConsumerStatistics::default();
+        let mut noted = self.noted();
+        sum.rebalances = statistics.cgrp.map_or(0, |group| group.rebalance_cnt.max(0) as u64);
+        let round_trips = statistics.brokers.values().filter_map(|broker| broker.rtt.as_ref());
+        sum.round_trip_us = round_trips.map(|window| window.avg.max(0) as u64).max().unwrap_or(0);
+        for (topic, of_topic) in &statistics.topics {
+            for (number, of_partition) in &of_topic.partitions {
+                sum.fetched_ahead_records += of_partition.fetchq_cnt.max(0) as u64;
+                sum.fetched_ahead_bytes += of_partition.fetchq_size;
+                let Some(partition) = self.partition(topic, *number) else {
+                    continue;
+                };
+                // The last stable offset is where we stop reading; brokers without transactions do not tell it.
+                let end = if of_partition.ls_offset >= 0 {
+                    of_partition.ls_offset
+                } else {
+                    of_partition.hi_offset
+                };
+                if end >= 0 {
+                    noted.ends.insert(partition, end);
+                }
+            }
+        }
+        noted.statistics = Some(sum);
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        Ok(token::read(self.token.as_ref())?)
+    }
+}
+
+impl ConsumerContext for ConsumerEvents {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let is_assigned = error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if self.closing.load(Relaxed) {
+            let answered = if is_assigned {
+                consumer.incremental_assign(list)
+            } else {
+                consumer.incremental_unassign(list)
+            };
+            if let Err(error) = answered {
+                tracing::warn!(%error, "the last rebalance of a closing consumer was not taken");
+            }
+            return;
+        }
+        let elements = list.elements();
+        let partitions = elements
+            .iter()
+            .filter_map(|element| self.partition(element.topic(), element.partition()));
+        let partitions = partitions.collect();
+        let rebalance = if is_assigned {
+            Polled::Assigned(partitions)
+        } else {
+            Polled::Revoked {
+                partitions,
+                lost: consumer.assignment_lost(),
+            }
+        };
+        self.noted().rebalances.push_back(rebalance);
+        self.is_rebalancing.store(true, Relaxed);
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        let quiet = [Code::NoOffset, Code::State, Code::AssignmentLost];
+        match result {
+            Err(error) if error.rdkafka_error_code().is_none_or(|code| !quiet.contains(&code)) => {
+                self.words
+                    .error(&error, &format!("offsets were not committed: {error}"));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct ProducerEvents {
+    pub(super) words: Words,
+    pub(super) deliveries: Deliveries,
+    outputs: [String; 3],
+    partitions: [AtomicI32; 3],
+    token: Option<Secret>,
+}
+
+impl ProducerEvents {
+    pub(super) fn new(client: String, outputs: [String; 3], token: Option<Secret>) -> Self {
+        let partitions = Default::default();
+        Self {
+            words: Words::of(client),
+            deliveries: Deliveries::new(),
+            outputs,
+            partitions,
+            token,
+        }
+    }
+
+    pub(super) fn partitions_of(&self, to: Destination) -> i32 {
+        self.partitions[to as usize].load(Relaxed)
+    }
+
+    pub(super) fn set_partitions_of(&self, to: Destination, count: i32) {
+        self.partitions[to as usize].store(count, Relaxed);
+    }
+}
+
+impl ClientContext for ProducerEvents {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.words.log(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.words.error(&error, reason);
+    }
+
+    fn stats(&self, statistics: rdkafka::Statistics) {
+        // The client refreshes its metadata anyway, so new partitions are learnt without asking.
+        for to in Destination::ALL {
+            let Some(topic) = statistics.topics.get(&self.outputs[to as usize]) else {
+                continue;
+            };
+            let known = topic
+                .partitions
+                .iter()
+                .filter(|(number, partition)| **number >= 0 && !partition.unknown);
+            let count = known.count() as i32;
+            if count > 0 {
+                self.set_partitions_of(to, count);
+            }
+        }
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        Ok(token::read(self.token.as_ref())?)
+    }
+}
+
+impl ProducerContext for ProducerEvents {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, word: usize) {
+        let Waybill { ticket, row, to } = Waybill::unpack(word);
+        let Err((error, message)) = result else {
+            return self.deliveries.settle(ticket);
+        };
+        let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
+        if matches!(code, Code::PurgeQueue | Code::PurgeInflight) {
+            // Purged on the lane's own order: it knows.
+            return self.deliveries.settle(ticket);
+        }
+        let message_text = match fault::next_step(code) {
+            Some(step) => format!("{error}; {step}"),
+            None => error.to_string(),
+        };
+        let doing = format!(
+            "delivering an output to `{}` [{}]",
+            self.outputs[to as usize],
+            message.partition()
+        );
+        let error = BrokerError {
+            fault: fault::of_code(code),
+            doing,
+            message: message_text,
+        };
+        let too_large = code == Code::MessageSizeTooLarge;
+        self.deliveries.fail(Undelivered {
+            ticket,
+            row,
+            to,
+            too_large,
+            error,
+        });
+    }
+}

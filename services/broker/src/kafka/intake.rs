@@ -1,0 +1,456 @@
+//! The consumer of a lane.
+//!
+//! Owns: the assignment as the lane sees it, positions, what an error of the consumer means.
+//! Never does: take or give up partitions by itself, except while closing.
+//!
+//! Invariants: a record of a partition that the lane does not hold is never handed over; every offset given to the
+//! client goes through a fresh list that carries it as it is (other calls of the client add one).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use eddy_pipeline::event::{Partition, Record, Source};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{Message, Offset, TopicPartitionList};
+
+use super::events::{ConsumerEvents, ConsumerStatistics};
+use super::{fault, metadata, native};
+use crate::settings::Settings;
+use crate::{BrokerError, Fault, Polled};
+
+/// How long a position or a committed offset may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How long the consumer may take to leave the group.
+const CLOSE_WITHIN: Duration = Duration::from_secs(10);
+/// A partition that was just taken has no position yet; it is asked again after this.
+const POSITION_PAUSE: Duration = Duration::from_millis(5);
+
+pub(super) struct Intake {
+    consumer: Arc<BaseConsumer<ConsumerEvents>>,
+    inputs: Vec<String>,
+    group: String,
+    /// Sorted.
+    assigned: Vec<Partition>,
+    is_paused: bool,
+    /// The rebalance that the lane was told of and has not answered yet.
+    unanswered: Option<Polled>,
+    is_closed: bool,
+}
+
+impl Intake {
+    /// Makes the consumer, looks for its topics and joins the group.
+    pub(super) fn open(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
+        let inputs = vec![settings.topics.events.clone()];
+        let token = settings.kafka.sasl.as_ref().and_then(|sasl| sasl.token.clone());
+        let events = ConsumerEvents::new(format!("consumer of lane {lane}"), inputs.clone(), token);
+        let config = settings
+            .consumer_config(lane)
+            .map_err(|message| super::refused("making a consumer", message))?;
+        let consumer: BaseConsumer<ConsumerEvents> = super::create(&config, events, "making a consumer")?;
+        let consumer = Arc::new(consumer);
+        let group = settings.group();
+        let intake = Self {
+            consumer,
+            inputs,
+            group,
+            assigned: vec![],
+            is_paused: false,
+            unanswered: None,
+            is_closed: false,
+        };
+        // Serves the first token refresh, without which no connection is made.
+        intake.poll_events_only();
+        for input in &intake.inputs {
+            metadata::partitions(intake.consumer.client(), input).map_err(|error| intake.explained(error))?;
+        }
+        let topics: Vec<&str> = intake.inputs.iter().map(String::as_str).collect();
+        let subscribed = intake.consumer.subscribe(&topics);
+        subscribed.map_err(|error| fault::failed(format!("joining group `{}`", intake.group), &error))?;
+        Ok(intake)
+    }
+
+    pub(super) fn poll(
+        &mut self,
+        timeout: Duration,
+        on_record: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Polled, BrokerError> {
+        if let Some(rebalance) = self.next_rebalance()? {
+            return Ok(rebalance);
+        }
+        let consumer = Arc::clone(&self.consumer);
+        match consumer.poll(whole_milliseconds(timeout)) {
+            Some(Ok(message)) => Ok(self.hand_over(&message, on_record)),
+            Some(Err(error)) => self.interpret(&error),
+            None => Ok(self.next_rebalance()?.unwrap_or(Polled::Idle)),
+        }
+    }
+
+    fn hand_over(&self, message: &BorrowedMessage<'_>, on_record: &mut dyn FnMut(&Record<'_>)) -> Polled {
+        let topic = match self.inputs.as_slice() {
+            [_] => 0,
+            several => several
+                .iter()
+                .position(|name| name == message.topic())
+                .unwrap_or(usize::MAX),
+        };
+        let partition = Partition {
+            topic: topic as u16,
+            number: message.partition(),
+        };
+        if self.assigned.binary_search(&partition).is_err() {
+            return Polled::Idle;
+        }
+        native::with_headers(message, |headers| {
+            on_record(&Record {
+                source: Source {
+                    partition,
+                    offset: message.offset(),
+                },
+                topic: &self.inputs[topic],
+                timestamp_ms: message.timestamp().to_millis(),
+                key: message.key(),
+                value: message.payload(),
+                headers,
+            });
+        });
+        Polled::Record
+    }
+
+    /// The next rebalance for the lane. Cooperative ones may be empty: those are answered here.
+    fn next_rebalance(&mut self) -> Result<Option<Polled>, BrokerError> {
+        while let Some(rebalance) = self.consumer.context().take_rebalance() {
+            match &rebalance {
+                Polled::Assigned(partitions) if partitions.is_empty() => self.accept(&[])?,
+                Polled::Revoked { partitions, .. } if partitions.is_empty() => self.release(&[])?,
+                _ => {
+                    self.unanswered = Some(rebalance.clone());
+                    return Ok(Some(rebalance));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn accept(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
+        self.unanswered = None;
+        let list = self.list(partitions);
+        self.consumer
+            .incremental_assign(&list)
+            .map_err(|error| fault::failed(format!("taking {}", self.names(partitions)), &error))?;
+        self.assigned.extend_from_slice(partitions);
+        self.assigned.sort_unstable();
+        self.assigned.dedup();
+        if self.is_paused && !partitions.is_empty() {
+            self.pause_these(&list)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn release(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
+        self.unanswered = None;
+        let released = self.consumer.incremental_unassign(&self.list(partitions));
+        self.assigned.retain(|partition| !partitions.contains(partition));
+        released.map_err(|error| fault::failed(format!("letting go of {}", self.names(partitions)), &error))
+    }
+
+    pub(super) fn pause(&mut self, paused: bool) -> Result<(), BrokerError> {
+        // Resuming what was not paused has handed records over twice.
+        if paused == self.is_paused {
+            return Ok(());
+        }
+        let list = self.list(&self.assigned);
+        if paused {
+            self.pause_these(&list)?;
+        } else {
+            self.consumer
+                .resume(&list)
+                .map_err(|error| fault::failed("resuming the partitions", &error))?;
+            check_each(&list, "resuming")?;
+        }
+        self.is_paused = paused;
+        Ok(())
+    }
+
+    fn pause_these(&self, list: &TopicPartitionList) -> Result<(), BrokerError> {
+        self.consumer
+            .pause(list)
+            .map_err(|error| fault::failed("pausing the partitions", &error))?;
+        check_each(list, "pausing")
+    }
+
+    pub(super) fn rewind(&mut self, positions: &[(Partition, i64)]) -> Result<(), BrokerError> {
+        let deadline = Instant::now() + ANSWER_WITHIN;
+        let mut left: Vec<(Partition, i64)> = positions.to_vec();
+        while !left.is_empty() {
+            let list = self.list_with_offsets(&left)?;
+            let list = self
+                .consumer
+                .seek_partitions(list, ANSWER_WITHIN)
+                .map_err(|error| BrokerError {
+                    fault: Fault::Retriable,
+                    doing: "going back".into(),
+                    message: error.to_string(),
+                })?;
+            let is_late = Instant::now() >= deadline;
+            let is_early = |(partition, _): &(Partition, i64)| {
+                let element = list.find_partition(self.topic(*partition), partition.number);
+                let code = element.and_then(|element| element.error().err()?.rdkafka_error_code());
+                code == Some(Code::State) && self.assigned.contains(partition)
+            };
+            left.retain(is_early);
+            if left.is_empty() || is_late {
+                check_each(&list, "going back in")?;
+                return Ok(());
+            }
+            check_each_but(&list, "going back in", Code::State)?;
+            std::thread::sleep(POSITION_PAUSE);
+        }
+        Ok(())
+    }
+
+    pub(super) fn committed(&self, partitions: &[Partition]) -> Result<Vec<Option<i64>>, BrokerError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let doing = || format!("asking group `{}` for its offsets", self.group);
+        let list = self.consumer.committed_offsets(self.list(partitions), ANSWER_WITHIN);
+        let list = list.map_err(|error| self.explained(fault::failed(doing(), &error)))?;
+        check_each(&list, "asking for the committed offset of")?;
+        let offset =
+            |partition: &Partition| match list.find_partition(self.topic(*partition), partition.number)?.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
+            };
+        Ok(partitions.iter().map(offset).collect())
+    }
+
+    pub(super) fn ends(&self) -> Vec<(Partition, i64)> {
+        let events = self.consumer.context();
+        let end = |partition: &Partition| Some((*partition, events.end_of(*partition)?));
+        self.assigned.iter().filter_map(end).collect()
+    }
+
+    pub(super) fn store_offsets(&self, offsets: &[(Partition, i64)], wait: bool) -> Result<(), BrokerError> {
+        let ours = |(partition, _): &&(Partition, i64)| self.assigned.binary_search(partition).is_ok();
+        let ours: Vec<(Partition, i64)> = offsets.iter().filter(ours).copied().collect();
+        if ours.is_empty() {
+            return Ok(());
+        }
+        let gone = [
+            Code::State,
+            Code::UnknownPartition,
+            Code::AssignmentLost,
+            Code::NoOffset,
+        ];
+        let is_gone = |error: &KafkaError| error.rdkafka_error_code().is_some_and(|code| gone.contains(&code));
+        match self.consumer.store_offsets(&self.list_with_offsets(&ours)?) {
+            Err(error) if !is_gone(&error) => return Err(fault::failed("noting offsets for the group", &error)),
+            _ => {}
+        }
+        if !wait {
+            return Ok(());
+        }
+        match self.consumer.commit(&self.list_with_offsets(&ours)?, CommitMode::Sync) {
+            Err(error) if !is_gone(&error) => Err(self.explained(fault::failed(
+                format!("committing offsets to group `{}`", self.group),
+                &error,
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn group_metadata(&self) -> Result<ConsumerGroupMetadata, BrokerError> {
+        self.consumer.group_metadata().ok_or_else(|| BrokerError {
+            fault: Fault::Abortable,
+            doing: format!("asking the client for its membership in group `{}`", self.group),
+            message: "it is not a member".into(),
+        })
+    }
+
+    pub(super) fn statistics(&self) -> Option<ConsumerStatistics> {
+        self.consumer.context().statistics()
+    }
+
+    pub(super) fn topic(&self, partition: Partition) -> &str {
+        self.inputs.get(usize::from(partition.topic)).map_or("", String::as_str)
+    }
+
+    pub(super) fn list_with_offsets(&self, offsets: &[(Partition, i64)]) -> Result<TopicPartitionList, BrokerError> {
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (partition, offset) in offsets {
+            let mut element = list.add_partition(self.topic(*partition), partition.number);
+            element
+                .set_offset(Offset::Offset(*offset))
+                .map_err(|error| fault::failed(format!("setting {} to {offset}", self.names(&[*partition])), &error))?;
+        }
+        Ok(list)
+    }
+
+    fn list(&self, partitions: &[Partition]) -> TopicPartitionList {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for partition in partitions {
+            list.add_partition(self.topic(*partition), partition.number);
+        }
+        list
+    }
+
+    fn names(&self, partitions: &[Partition]) -> String {
+        let names: Vec<String> = partitions
+            .iter()
+            .map(|partition| format!("`{}` [{}]", self.topic(*partition), partition.number))
+            .collect();
+        names.join(", ")
+    }
+
+    /// Adds the reason that the client last gave, which says more than its code.
+    fn explained(&self, mut error: BrokerError) -> BrokerError {
+        self.poll_events_only();
+        if let Some(reason) = self.consumer.context().words.take_reason() {
+            error.message = format!("{} (the client's last words: {reason})", error.message);
+        }
+        error
+    }
+
+    /// Serves logs and errors before the group is joined. Afterwards a record could come out, and would be lost.
+    fn poll_events_only(&self) {
+        if self.assigned.is_empty() {
+            for _ in 0..8 {
+                drop(self.consumer.poll(Duration::ZERO));
+            }
+        }
+    }
+
+    /// What an error of a poll means: most are passing, and the client heals itself.
+    fn interpret(&mut self, error: &KafkaError) -> Result<Polled, BrokerError> {
+        let reason = self.consumer.context().words.take_reason();
+        let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
+        let is_fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
+        let fault = match fault::of_code(code) {
+            Fault::Retriable | Fault::Abortable if is_fatal => Fault::Fatal,
+            fault => fault,
+        };
+        if matches!(fault, Fault::Retriable | Fault::Abortable) {
+            return Ok(self.next_rebalance()?.unwrap_or(Polled::Idle));
+        }
+        let reason = reason.unwrap_or_else(|| error.to_string());
+        let (doing, message) = match code {
+            Code::AutoOffsetReset => (
+                format!("finding where to begin in {}", self.without_position()),
+                format!(
+                    "group `{}` has no offset there, or one whose event is gone ({reason}), and kafka.start is \"error\"; \
+                     set it to \"earliest\" or \"latest\", or set the group's offset by hand",
+                    self.group
+                ),
+            ),
+            Code::BadMessage | Code::BadCompression | Code::InvalidMessage | Code::UnsupportedCompressionType => (
+                format!("reading {}", self.names(&self.assigned)),
+                format!(
+                    "a batch of events cannot be read and would be skipped silently: {reason}; mend the topic, or set \
+                         the group's offset beyond it by hand"
+                ),
+            ),
+            _ => {
+                let topics = self.inputs.join("`, `");
+                let step = fault::next_step(code).map_or_else(String::new, |step| format!("; {step}"));
+                (
+                    format!("reading `{topics}` as group `{}`", self.group),
+                    format!("{reason}{step}"),
+                )
+            }
+        };
+        Err(BrokerError { fault, doing, message })
+    }
+
+    /// Names the assigned partitions whose committed offset is missing or out of range. Asks Kafka: for a last message
+    /// only.
+    fn without_position(&self) -> String {
+        let committed = self.committed(&self.assigned).unwrap_or_default();
+        let is_lost = |(partition, offset): &(&Partition, &Option<i64>)| {
+            let topic = self.topic(**partition);
+            let range = self.consumer.fetch_watermarks(topic, partition.number, ANSWER_WITHIN);
+            offset.is_none_or(|offset| range.is_ok_and(|(from, to)| !(from..=to).contains(&offset)))
+        };
+        let lost: Vec<Partition> = self
+            .assigned
+            .iter()
+            .zip(&committed)
+            .filter(is_lost)
+            .map(|(partition, _)| *partition)
+            .collect();
+        self.names(if lost.is_empty() { &self.assigned } else { &lost })
+    }
+
+    /// Leaves the group. Whatever was not answered is answered, or the client would wait for it for ever.
+    pub(super) fn close(&mut self) -> Result<(), BrokerError> {
+        if std::mem::replace(&mut self.is_closed, true) {
+            return Ok(());
+        }
+        self.consumer.context().start_closing();
+        let mut unanswered = self.unanswered.take();
+        while let Some(rebalance) = unanswered {
+            let answered = match rebalance {
+                Polled::Assigned(partitions) => self.accept(&partitions),
+                Polled::Revoked { partitions, .. } => self.release(&partitions),
+                Polled::Record | Polled::Idle => Ok(()),
+            };
+            if let Err(error) = answered {
+                tracing::warn!(%error, "a rebalance was not answered before closing");
+            }
+            unanswered = self.consumer.context().take_rebalance();
+        }
+        let closed = self.consumer.close_queue();
+        let deadline = Instant::now() + CLOSE_WITHIN;
+        while closed.is_ok() && !self.consumer.closed() && Instant::now() < deadline {
+            drop(self.consumer.poll(Duration::from_millis(20)));
+        }
+        if self.consumer.closed() {
+            return Ok(());
+        }
+        // Dropped, an unclosed consumer waits without a limit; leaked, it ends with the process.
+        std::mem::forget(Arc::clone(&self.consumer));
+        Err(BrokerError {
+            fault: Fault::TimedOut,
+            doing: format!("leaving group `{}`", self.group),
+            message: match closed {
+                Ok(()) => format!(
+                    "the client did not close within {} s; end the process",
+                    CLOSE_WITHIN.as_secs()
+                ),
+                Err(error) => format!("{error}; end the process"),
+            },
+        })
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::warn!(%error, "a consumer was dropped before it was closed");
+        }
+    }
+}
+
+/// The client counts in milliseconds and would spin for the rest.
+fn whole_milliseconds(timeout: Duration) -> Duration {
+    Duration::from_millis(timeout.as_nanos().div_ceil(1_000_000).min(u128::from(u32::MAX)) as u64)
+}
+
+/// Some calls of the client report errors of single partitions only in the list that they were given.
+fn check_each(list: &TopicPartitionList, doing: &str) -> Result<(), BrokerError> {
+    check_each_but(list, doing, Code::NoError)
+}
+
+fn check_each_but(list: &TopicPartitionList, doing: &str, tolerated: Code) -> Result<(), BrokerError> {
+    for element in list.elements() {
+        let Err(error) = element.error() else { continue };
+        if error.rdkafka_error_code() != Some(tolerated) {
+            return Err(fault::failed(
+                format!("{doing} `{}` [{}]", element.topic(), element.partition()),
+                &error,
+            ));
+        }
+    }
+    Ok(())
+}

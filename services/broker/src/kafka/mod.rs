@@ -1,0 +1,201 @@
+//! [`crate::Broker`] on librdkafka.
+//!
+//! Owns: one consumer and one producer for one lane. Never does: run a thread of its own; librdkafka's threads do the
+//! talking, and the lane serves their callbacks in [`Broker::poll`] and [`Broker::serve`].
+//!
+//! Invariant: what librdkafka or its wrapper gets wrong is put right in here, each at the line that says so.
+
+mod check;
+mod deliveries;
+mod events;
+mod fault;
+mod intake;
+mod metadata;
+mod native;
+mod outflow;
+mod token;
+mod words;
+
+use std::time::Duration;
+
+use eddy_pipeline::event::{Destination, Output, Partition, Record};
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, KafkaResult};
+
+pub use check::{CheckError, Report, TopicReport, check};
+pub use events::ConsumerStatistics;
+
+use crate::settings::Settings;
+use crate::{Broker, BrokerError, Fault, Polled, SendError, Ticket, Undelivered};
+use intake::Intake;
+use outflow::Outflow;
+
+/// A lane's consumer and producer.
+pub struct KafkaBroker {
+    settings: Settings,
+    lane: u16,
+    intake: Intake,
+    outflow: Outflow,
+}
+
+impl KafkaBroker {
+    /// Reaches the brokers, finds all topics, takes over the lane's transactional id and joins the group.
+    ///
+    /// # Errors
+    /// [`Fault::Retriable`] when no broker answers in time, [`Fault::Refused`] when a topic is missing, a permission is
+    /// lacking or a setting is wrong; the message says which.
+    pub fn open(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
+        // Transactions come first: taking over the id ends what a predecessor left open, before its offsets are read.
+        let outflow = Outflow::open(settings, lane)?;
+        let intake = Intake::open(settings, lane)?;
+        Ok(Self {
+            settings: settings.clone(),
+            lane,
+            intake,
+            outflow,
+        })
+    }
+
+    /// What the consumer last said about itself; every few seconds there is news.
+    pub fn statistics(&self) -> Option<ConsumerStatistics> {
+        self.intake.statistics()
+    }
+}
+
+impl std::fmt::Debug for KafkaBroker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaBroker")
+            .field("settings", &self.settings)
+            .field("lane", &self.lane)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Broker for KafkaBroker {
+    fn poll(&mut self, timeout: Duration, on_record: &mut dyn FnMut(&Record<'_>)) -> Result<Polled, BrokerError> {
+        self.intake.poll(timeout, on_record)
+    }
+
+    fn accept(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
+        self.intake.accept(partitions)
+    }
+
+    fn release(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
+        self.intake.release(partitions)
+    }
+
+    fn pause(&mut self, paused: bool) -> Result<(), BrokerError> {
+        self.intake.pause(paused)
+    }
+
+    fn rewind(&mut self, positions: &[(Partition, i64)]) -> Result<(), BrokerError> {
+        self.intake.rewind(positions)
+    }
+
+    fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<i64>>, BrokerError> {
+        self.intake.committed(partitions)
+    }
+
+    fn ends(&mut self) -> Vec<(Partition, i64)> {
+        self.intake.ends()
+    }
+
+    fn topic(&self, partition: Partition) -> &str {
+        self.intake.topic(partition)
+    }
+
+    fn partitions_of(&self, to: Destination) -> i32 {
+        self.outflow.partitions_of(to)
+    }
+
+    fn send(&mut self, output: &Output<'_>, ticket: Ticket, row: u32) -> Result<(), SendError> {
+        self.outflow.send(output, ticket, row)
+    }
+
+    fn serve(&mut self, timeout: Duration) {
+        self.outflow.serve(timeout);
+    }
+
+    fn outstanding(&self, ticket: Ticket) -> usize {
+        self.outflow.outstanding(ticket)
+    }
+
+    fn in_flight(&self) -> usize {
+        self.outflow.in_flight()
+    }
+
+    fn undelivered(&mut self, into: &mut Vec<Undelivered>) {
+        self.outflow.take_failures(into);
+    }
+
+    fn begin(&mut self) -> Result<(), BrokerError> {
+        self.outflow.begin()
+    }
+
+    fn send_offsets(&mut self, offsets: &[(Partition, i64)]) -> Result<(), BrokerError> {
+        // The generation in it is what fences a zombie, so it is read anew for each transaction.
+        let member = self.intake.group_metadata()?;
+        self.outflow
+            .send_offsets(&self.intake.list_with_offsets(offsets)?, &member)
+    }
+
+    fn commit(&mut self) -> Result<(), BrokerError> {
+        self.outflow.commit()
+    }
+
+    fn abort(&mut self) -> Result<(), BrokerError> {
+        self.outflow.abort()
+    }
+
+    fn renew_producer(&mut self) -> Result<(), BrokerError> {
+        self.outflow.renew(&self.settings, self.lane)
+    }
+
+    fn store_offsets(&mut self, offsets: &[(Partition, i64)], wait: bool) -> Result<(), BrokerError> {
+        self.intake.store_offsets(offsets, wait)
+    }
+
+    fn discard(&mut self) -> Result<(), BrokerError> {
+        self.outflow.discard()
+    }
+
+    fn close(&mut self) -> Result<(), BrokerError> {
+        self.intake.close()
+    }
+}
+
+/// Makes a client. What librdkafka refuses at this point is a matter of settings.
+fn create<C, T>(config: &ClientConfig, context: C, doing: &str) -> Result<T, BrokerError>
+where
+    C: ClientContext,
+    T: FromClientConfigAndContext<C>,
+{
+    let mut config = config.clone();
+    // What is worth showing is decided by the log's own filter.
+    let level = if config.get("debug").is_some() {
+        RDKafkaLogLevel::Debug
+    } else {
+        RDKafkaLogLevel::Info
+    };
+    config.set_log_level(level);
+    let made: KafkaResult<T> = config.create_with_context(context);
+    made.map_err(|error| {
+        let reason = match error {
+            // The value is left out: it may be a password.
+            KafkaError::ClientConfig(_, reason, key, _) => format!("librdkafka refuses `{key}`: {reason}"),
+            KafkaError::ClientCreation(reason) => reason,
+            other => other.to_string(),
+        };
+        refused(doing, format!("{reason}; correct [kafka]"))
+    })
+}
+
+fn refused(doing: &str, message: String) -> BrokerError {
+    BrokerError {
+        fault: Fault::Refused,
+        doing: doing.into(),
+        message,
+    }
+}

@@ -1,0 +1,96 @@
+//! The one thing for which the wrapper is not good enough: reading headers.
+//!
+//! Owns: the only unsafe code of this crate. Never does: keep a pointer beyond the call.
+//!
+//! Invariant: no header makes it panic. The wrapper panics on a header name that is not UTF-8, and anybody who may
+//! write to the events topic could stop the service with one.
+#![allow(unsafe_code)]
+
+use std::ffi::CStr;
+use std::ptr;
+
+use eddy_pipeline::event::Header;
+use rdkafka::bindings;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::types::RDKafkaRespErr;
+
+/// So many headers are handed over without allocating.
+const INLINE: usize = 16;
+
+/// Hands over the headers of a message. A name that is not UTF-8 is handed over with replacement characters.
+pub(super) fn with_headers<R>(message: &BorrowedMessage<'_>, use_them: impl FnOnce(&[Header<'_>]) -> R) -> R {
+    let Some(headers) = RawHeaders::of(message) else {
+        return use_them(&[]);
+    };
+    let mut odd_names: Vec<(usize, String)> = Vec::new();
+    for at in 0..headers.count {
+        if let Err((name, _)) = headers.get(at) {
+            odd_names.push((at, String::from_utf8_lossy(name).into_owned()));
+        }
+    }
+    let header = |at: usize| match headers.get(at) {
+        Ok(header) => header,
+        Err((_, value)) => {
+            let odd = odd_names.iter().find(|(odd_at, _)| *odd_at == at);
+            Header {
+                name: odd.map_or("", |(_, name)| name),
+                value,
+            }
+        }
+    };
+    if headers.count <= INLINE {
+        let mut few = [Header { name: "", value: None }; INLINE];
+        for (at, slot) in few[..headers.count].iter_mut().enumerate() {
+            *slot = header(at);
+        }
+        use_them(&few[..headers.count])
+    } else {
+        let many: Vec<Header<'_>> = (0..headers.count).map(header).collect();
+        use_them(&many)
+    }
+}
+
+/// librdkafka's parsed headers of a message that is still borrowed.
+struct RawHeaders<'a> {
+    message: std::marker::PhantomData<&'a BorrowedMessage<'a>>,
+    headers: *mut bindings::rd_kafka_headers_t,
+    count: usize,
+}
+
+impl<'a> RawHeaders<'a> {
+    fn of(message: &'a BorrowedMessage<'_>) -> Option<Self> {
+        let mut headers = ptr::null_mut();
+        // SAFETY: the message is alive for as long as it is borrowed, and owns the headers.
+        let error = unsafe { bindings::rd_kafka_message_headers(message.ptr(), &mut headers) };
+        if error != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR || headers.is_null() {
+            return None;
+        }
+        // SAFETY: `headers` was just filled in.
+        let count = unsafe { bindings::rd_kafka_header_cnt(headers) };
+        Some(Self {
+            message: std::marker::PhantomData,
+            headers,
+            count,
+        })
+    }
+
+    /// One header, or its name as bytes and its value when the name is not UTF-8.
+    #[allow(clippy::type_complexity)]
+    fn get(&self, at: usize) -> Result<Header<'a>, (&'a [u8], Option<&'a [u8]>)> {
+        let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
+        // SAFETY: the headers live as long as the message; the results are only read when the call succeeds.
+        let error = unsafe { bindings::rd_kafka_header_get_all(self.headers, at, &mut name, &mut value, &mut size) };
+        if error != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR || name.is_null() {
+            return Ok(Header { name: "", value: None });
+        }
+        // SAFETY: librdkafka ends names with NUL and values have `size` bytes; both live as long as the message.
+        let (name, value): (&'a CStr, Option<&'a [u8]>) = unsafe {
+            let value = (!value.is_null()).then(|| std::slice::from_raw_parts(value.cast::<u8>(), size));
+            (CStr::from_ptr(name), value)
+        };
+        match name.to_str() {
+            Ok(name) => Ok(Header { name, value }),
+            Err(_) => Err((name.to_bytes(), value)),
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! The producer of a lane.
+//!
+//! Owns: sending, waiting for deliveries, transactions. Never does: poll from a thread of its own; the lane serves it.
+//!
+//! Invariant: what was sent is settled once, by a delivery report; aborting and discarding empty the queue first,
+//! because an abort with reports that nobody serves never ends.
+
+use std::time::{Duration, Instant};
+
+use eddy_pipeline::event::{Destination, Output};
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
+use rdkafka::util::Timeout;
+
+use super::deliveries::{Deliveries, Waybill};
+use super::events::ProducerEvents;
+use super::fault::{self, Call};
+use super::metadata;
+use crate::settings::{Guarantee, Settings};
+use crate::{BrokerError, Fault, SendError, Ticket, Undelivered};
+
+/// How long the coordinator may take to hand out the transactional id. The first one ever makes it create its topic.
+const INIT_WITHIN: Duration = Duration::from_secs(30);
+/// How long the queue may take to become empty; then requests on their way are given up as well.
+const EMPTY_WITHIN: Duration = Duration::from_secs(10);
+/// The pause between two looks at the queue of delivery reports, which grows up to the second figure.
+const LOOK_PAUSE_US: (u64, u64) = (100, 1_000);
+
+pub(super) struct Outflow {
+    producer: BaseProducer<ProducerEvents>,
+    outputs: [String; 3],
+    max_output_bytes: u64,
+    transactional_id: Option<String>,
+    in_transaction: bool,
+}
+
+impl Outflow {
+    /// Makes the producer, looks for the output topics and takes over the transactional id.
+    pub(super) fn open(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
+        let outflow = Self::unready(settings, lane)?;
+        for to in Destination::ALL {
+            let topic = &outflow.outputs[to as usize];
+            let count = metadata::partitions(outflow.producer.client(), topic);
+            let count = count.map_err(|error| outflow.explained(error))?;
+            outflow.events().set_partitions_of(to, count);
+        }
+        outflow.init()?;
+        Ok(outflow)
+    }
+
+    /// A new producer in the place of this one, which it fences.
+    pub(super) fn renew(&mut self, settings: &Settings, lane: u16) -> Result<(), BrokerError> {
+        let successor = Self::unready(settings, lane)?;
+        for to in Destination::ALL {
+            successor
+                .events()
+                .set_partitions_of(to, self.events().partitions_of(to));
+        }
+        successor.init()?;
+        *self = successor;
+        Ok(())
+    }
+
+    fn unready(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
+        let outputs = Destination::ALL.map(|to| settings.topics.output(to).to_owned());
+        let token = settings.kafka.sasl.as_ref().and_then(|sasl| sasl.token.clone());
+        let events = ProducerEvents::new(format!("producer of lane {lane}"), outputs.clone(), token);
+        let config = settings
+            .producer_config(lane)
+            .map_err(|message| super::refused("making a producer", message))?;
+        let producer: BaseProducer<ProducerEvents> = super::create(&config, events, "making a producer")?;
+        // Serves the first token refresh, without which no connection is made.
+        producer.poll(Duration::ZERO);
+        let is_transactional = settings.kafka.guarantee == Guarantee::ExactlyOnce;
+        Ok(Self {
+            producer,
+            outputs,
+            max_output_bytes: settings.kafka.max_output_bytes.0,
+            transactional_id: is_transactional.then(|| settings.transactional_id(lane)),
+            in_transaction: false,
+        })
+    }
+
+    fn init(&self) -> Result<(), BrokerError> {
+        let Some(id) = &self.transactional_id else {
+            return Ok(());
+        };
+        let doing = || format!("taking over transactional id `{id}`");
+        self.producer
+            .init_transactions(INIT_WITHIN)
+            .map_err(|error| self.explained(self.transaction_failed(Call::Init, doing(), &error)))
+    }
+
+    pub(super) fn send(&mut self, output: &Output<'_>, ticket: Ticket, row: u32) -> Result<(), SendError> {
+        let Some(word) = (Waybill {
+            ticket,
+            row,
+            to: output.to,
+        })
+        .pack() else {
+            let message = format!("row {row} is beyond what a batch can hold; make the batches smaller");
+            return Err(SendError::Failed(super::refused("sending an output", message)));
+        };
+        if !self.deliveries().reserve(ticket) {
+            return Err(SendError::Full);
+        }
+        let topic = &self.outputs[output.to as usize];
+        let mut record: BaseRecord<'_, [u8], [u8], usize> =
+            BaseRecord::with_opaque_to(topic, word).partition(output.partition);
+        record.key = output.key;
+        record.payload = output.value;
+        record.headers = owned(output);
+        self.producer.send(record).map_err(|(error, _)| {
+            self.deliveries().settle(ticket);
+            self.not_sent(output, &error)
+        })
+    }
+
+    fn not_sent(&self, output: &Output<'_>, error: &KafkaError) -> SendError {
+        let topic = &self.outputs[output.to as usize];
+        match error.rdkafka_error_code() {
+            Some(Code::QueueFull) => SendError::Full,
+            Some(Code::MessageSizeTooLarge) => SendError::TooLarge {
+                detail: format!(
+                    "an output of {} bytes for `{topic}` is larger than kafka.max_output_bytes, which is {}",
+                    bytes(output),
+                    self.max_output_bytes
+                ),
+            },
+            code => {
+                let fatal = self.producer.client().fatal_error();
+                let fault = fatal
+                    .as_ref()
+                    .map(|(code, _)| *code)
+                    .or(code)
+                    .map_or(Fault::Fatal, fault::of_code);
+                let fault = if fatal.is_some() && fault != Fault::Fenced {
+                    Fault::Fatal
+                } else {
+                    fault
+                };
+                let message = fatal.map_or_else(|| error.to_string(), |(_, reason)| format!("{error}: {reason}"));
+                let doing = format!("sending an output to `{topic}` [{}]", output.partition);
+                SendError::Failed(BrokerError { fault, doing, message })
+            }
+        }
+    }
+
+    /// Serves what is ready. If nothing is, and outputs are on their way, waits for the first report.
+    pub(super) fn serve(&self, timeout: Duration) {
+        let started = Instant::now();
+        let before = self.deliveries().settled();
+        let mut pause_us = LOOK_PAUSE_US.0;
+        loop {
+            self.serve_ready();
+            let left = timeout.saturating_sub(started.elapsed());
+            let is_served = self.deliveries().settled() != before || self.deliveries().in_flight() == 0;
+            if is_served || left.is_zero() {
+                return;
+            }
+            // The producer's own waiting poll never returns early and spins through its last millisecond.
+            std::thread::sleep(left.min(Duration::from_micros(pause_us)));
+            pause_us = (pause_us * 2).min(LOOK_PAUSE_US.1);
+        }
+    }
+
+    fn serve_ready(&self) {
+        loop {
+            let before = self.deliveries().settled();
+            self.producer.poll(Duration::ZERO);
+            if self.deliveries().settled() == before {
+                return;
+            }
+        }
+    }
+
+    /// Drops what is queued and waits until what is on its way has settled one way or the other.
+    pub(super) fn discard(&self) -> Result<(), BrokerError> {
+        let started = Instant::now();
+        while self.deliveries().in_flight() > 0 {
+            let elapsed = started.elapsed();
+            let purge = PurgeConfig::default().queue();
+            // A request whose connection broke comes back to the queue, so one purge is not enough.
+            self.producer.purge(if elapsed > EMPTY_WITHIN {
+                purge.inflight()
+            } else {
+                purge
+            });
+            self.serve(Duration::from_millis(50));
+            if elapsed > EMPTY_WITHIN * 2 {
+                return Err(BrokerError {
+                    fault: Fault::TimedOut,
+                    doing: "emptying the producer's queue".into(),
+                    message: format!("{} outputs are still on their way", self.deliveries().in_flight()),
+                });
+            }
+        }
+        // Failures of what is being dropped are no news.
+        self.deliveries().take_failures(&mut Vec::new());
+        Ok(())
+    }
+
+    pub(super) fn begin(&mut self) -> Result<(), BrokerError> {
+        let begun = self.producer.begin_transaction();
+        begun.map_err(|error| self.transaction_failed(Call::Begin, "beginning a transaction".into(), &error))?;
+        self.in_transaction = true;
+        Ok(())
+    }
+
+    pub(super) fn send_offsets(
+        &self,
+        offsets: &TopicPartitionList,
+        member: &ConsumerGroupMetadata,
+    ) -> Result<(), BrokerError> {
+        // The client ignores this timeout; the lane's watchdog is what bounds the call.
+        self.producer
+            .send_offsets_to_transaction(offsets, member, Timeout::Never)
+            .map_err(|error| {
+                self.transaction_failed(Call::SendOffsets, "adding offsets to a transaction".into(), &error)
+            })
+    }
+
+    /// Drained before, it costs what the brokers need. Undrained, the wrapper waits in slices of 100 ms.
+    pub(super) fn commit(&mut self) -> Result<(), BrokerError> {
+        self.serve_ready();
+        // Without a limit means: what is left of the transaction's own timeout.
+        let committed = self.producer.commit_transaction(Timeout::Never);
+        committed.map_err(|error| self.transaction_failed(Call::Commit, "committing a transaction".into(), &error))?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    pub(super) fn abort(&mut self) -> Result<(), BrokerError> {
+        self.discard()?;
+        if !self.in_transaction {
+            return Ok(());
+        }
+        let aborted = self.producer.abort_transaction(Timeout::Never);
+        aborted.map_err(|error| self.transaction_failed(Call::Abort, "aborting a transaction".into(), &error))?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    pub(super) fn outstanding(&self, ticket: Ticket) -> usize {
+        self.deliveries().outstanding(ticket)
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.deliveries().in_flight()
+    }
+
+    pub(super) fn take_failures(&self, into: &mut Vec<Undelivered>) {
+        self.deliveries().take_failures(into);
+    }
+
+    pub(super) fn partitions_of(&self, to: Destination) -> i32 {
+        self.events().partitions_of(to)
+    }
+
+    fn transaction_failed(&self, call: Call, doing: String, error: &KafkaError) -> BrokerError {
+        let fatal = self.producer.client().fatal_error();
+        let fault = fault::of_transaction(call, error, fatal.as_ref().map(|(code, _)| *code));
+        let mut message = error.to_string();
+        if let Some((_, reason)) = fatal {
+            message = format!("{message}: {reason}");
+        }
+        if let Some(step) = error.rdkafka_error_code().and_then(fault::next_step) {
+            message = format!("{message}; {step}");
+        }
+        if let (Fault::Fenced, Some(id)) = (fault, &self.transactional_id) {
+            message = format!(
+                "{message}; another process uses transactional id `{id}`, or the transaction outlasted \
+                 kafka.transaction_timeout; give each replica a kafka.instance of its own"
+            );
+        }
+        BrokerError { fault, doing, message }
+    }
+
+    /// Adds the reason that the client last gave, which says more than its code.
+    fn explained(&self, mut error: BrokerError) -> BrokerError {
+        for _ in 0..8 {
+            self.producer.poll(Duration::ZERO);
+        }
+        if let Some(reason) = self.events().words.take_reason() {
+            error.message = format!("{} (the client's last words: {reason})", error.message);
+        }
+        error
+    }
+
+    fn events(&self) -> &ProducerEvents {
+        self.producer.context()
+    }
+
+    fn deliveries(&self) -> &Deliveries {
+        &self.events().deliveries
+    }
+}
+
+fn owned(output: &Output<'_>) -> Option<OwnedHeaders> {
+    if output.headers.is_empty() {
+        return None;
+    }
+    let headers = OwnedHeaders::new_with_capacity(output.headers.len());
+    let add = |headers: OwnedHeaders, header: &eddy_pipeline::event::Header<'_>| {
+        headers.insert(Header {
+            key: header.name,
+            value: header.value,
+        })
+    };
+    Some(output.headers.iter().fold(headers, add))
+}
+
+fn bytes(output: &Output<'_>) -> usize {
+    let headers = output
+        .headers
+        .iter()
+        .map(|header| header.name.len() + header.value.map_or(0, <[u8]>::len));
+    output.key.map_or(0, <[u8]>::len) + output.value.map_or(0, <[u8]>::len) + headers.sum::<usize>()
+}
