@@ -233,3 +233,138 @@ fn text(message: &[u8], number: u64) -> Result<&str, WireError> {
 fn utf8(bytes: &[u8]) -> Result<&str, WireError> {
     std::str::from_utf8(bytes).map_err(|_| WireError::Malformed)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn message(fields: &[(u64, &[u8])]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (number, bytes) in fields {
+            put_bytes(&mut out, *number, bytes);
+        }
+        out
+    }
+
+    fn node(op: &str, domain: &str, attributes: &[u8]) -> Vec<u8> {
+        let text = |text: &'static str| text.as_bytes();
+        message(&[
+            (NODE_INPUT, text("table")),
+            (NODE_OUTPUT, text("zipped")),
+            (NODE_NAME, text("last")),
+            (NODE_OP_TYPE, op.as_bytes()),
+            (NODE_ATTRIBUTE, attributes),
+            (NODE_DOMAIN, domain.as_bytes()),
+        ])
+    }
+
+    /// A model whose one node makes `zipped`, with fields that no version of the format knows.
+    fn model(op: &str, output: &str, attributes: &[u8]) -> Vec<u8> {
+        let output = message(&[(VALUE_NAME, output.as_bytes()), (VALUE_TYPE, b""), (99, b"kept")]);
+        let node = node(op, "ai.onnx.ml", attributes);
+        let mut graph = message(&[(77, b"unknown"), (GRAPH_NODE, &node), (GRAPH_OUTPUT, &output)]);
+        put_number(&mut graph, 78, 300);
+        message(&[(100, b"before"), (MODEL_GRAPH, &graph), (101, b"after")])
+    }
+
+    fn packed_labels() -> Vec<u8> {
+        // 7, 300 and -1, packed as proto3 writers do.
+        let packed = [&[7, 0xac, 0x02][..], &[0xff; 9], &[0x01]].concat();
+        message(&[(ATTRIBUTE_NAME, b"classlabels_int64s"), (ATTRIBUTE_INTS, &packed)])
+    }
+
+    fn contains(bytes: &[u8], part: &[u8]) -> bool {
+        bytes.windows(part.len()).any(|window| window == part)
+    }
+
+    #[test]
+    fn a_zipmap_becomes_an_identity_and_all_else_is_kept() {
+        let model = model("ZipMap", "zipped", &packed_labels());
+        let unzipped = unzip(&model).unwrap();
+        let names = ["7", "300", "-1"].map(String::from).to_vec();
+        assert_eq!(
+            unzipped.classes,
+            [ClassNames {
+                output: "zipped".into(),
+                names
+            }]
+        );
+        for part in ["unknown", "before", "after", "kept", "Identity", "table", "last"] {
+            assert!(contains(&unzipped.bytes, part.as_bytes()), "{part}");
+        }
+        for part in ["ZipMap", "classlabels", "ai.onnx.ml"] {
+            assert!(!contains(&unzipped.bytes, part.as_bytes()), "{part}");
+        }
+        let again = unzip(&unzipped.bytes).unwrap();
+        assert!(matches!(again.bytes, Cow::Borrowed(_)), "there is nothing left to do");
+    }
+
+    #[test]
+    fn names_of_classes_keep_their_order() {
+        let labels = message(&[
+            (ATTRIBUTE_NAME, b"classlabels_strings"),
+            (ATTRIBUTE_STRINGS, b"z"),
+            (ATTRIBUTE_STRINGS, "ż".as_bytes()),
+            (ATTRIBUTE_STRINGS, b"a"),
+        ]);
+        assert_eq!(
+            unzip(&model("ZipMap", "zipped", &labels)).unwrap().classes[0].names,
+            ["z", "ż", "a"]
+        );
+    }
+
+    #[test]
+    fn a_zipmap_in_the_middle_of_a_model_is_left_alone() {
+        let model = model("ZipMap", "something else", &packed_labels());
+        assert!(matches!(unzip(&model).unwrap().bytes, Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_second_graph_and_a_group_are_malformed() {
+        let twice = message(&[(MODEL_GRAPH, b""), (MODEL_GRAPH, b"")]);
+        assert_eq!(unzip(&twice).unwrap_err(), WireError::Malformed);
+        assert_eq!(unzip(&[0x0b, 0x0c]).unwrap_err(), WireError::Malformed);
+        assert_eq!(unzip(&[0x80; 20]).unwrap_err(), WireError::Malformed);
+    }
+
+    #[test]
+    fn a_length_beyond_the_end_is_truncated_whatever_it_says() {
+        let huge = [&[0x3a][..], &[0xff; 9], &[0x01]].concat();
+        assert_eq!(unzip(&huge).unwrap_err(), WireError::Truncated);
+        let model = model("ZipMap", "zipped", &packed_labels());
+        assert_eq!(unzip(&model[..model.len() - 3]).unwrap_err(), WireError::Truncated);
+    }
+
+    proptest! {
+        #[test]
+        fn property_any_bytes_give_an_answer_and_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            if let Ok(unzipped) = unzip(&bytes)
+                && unzipped.classes.is_empty()
+            {
+                prop_assert_eq!(&*unzipped.bytes, &bytes[..]);
+            }
+        }
+
+        #[test]
+        fn property_a_file_without_zipmap_comes_back_unchanged(
+            op in "[A-Y][a-z]{0,8}",
+            labels in prop::collection::vec(any::<u8>(), 0..60),
+        ) {
+            let model = model(&op, "zipped", &labels);
+            let unzipped = unzip(&model).unwrap();
+            prop_assert!(matches!(unzipped.bytes, Cow::Borrowed(_)));
+            prop_assert_eq!(&*unzipped.bytes, &model[..]);
+        }
+
+        #[test]
+        fn property_a_damaged_zipmap_model_never_panics(place in 0usize..1000, bit in 0u8..8, cut in 0usize..1000) {
+            let mut model = model("ZipMap", "zipped", &packed_labels());
+            let len = model.len();
+            model[place % len] ^= 1 << bit;
+            model.truncate(len - cut % len);
+            drop(unzip(&model));
+        }
+    }
+}

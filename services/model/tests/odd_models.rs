@@ -1,0 +1,182 @@
+//! Models of unusual shape, written by hand with as much of the ONNX format as they need.
+
+mod common;
+
+use common::{inputs, load, run, scorer, settings};
+use eddy_model::{Error, Model};
+use eddy_pipeline::score::Scorer;
+use eddy_pipeline::tensor::TensorSpec;
+use serde_json::json;
+use tempfile::TempDir;
+
+/// A message of Protocol Buffers, field by field.
+#[derive(Default, Clone)]
+struct Message(Vec<u8>);
+
+impl Message {
+    fn number(mut self, field: u8, number: u8) -> Self {
+        assert!(number < 128, "one byte is enough here");
+        self.0.extend([field << 3, number]);
+        self
+    }
+
+    fn bytes(mut self, field: u8, bytes: impl AsRef<[u8]>) -> Self {
+        let (bytes, len) = (bytes.as_ref(), bytes.as_ref().len());
+        self.0.extend([field << 3 | 2, len as u8 | 0x80, (len >> 7) as u8]);
+        self.0.extend(bytes);
+        self
+    }
+}
+
+impl AsRef<[u8]> for Message {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn message() -> Message {
+    Message::default()
+}
+
+/// A named float tensor; `None` is a shape that is left out, `Some(0)` an open dimension.
+fn value(name: &str, shape: Option<&[u8]>) -> Message {
+    let mut tensor = message().number(1, 1);
+    if let Some(dims) = shape {
+        let dim = |dim: &u8| {
+            if *dim == 0 {
+                message()
+            } else {
+                message().number(1, *dim)
+            }
+        };
+        tensor = tensor.bytes(2, dims.iter().fold(message(), |shape, d| shape.bytes(1, dim(d))));
+    }
+    message().bytes(1, name).bytes(2, message().bytes(1, tensor))
+}
+
+fn node(op: &str, domain: &str, input: &str, output: &str) -> Message {
+    message().bytes(1, input).bytes(2, output).bytes(4, op).bytes(7, domain)
+}
+
+fn opset(domain: &str, version: u8) -> Message {
+    message().bytes(1, domain).number(2, version)
+}
+
+fn model(graph: Message, opsets: &[Message]) -> Message {
+    let graph = graph.bytes(2, "graph");
+    opsets
+        .iter()
+        .fold(message().number(1, 8).bytes(7, graph), |model, opset| {
+            model.bytes(8, opset)
+        })
+}
+
+fn load_bytes(model: &Message) -> Result<Model, Error> {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("odd.onnx"), &model.0).unwrap();
+    load(&settings("odd.onnx"), folder.path())
+}
+
+fn identity(input: Option<&[u8]>, output: Option<&[u8]>) -> Message {
+    let graph = message()
+        .bytes(1, node("Identity", "", "x", "y"))
+        .bytes(11, value("x", input))
+        .bytes(12, value("y", output));
+    model(graph, &[opset("", 13)])
+}
+
+#[test]
+fn an_output_without_a_shape_gets_the_one_that_a_trial_shows() {
+    for output in [None, Some(&[0, 0][..])] {
+        let loaded = load_bytes(&identity(Some(&[0, 3]), output)).unwrap();
+        assert_eq!(loaded.outputs()[0].row_shape, [Some(3)]);
+    }
+}
+
+#[test]
+fn open_dimensions_are_filled_by_the_scorer_and_refused_without() {
+    let loaded = load_bytes(&identity(Some(&[0, 0]), Some(&[0, 0]))).unwrap();
+    assert_eq!(loaded.inputs()[0].row_shape, [None]);
+    assert!(loaded.calibration().is_none());
+    assert!(matches!(loaded.scorer(loaded.inputs()), Err(Error::Inputs { .. })));
+
+    for width in [2, 5] {
+        let resolved = [TensorSpec {
+            row_shape: vec![Some(width)],
+            ..loaded.inputs()[0].clone()
+        }];
+        let mut scorer = loaded.scorer(&resolved).unwrap();
+        assert_eq!(scorer.outputs()[0].row_shape, [Some(width)]);
+        let rows = inputs(scorer.inputs(), &json!({"x": vec![vec![1.5; width]; 3]}));
+        assert_eq!(run(&mut scorer, &rows, 0..3).unwrap()[0].data.len(), 3 * width);
+        scorer.probe().unwrap();
+    }
+}
+
+#[test]
+fn an_input_without_a_batch_dimension_is_refused() {
+    let error = load_bytes(&identity(Some(&[]), Some(&[]))).unwrap_err();
+    assert!(matches!(error, Error::Signature { .. }), "{error}");
+    assert!(error.to_string().contains("batch dimension"), "{error}");
+}
+
+#[test]
+fn an_output_that_does_not_grow_with_the_rows_is_refused() {
+    let mean = message().bytes(1, "keepdims").number(3, 1).number(20 & 0x7f, 2);
+    // Field 20 needs a tag of two bytes, which the builder above does not write: AttributeProto.type, INT.
+    let mean = Message([&mean.0[..mean.0.len() - 2], &[0xa0, 0x01, 2]].concat());
+    let graph = message()
+        .bytes(1, node("ReduceMean", "", "x", "y").bytes(5, mean))
+        .bytes(11, value("x", Some(&[0, 3])))
+        .bytes(12, value("y", None));
+    let error = load_bytes(&model(graph, &[opset("", 13)])).unwrap_err();
+    assert!(matches!(error, Error::Trial { .. }), "{error}");
+    assert!(error.to_string().contains("for 2 rows"), "{error}");
+}
+
+/// A `ZipMap` of whole numbers as classes, the way that converters write it which only know the operators of
+/// scikit-learn: without an import of the standard ones.
+fn zipped(labels: &[u8], outputs: &[Message]) -> Message {
+    let labels = labels
+        .iter()
+        .fold(message().bytes(1, "classlabels_int64s"), |a, label| a.number(8, *label));
+    let labels = Message([labels.as_ref(), &[0xa0, 0x01, 7]].concat());
+    let norm = message().bytes(1, "norm").bytes(4, "L1");
+    let norm = Message([norm.as_ref(), &[0xa0, 0x01, 3]].concat());
+    let graph = message()
+        .bytes(1, node("Normalizer", "ai.onnx.ml", "x", "table").bytes(5, norm))
+        .bytes(
+            1,
+            node("ZipMap", "ai.onnx.ml", "table", "probabilities").bytes(5, labels),
+        )
+        .bytes(11, value("x", Some(&[0, 3])));
+    let graph = outputs.iter().fold(graph, |graph, output| graph.bytes(12, output));
+    model(graph, &[opset("ai.onnx.ml", 1)])
+}
+
+/// A list of maps from whole numbers to floats.
+fn maps(name: &str) -> Message {
+    let float = message().bytes(1, message().number(1, 1));
+    let map = message().bytes(5, message().number(1, 7).bytes(2, float));
+    message()
+        .bytes(1, name)
+        .bytes(2, message().bytes(4, message().bytes(1, map)))
+}
+
+#[test]
+fn a_zipmap_without_the_standard_operators_is_taken_out_too() {
+    let loaded = load_bytes(&zipped(&[4, 5, 9], &[maps("probabilities")])).unwrap();
+    assert_eq!(loaded.class_names().unwrap(), ["4", "5", "9"]);
+    let mut scorer = scorer(&loaded);
+    assert_eq!(scorer.outputs()[0].row_shape, [Some(3)]);
+    let rows = inputs(scorer.inputs(), &json!({"x": [[1, 1, 2], [3, 0, 1]]}));
+    let outputs = run(&mut scorer, &rows, 0..2).unwrap();
+    let wanted = json!([0.25, 0.25, 0.5, 0.75, 0.0, 0.25]);
+    outputs[0].assert_near(wanted.as_array().unwrap(), 1e-6, "probabilities");
+}
+
+#[test]
+fn fewer_classes_than_columns_are_an_error() {
+    let error = load_bytes(&zipped(&[4, 5], &[maps("probabilities")])).unwrap_err();
+    assert!(matches!(error, Error::Load { .. } | Error::Trial { .. }), "{error}");
+}
