@@ -12,9 +12,10 @@ use crate::rejection::{Reason, Rejection};
 use crate::settings::Problem;
 
 const SECOND_US: i64 = 1_000_000;
-/// 0001-01-01 and 10000-01-01. What lies outside is a number in another unit, not a time.
+/// 0001-01-01 and the end of 9999-12-30, up to which jiff has a calendar. What lies outside is a number in another unit,
+/// not a time.
 const EARLIEST_US: i64 = -62_135_596_800 * SECOND_US;
-const END_US: i64 = 253_402_300_800 * SECOND_US;
+const END_US: i64 = 253_402_207_200 * SECOND_US;
 
 /// Reads points in time.
 #[derive(Debug, Clone, Copy)]
@@ -205,7 +206,7 @@ mod tests {
         assert_eq!(part(PLACE, TimePart::Hour, -500_000, None), Ok(23.0));
         assert_eq!(part(PLACE, TimePart::Weekday, -500_000, None), Ok(2.0));
         assert_eq!(part(PLACE, TimePart::Month, EARLIEST_US, None), Ok(1.0));
-        assert_eq!(part(PLACE, TimePart::Day, END_US - 1, None), Ok(31.0));
+        assert_eq!(part(PLACE, TimePart::Day, END_US - 1, None), Ok(30.0));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::walk::Walk;
+use super::walk::{Skip, Walk};
 use crate::fields::Place;
 use crate::rejection::{Reason, Rejection};
 
@@ -153,6 +153,7 @@ impl<'de> Visitor<'de> for Element<'_, '_, '_> {
 /// The event's id.
 pub(super) struct IdVisitor<'a, 'w, 'e> {
     pub(super) walk: &'a mut Walk<'w, 'e>,
+    pub(super) depth: usize,
 }
 
 impl IdVisitor<'_, '_, '_> {
@@ -200,13 +201,21 @@ impl<'de> Visitor<'de> for IdVisitor<'_, '_, '_> {
     fn visit_unit<E: Error>(self) -> Result<(), E> {
         self.mismatch("null")
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
+        let Self { walk, depth } = self;
+        if walk.event.captured.id.is_some() {
+            return Skip { walk, depth }.visit_seq(seq);
+        }
         let detail = "the id field is a list, not a text or a whole number";
-        Err(self.walk.refuse(Rejection::new(Reason::InvalidId, detail)))
+        Err(walk.refuse(Rejection::new(Reason::InvalidId, detail)))
     }
-    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        let Self { walk, depth } = self;
+        if walk.event.captured.id.is_some() {
+            return Skip { walk, depth }.visit_map(map);
+        }
         let detail = "the id field is an object, not a text or a whole number";
-        Err(self.walk.refuse(Rejection::new(Reason::InvalidId, detail)))
+        Err(walk.refuse(Rejection::new(Reason::InvalidId, detail)))
     }
 }
 

@@ -128,7 +128,7 @@ impl Walk<'_, '_> {
                 node,
                 depth,
             }),
-            Role::Id => deserializer.deserialize_any(IdVisitor { walk: self }),
+            Role::Id => deserializer.deserialize_any(IdVisitor { walk: self, depth }),
             Role::Time => deserializer.deserialize_any(TimeVisitor { walk: self }),
             Role::PassThrough(member) => {
                 let raw = <&RawValue>::deserialize(deserializer)?.get();
@@ -332,9 +332,9 @@ impl Visitor<'_> for KeySeed<'_, '_, '_> {
 }
 
 /// A value of no interest, to which the limits apply all the same.
-struct Skip<'a, 'w, 'e> {
-    walk: &'a mut Walk<'w, 'e>,
-    depth: usize,
+pub(super) struct Skip<'a, 'w, 'e> {
+    pub(super) walk: &'a mut Walk<'w, 'e>,
+    pub(super) depth: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for Skip<'_, '_, '_> {

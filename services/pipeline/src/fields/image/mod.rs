@@ -12,6 +12,8 @@ mod decode;
 mod picture;
 mod resize;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use picture::{Picture, Workshop};
 pub use settings::{Channels, ExifOrientation, Filter, ImageSettings, Layout, Resize};

@@ -7,7 +7,7 @@ use half::f16;
 
 use super::decode::{Pixels, Task};
 use super::resize::{centre, resize, target_size};
-use super::settings::{Channels, ImageSettings, Layout};
+use super::settings::{Channels, Filter, ImageSettings, Layout};
 use crate::fields::store::Cells;
 use crate::fields::words::Place;
 use crate::rejection::{Reason, Rejection};
@@ -99,7 +99,8 @@ impl Picture {
             return Err(place.reject(Reason::WrongShape, "is an image without pixels"));
         }
         let size = target_size(&self.settings, pixels.width, pixels.height);
-        if u64::from(size.0) * u64::from(size.1) > self.pixel_limit.saturating_mul(GROWTH) {
+        let tallest = u64::from(size.1.max(pixels.height));
+        if u64::from(size.0).saturating_mul(tallest) > self.pixel_limit.saturating_mul(GROWTH) {
             return Err(place.reject(
                 Reason::LimitExceeded,
                 format_args!(

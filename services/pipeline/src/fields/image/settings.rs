@@ -131,6 +131,8 @@ fn one() -> Vec<f64> {
     vec![1.0]
 }
 
+/// Largest factor on pixels; no model was trained on more.
+const LARGEST_SCALE: f64 = 65_536.0;
 /// Largest side of a tensor made from an image.
 const LARGEST_SIDE: u32 = 8192;
 
@@ -189,8 +191,14 @@ impl ImageSettings {
             ),
             _ => {}
         }
-        if !self.scale.is_finite() {
-            wrong("scale", format!("{} is not a finite number", self.scale));
+        if !(self.scale.abs() <= LARGEST_SCALE) {
+            wrong(
+                "scale",
+                format!(
+                    "{} is not a factor from -{LARGEST_SCALE} to {LARGEST_SCALE}",
+                    self.scale
+                ),
+            );
         }
         for (name, list) in [("mean", &self.mean), ("std", &self.std)] {
             if list.len() != 1 && list.len() != self.channels.count() {
