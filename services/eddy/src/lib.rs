@@ -1,8 +1,15 @@
 //! Eddy's library: the pipeline file, the command line and what they put together.
 //!
-//! Owns: the composition of every crate's settings into one file ([`settings`]), the command line ([`cli`]).
+//! Owns: the composition of every crate's settings into one file ([`file`], by [`settings`]), the command line ([`cli`]).
 //! Never does: work on an event.
 #![deny(missing_docs)]
 
+pub mod assemble;
+pub mod check;
 pub mod cli;
+pub mod demo;
+pub mod file;
+pub mod program;
+pub mod run;
 pub mod settings;
+mod watched;

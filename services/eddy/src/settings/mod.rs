@@ -109,5 +109,14 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
     }
 }
 
+/// The whole number at a key of the top level, if the text is TOML and has one: for a format number, which decides
+/// whether the rest can be judged at all.
+pub fn peek_integer(text: &str, key: &str) -> Option<i64> {
+    match parse::parse(text).ok()?.get(key)?.content {
+        tree::Content::Integer(number) => Some(number),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -79,10 +79,12 @@ impl fmt::Display for Problems {
             if index > 0 {
                 f.write_str("\n")?;
             }
+            // A message of several lines stays one problem to the eye.
+            let message = diagnostic.message.trim_end().replace('\n', "\n    ");
             match &diagnostic.place {
-                Place::Whole => write!(f, "{}: {}", self.file, diagnostic.message)?,
-                Place::File { .. } => write!(f, "{}:{}: {}", self.file, diagnostic.place, diagnostic.message)?,
-                Place::Variable(name) => write!(f, "environment variable {name}: {}", diagnostic.message)?,
+                Place::Whole => write!(f, "{}: {message}", self.file)?,
+                Place::File { .. } => write!(f, "{}:{}: {message}", self.file, diagnostic.place)?,
+                Place::Variable(name) => write!(f, "environment variable {name}: {message}")?,
             }
         }
         Ok(())

@@ -37,13 +37,18 @@ struct Pages<'a> {
 
 impl Pages<'_> {
     fn table(&mut self, schema: &Value, path: &str, depth: usize) {
-        let alternatives = self.schema.alternatives(schema);
-        let tables: Vec<_> = alternatives
-            .iter()
-            .filter(|table| table.properties().next().is_some())
-            .collect();
+        let alternatives = self.schema.alternatives(&without_description(schema));
+        let tables: Vec<_> = alternatives.iter().filter(|table| has_page(table)).collect();
+        let field = schema.get("description").and_then(Value::as_str);
         for table in &tables {
-            self.heading(path, table, tables.len() > 1);
+            let several = tables.len() > 1;
+            let own = table.keyword("description").and_then(Value::as_str);
+            self.heading(path, table, several);
+            if let Some(description) = if several { own.or(field) } else { field.or(own) }.filter(|_| !path.is_empty())
+            {
+                self.text.push_str(description);
+                self.text.push_str("\n\n");
+            }
             self.rows(table);
             self.inner_tables(table, path, depth);
         }
@@ -75,12 +80,6 @@ impl Pages<'_> {
             }
             .expect("writing to a String cannot fail");
         }
-        if let Some(description) = table.keyword("description").and_then(Value::as_str)
-            && !path.is_empty()
-        {
-            self.text.push_str(description);
-            self.text.push_str("\n\n");
-        }
     }
 
     fn rows(&mut self, table: &Alternative) {
@@ -94,7 +93,11 @@ impl Pages<'_> {
                 Some(Value::Object(_)) => "see below".to_owned(),
                 Some(value) => format!("`{value}`"),
             };
-            let meaning = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+            let meaning = match (schema.get("description").and_then(Value::as_str), schema.get("const")) {
+                (Some(description), _) => description,
+                (None, Some(_)) => "Chooses this kind.",
+                (None, None) => "",
+            };
             let meaning = meaning.split_whitespace().collect::<Vec<_>>().join(" ");
             writeln!(
                 self.text,
@@ -128,14 +131,46 @@ fn join_name(path: &str) -> String {
     format!("{path}.NAME")
 }
 
+/// Whether a table has a page of its own; a reference to a secret says all in its type.
+fn has_page(table: &Alternative) -> bool {
+    table.properties().next().is_some() && !table.takes_one_key()
+}
+
+fn without_description(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Value::Object(keywords) = &mut schema {
+        keywords.remove("description");
+    }
+    schema
+}
+
 fn types(alternatives: &[Alternative]) -> String {
-    let words: Vec<&str> = alternatives.iter().flat_map(Alternative::words).collect();
+    let mut all: Vec<String> = alternatives.iter().map(type_of).collect();
+    all.dedup();
+    all.join(", ")
+}
+
+fn type_of(alternative: &Alternative) -> String {
+    let words = alternative.words();
     if !words.is_empty() {
         return quoted(words);
     }
-    let mut all: Vec<String> = alternatives.iter().map(Alternative::described).collect();
-    all.dedup();
-    all.join(" or ")
+    match alternative.format() {
+        Some("span") => return "span of time".to_owned(),
+        Some("bytes") => return "size".to_owned(),
+        _ => {}
+    }
+    if alternative.takes_one_key() {
+        return alternative.described();
+    }
+    let words = alternative.types().into_iter().map(|name| match name {
+        "object" => "table",
+        "array" => "list",
+        "integer" => "whole number",
+        "boolean" => "`true` or `false`",
+        other => other,
+    });
+    words.collect::<Vec<_>>().join(" or ")
 }
 
 fn cell(text: &str) -> String {

@@ -210,6 +210,11 @@ impl Alternative {
         self.keywords.get("format")?.as_str()
     }
 
+    /// Whether it is a table of exactly one key out of several, such as a reference to a secret.
+    pub(super) fn takes_one_key(&self) -> bool {
+        self.bound("minProperties") == Some(1.0) && self.bound("maxProperties") == Some(1.0)
+    }
+
     /// Any other keyword.
     pub(super) fn keyword(&self, keyword: &str) -> Option<&Value> {
         self.keywords.get(keyword)
@@ -223,6 +228,10 @@ impl Alternative {
                 "bytes" => return "a size, such as \"64 KiB\"".to_owned(),
                 _ => {}
             }
+        }
+        if self.takes_one_key() {
+            let ways: Vec<_> = self.properties().map(|(key, _)| format!("{{ {key} = … }}")).collect();
+            return format!("a table {}", ways.join(" or "));
         }
         let required: Vec<_> = self.required().iter().map(|key| format!("{key} = …")).collect();
         let words = self.types().into_iter().map(|name| match name {

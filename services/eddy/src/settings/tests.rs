@@ -435,7 +435,7 @@ fn every_variable_name_leads_back_to_its_key() {
 fn the_reference_names_every_key_with_type_default_and_meaning() {
     let text = reference::markdown::<Plant>();
     assert!(
-        text.contains("| `name` | a string | required | Name of the plant. |"),
+        text.contains("| `name` | string | required | Name of the plant. |"),
         "{text}"
     );
     assert!(text.contains("## `[pump]`"), "{text}");

@@ -116,7 +116,16 @@ impl Walk<'_> {
                 sound = false;
             }
         }
+        let count = kept.len();
         *entries = kept;
+        if alternative.takes_one_key() && count != 1 && sound {
+            let message = format!(
+                "`{path}` has {count} keys; it takes exactly one: {}",
+                alternative.described()
+            );
+            self.report(node, path, message);
+            return false;
+        }
         sound
     }
 

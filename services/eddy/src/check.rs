@@ -1,0 +1,276 @@
+//! `eddy check`: everything that `eddy run` would do before its first event, and nothing that leaves a trace.
+//!
+//! Owns: the order of the look, and the report of what was found.
+//! Never does: join a group, begin a transaction, create a topic, write a file.
+//!
+//! Invariant: one thing that is wrong does not hide another. Models are loaded even where Kafka is out of reach, Kafka is
+//! asked even where a model does not load.
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use eddy_broker::kafka::{self, CheckError};
+use eddy_host::ExitCode;
+use eddy_model::Model;
+use eddy_pipeline::settings::Bytes;
+
+use crate::assemble::{Assembly, assemble};
+use crate::cli::CheckArguments;
+use crate::file::{self, Pipeline};
+use crate::settings::problems::Problems;
+
+/// Checks a pipeline file: the report goes to standard output, problems go to standard error, one line each.
+pub fn check(arguments: &CheckArguments, variables: impl IntoIterator<Item = (String, String)>) -> ExitCode {
+    let examined = examine(&arguments.file, variables);
+    // Nobody is left to tell when the stream is closed; the exit code still says it.
+    match examined {
+        Ok(report) => {
+            drop(write!(io::stdout(), "{report}"));
+            ExitCode::Drained
+        }
+        Err(findings) => {
+            drop(writeln!(io::stderr(), "{findings}"));
+            findings.exit_code()
+        }
+    }
+}
+
+/// Loads everything that a pipeline file names, runs its models once and asks its brokers for its topics.
+///
+/// # Errors
+/// [`Findings`]: all that is wrong.
+pub fn examine(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> Result<Report, Findings> {
+    let pipeline = file::load(path, variables).map_err(Findings::wrong)?;
+    let locate = |problems| pipeline.document.locate(problems);
+    let mut findings = Findings::wrong(locate(Vec::new()));
+    let models = match assemble(&pipeline) {
+        Ok(assembly) => match examine_models(&pipeline, &assembly) {
+            Ok(models) => Some(models),
+            Err(problems) => {
+                findings.problems.merge(problems);
+                None
+            }
+        },
+        Err(problems) => {
+            findings.problems.merge(problems);
+            None
+        }
+    };
+    let kafka = match kafka::check(&pipeline.file.broker(&pipeline.folder)) {
+        Ok(kafka) => Some(kafka),
+        Err(CheckError::Problems(problems)) => {
+            findings.problems.merge(locate(problems));
+            None
+        }
+        Err(CheckError::Unreachable(error)) => {
+            findings.unreachable = Some(error.to_string());
+            None
+        }
+    };
+    match (models, kafka) {
+        (Some(models), Some(kafka)) => Ok(Report {
+            file: path.display().to_string(),
+            models,
+            kafka,
+        }),
+        _ => Err(findings),
+    }
+}
+
+/// All that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Findings {
+    /// What has to be mended in the file, or in what it names.
+    pub problems: Problems,
+    /// Why no broker could be asked.
+    pub unreachable: Option<String>,
+}
+
+impl Findings {
+    fn wrong(problems: Problems) -> Self {
+        Self {
+            problems,
+            unreachable: None,
+        }
+    }
+
+    /// The code to end with: an unreachable broker may be there tomorrow, a wrong file will be as wrong.
+    pub fn exit_code(&self) -> ExitCode {
+        match self.problems.is_empty() {
+            true => ExitCode::Unreachable,
+            false => ExitCode::Configuration,
+        }
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problems.fmt(f)?;
+        match &self.unreachable {
+            Some(reason) if self.problems.is_empty() => f.write_str(reason),
+            Some(reason) => write!(f, "\n{reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Findings {}
+
+/// What a sound pipeline is made of.
+#[derive(Debug)]
+pub struct Report {
+    file: String,
+    models: ModelsReport,
+    kafka: kafka::Report,
+}
+
+#[derive(Debug)]
+struct ModelsReport {
+    runtime: String,
+    /// Lines about each model, its name first.
+    models: Vec<(String, Vec<String>)>,
+    lanes: u16,
+    memory: Option<Memory>,
+}
+
+/// Resident memory of this process, as the system counts it.
+#[derive(Debug, Clone, Copy)]
+struct Memory {
+    one_lane: u64,
+    further_lane: Option<u64>,
+}
+
+fn examine_models(pipeline: &Pipeline, assembly: &Assembly) -> Result<ModelsReport, Problems> {
+    let located = |problems| pipeline.document.locate(problems);
+    // The first scoring takes over the sessions that were tried; only the second one shows what a lane costs.
+    let first = assembly.scoring().map_err(located)?;
+    let one_lane = resident_bytes();
+    let lanes = pipeline.file.kafka.lanes;
+    let second = if lanes > 1 {
+        Some(assembly.scoring().map_err(located)?)
+    } else {
+        None
+    };
+    let two_lanes = second.as_ref().and_then(|_| resident_bytes());
+    let models = assembly
+        .models()
+        .iter()
+        .zip(&pipeline.file.models)
+        .map(|(model, settings)| {
+            let title = format!("{} {}", model.name(), model.version());
+            (title, describe(model, settings, first.max_rows()))
+        });
+    let models = models.collect();
+    drop((first, second));
+    Ok(ModelsReport {
+        runtime: format!(
+            "ONNX Runtime {} from {}",
+            assembly.runtime().version(),
+            assembly.runtime().library().display()
+        ),
+        models,
+        lanes,
+        memory: one_lane.map(|one_lane| Memory {
+            one_lane,
+            further_lane: two_lanes.map(|two| two.saturating_sub(one_lane)),
+        }),
+    })
+}
+
+fn describe(model: &Model, settings: &eddy_model::Settings, rows: usize) -> Vec<String> {
+    let mut lines = vec![
+        format!("file      {}", model.path().display()),
+        format!("sha256    {}", model.sha256()),
+    ];
+    for input in model.inputs() {
+        let fields = settings.inputs.get(&input.name).map(|fields| listed(fields));
+        let fields = fields.map_or_else(String::new, |fields| format!(" from {fields}"));
+        lines.push(format!("input     {input}{fields}"));
+    }
+    lines.extend(model.outputs().iter().map(|output| format!("output    {output}")));
+    lines.push(format!("head      {}", settings.head.type_name()));
+    let fell_back = model
+        .fell_back()
+        .map(|why| format!(", because {}", why.replace('\n', "; ")));
+    lines.push(format!(
+        "provider  {}{}",
+        model.provider(),
+        fell_back.unwrap_or_default()
+    ));
+    let time = model
+        .calibration()
+        .and_then(|calibration| calibration.expected_time(rows));
+    let time = time.map_or_else(String::new, |time| format!(", about {time:.1?} a run"));
+    lines.push(format!("batch     up to {rows} rows{time}"));
+    lines
+}
+
+/// The first few names, and how many more there are.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 4;
+    match names.len() {
+        0..=SHOWN => names.join(", "),
+        count => format!("{}, … ({count} fields)", names[..SHOWN].join(", ")),
+    }
+}
+
+/// What the system says this process holds; `None` where it does not say.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, models, kafka } = self;
+        writeln!(f, "{file} is sound\n\n{}", models.runtime)?;
+        for (title, lines) in &models.models {
+            writeln!(f, "\nmodel {title}")?;
+            for line in lines {
+                writeln!(f, "  {line}")?;
+            }
+        }
+        writeln!(f, "\nKafka, {}", counted(kafka.brokers, "broker"))?;
+        for topic in &kafka.topics {
+            let partitions = counted(usize::try_from(topic.partitions).unwrap_or(0), "partition");
+            writeln!(f, "  {:<20} {} ({partitions})", topic.key, topic.name)?;
+        }
+        let (lanes, count) = (usize::from(models.lanes), models.models.len());
+        let sessions = counted(lanes * count, "session");
+        writeln!(
+            f,
+            "\n{} × {}: {sessions}",
+            counted(lanes, "lane"),
+            counted(count, "model")
+        )?;
+        if let Some(memory) = models.memory {
+            write!(f, "  memory now, with one lane: {}", Bytes(memory.one_lane))?;
+            match memory.further_lane {
+                Some(each) => {
+                    let all = memory.one_lane + each * (u64::from(models.lanes) - 1);
+                    writeln!(
+                        f,
+                        "; each further lane: {}; all: about {}, events in flight not counted",
+                        Bytes(each),
+                        Bytes(all)
+                    )?;
+                }
+                None => writeln!(f, ", events in flight not counted")?,
+            }
+        }
+        for warning in &kafka.warnings {
+            writeln!(f, "\nnote: {warning}")?;
+        }
+        Ok(())
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
