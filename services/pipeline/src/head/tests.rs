@@ -335,6 +335,17 @@ fn what_cannot_be_told_from_the_shape_must_be_said() {
 }
 
 #[test]
+fn a_threshold_may_be_written_as_a_whole_number() {
+    let parse = |text: &str| toml::from_str::<HeadSettings>(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+    parse("type = \"binary\"\nfrom = \"logits\"\nthreshold = 1");
+    let each = parse("type = \"multi-label\"\nfrom = \"logits\"\nthreshold = [0, 0.5, 1]");
+    let HeadSettings::MultiLabel(each) = each else {
+        panic!("{each:?} is not multi-label");
+    };
+    assert_eq!(each.threshold, Threshold::Each(vec![0.0, 0.5, 1.0]));
+}
+
+#[test]
 fn every_type_stands_in_the_schema_and_closes_its_keys() {
     let schema = serde_json::to_value(schemars::schema_for!(HeadSettings)).expect("a schema is JSON");
     let text = schema.to_string();

@@ -103,14 +103,12 @@ impl Selector {
 
     /// The arms that select this row: none for most.
     pub fn decide(&self, predictions: &Predictions, row: usize) -> Arms {
-        let uncertain = is_beyond(
-            predictions.confidence(row),
-            self.settings.confidence_below,
-            |value, limit| value < limit,
-        );
-        let anomalous = is_beyond(predictions.anomaly(row), self.settings.anomaly_above, |value, limit| {
-            value > limit
-        });
+        let SelectSettings {
+            confidence_below,
+            anomaly_above,
+        } = self.settings;
+        let uncertain = both(predictions.confidence(row), confidence_below).is_some_and(|(value, limit)| value < limit);
+        let anomalous = both(predictions.anomaly(row), anomaly_above).is_some_and(|(value, limit)| value > limit);
         let mut arms = Arms::NONE;
         if uncertain {
             arms = arms.with(Arm::Uncertainty);
@@ -127,11 +125,9 @@ impl Selector {
     }
 }
 
-fn is_beyond(value: Option<f32>, limit: Option<f32>, beyond: impl Fn(f32, f32) -> bool) -> bool {
-    match (value, limit) {
-        (Some(value), Some(limit)) => beyond(value, limit),
-        _ => false,
-    }
+/// A signal and its threshold, where the head has the one and the settings the other.
+fn both(value: Option<f32>, limit: Option<f32>) -> Option<(f32, f32)> {
+    Some((value?, limit?))
 }
 
 #[cfg(test)]
