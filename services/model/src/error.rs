@@ -136,28 +136,8 @@ pub enum Error {
         fault: String,
     },
     /// The model does not compute what the golden file says.
-    #[error(
-        "model file `{model}` does not compute what `{golden}` says: row {row} of output `{output}` is {got} where \
-         {expected} is expected (tolerance {tolerance}); it is another model, or the rows must be made again",
-        model = model.display(),
-        golden = golden.display()
-    )]
-    GoldenMismatch {
-        /// The model file.
-        model: PathBuf,
-        /// The golden file.
-        golden: PathBuf,
-        /// The output.
-        output: String,
-        /// The row, counted from 0.
-        row: usize,
-        /// What the golden file says, with the place in the row where it has several elements.
-        expected: String,
-        /// What the model gave.
-        got: String,
-        /// What was allowed.
-        tolerance: f64,
-    },
+    #[error("{0}")]
+    GoldenMismatch(Box<GoldenMismatch>),
     /// A trial run failed in a way that no row explains.
     #[error("model file `{path}` loads, but a trial run fails: {reason}", path = path.display())]
     Trial {
@@ -174,4 +154,29 @@ pub enum Error {
         /// What is wrong.
         fault: String,
     },
+}
+
+/// Where a model and its golden file part.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error(
+    "model file `{model}` does not compute what `{golden}` says: row {row} of output `{output}` is {got} where \
+     {expected} is expected (tolerance {tolerance}); it is another model, or the rows must be made again",
+    model = model.display(),
+    golden = golden.display()
+)]
+pub struct GoldenMismatch {
+    /// The model file.
+    pub model: PathBuf,
+    /// The golden file.
+    pub golden: PathBuf,
+    /// The output.
+    pub output: String,
+    /// The row, counted from 0.
+    pub row: usize,
+    /// What the golden file says, with the place in the row where it has several elements.
+    pub expected: String,
+    /// What the model gave.
+    pub got: String,
+    /// What was allowed.
+    pub tolerance: f64,
 }

@@ -30,6 +30,9 @@ const fn default_tolerance() -> f64 {
     1e-4
 }
 
+/// For each row, its elements.
+type FlatRows = Vec<Vec<Value>>;
+
 /// Rows and results that fit one model's signature.
 #[derive(Debug)]
 pub(crate) struct Golden {
@@ -234,7 +237,7 @@ fn leaves(row: Value) -> Vec<Value> {
 
 /// The elements of every row, and the shape that they all have: the model's, or the file's where the model leaves it
 /// open.
-fn flatten(spec: &TensorSpec, rows: Vec<Value>) -> Result<(Vec<Option<usize>>, Vec<Vec<Value>>), String> {
+fn flatten(spec: &TensorSpec, rows: Vec<Value>) -> Result<(Vec<Option<usize>>, FlatRows), String> {
     let row_shape = match spec.row_width() {
         Some(_) => spec.row_shape.clone(),
         None => nesting(&rows[0]),

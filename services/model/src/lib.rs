@@ -34,7 +34,7 @@ mod zipmap;
 
 pub use calibration::{BatchCaps, Calibration};
 pub use environment::disable_runtime_telemetry;
-pub use error::Error;
+pub use error::{Error, GoldenMismatch};
 pub use model::Model;
 pub use runtime::Runtime;
 pub use scorer::OrtScorer;

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::environment::variable;
 use crate::settings::RuntimeSettings;
 
 /// The library's name, to be found by the system's loader or in a folder.
@@ -53,12 +54,10 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     /// Those of this process, for a pipeline file in `project`.
     pub(crate) fn of_process(settings: &RuntimeSettings, project: &Path) -> Self {
-        let set = |name: &'static str| {
-            let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
-            Some((name, PathBuf::from(value)))
-        };
         Self {
-            variable: VARIABLES.into_iter().find_map(set),
+            variable: VARIABLES
+                .into_iter()
+                .find_map(|name| Some((name, variable(name)?.into()))),
             configured: settings.library.as_ref().map(|path| project.join(path)),
             program: std::env::current_exe()
                 .ok()

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::calibration::{BatchCaps, Calibration, measure};
 use crate::engine::Engine;
-use crate::error::Error;
+use crate::error::{Error, GoldenMismatch};
 use crate::file;
 use crate::golden::Golden;
 use crate::runtime::Runtime;
@@ -314,7 +314,10 @@ impl Source {
                 );
                 Ok(None)
             }
-            Err(error) => Err(trial_error(&self.path, error.message)),
+            Err(error) => Err(trial_error(
+                &self.path,
+                format!("{}; {}", error.message, next_step(error.fault)),
+            )),
         }
     }
 
@@ -337,6 +340,15 @@ impl Source {
             Vec::new()
         });
         Calibration::new(points, caps, engine.signature().batch).with_max_rows(self.settings.max_rows)
+    }
+}
+
+/// What to do about a model that fails on rows that it should take.
+fn next_step(fault: RunFault) -> &'static str {
+    match fault {
+        RunFault::Refused => "run the model on its golden rows with the `onnxruntime` of Python",
+        RunFault::TimedOut => "raise `runtime.trial_limit`, or export a smaller model",
+        RunFault::BadOutput => "export the model so that each output has one row for each row of the inputs",
     }
 }
 
@@ -376,7 +388,7 @@ fn check_golden(engine: &mut Engine, golden: &Golden, model: &Path, path: &Path)
         });
     }
     let Some(mismatch) = mismatch else { return Ok(()) };
-    Err(Error::GoldenMismatch {
+    Err(Error::GoldenMismatch(Box::new(GoldenMismatch {
         model: model.into(),
         golden: path.into(),
         output: engine.signature().outputs[mismatch.output].name.clone(),
@@ -384,7 +396,7 @@ fn check_golden(engine: &mut Engine, golden: &Golden, model: &Path, path: &Path)
         expected: mismatch.expected,
         got: mismatch.got,
         tolerance: golden.tolerance(),
-    })
+    })))
 }
 
 /// The bytes that the runtime is given, and the classes that the file names.

@@ -12,7 +12,7 @@ use ort::LoadDynamicError;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
-use crate::environment::TELEMETRY_VARIABLE;
+use crate::environment::{TELEMETRY_VARIABLE, variable};
 use crate::error::Error;
 use crate::library::{Candidate, Kind, Surroundings};
 use crate::logger;
@@ -86,7 +86,7 @@ impl Runtime {
 
 impl Process {
     fn start(candidates: &[Candidate]) -> Result<Self, Error> {
-        if std::env::var_os(TELEMETRY_VARIABLE).is_none() {
+        if variable(TELEMETRY_VARIABLE).is_none() {
             tracing::warn!(
                 "{TELEMETRY_VARIABLE} is not set, so ONNX Runtime may collect telemetry; call \
                  `disable_runtime_telemetry` first thing in `main`"

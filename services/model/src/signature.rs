@@ -9,6 +9,9 @@ use eddy_pipeline::tensor::{DType, TensorSpec};
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
 
+/// More elements than this in the rows of one run are a damaged file: gigabytes would be set aside for them.
+const MAX_ELEMENTS: usize = 1 << 27;
+
 /// Inputs and outputs in the model's order, without the batch dimension.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Signature {
@@ -48,6 +51,16 @@ impl Signature {
                 ));
             };
             batch = agree(batch, dimension(*first)).map_err(|fault| format!("input `{}` {fault}", outlet.name()))?;
+            let rows = if let Batch::Fixed(rows) = batch { rows } else { 1 };
+            if elements(rest)
+                .and_then(|width| width.checked_mul(rows))
+                .is_none_or(|all| all > MAX_ELEMENTS)
+            {
+                return Err(format!(
+                    "input `{}` has more than {MAX_ELEMENTS} elements in a run; export the model with smaller rows",
+                    outlet.name()
+                ));
+            }
             inputs.push(spec(outlet, dtype, rest));
         }
         let mut outputs = Vec::new();
@@ -127,6 +140,14 @@ pub(crate) fn dtype(ty: TensorElementType) -> Option<DType> {
 
 fn dimension(dim: i64) -> Option<usize> {
     usize::try_from(dim).ok()
+}
+
+/// Elements of a row, as far as its dimensions are known.
+fn elements(row_shape: &[i64]) -> Option<usize> {
+    row_shape
+        .iter()
+        .filter_map(|dim| dimension(*dim))
+        .try_fold(1usize, |product, dim| product.checked_mul(dim))
 }
 
 fn spec(outlet: &Outlet, dtype: DType, rest: &[i64]) -> TensorSpec {

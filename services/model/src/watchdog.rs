@@ -99,7 +99,11 @@ impl Watchdog {
             runs: AtomicU64::new(0),
             firing: Mutex::new(()),
         });
-        lock(&self.shared.watches).push(Arc::downgrade(&state));
+        let mut watches = lock(&self.shared.watches);
+        // The thread clears up as well, but not while it sleeps, and models may come and go in the meantime.
+        watches.retain(|watch| watch.strong_count() > 0);
+        watches.push(Arc::downgrade(&state));
+        drop(watches);
         Ok(Watch {
             state,
             shared: Arc::clone(&self.shared),
@@ -113,6 +117,8 @@ impl Watch {
     pub(crate) fn set_limit(&self, limit: Option<Duration>) {
         let limit_ns = limit.map_or(0, |limit| (limit.as_nanos() as u64).clamp(1, FIRED / 4));
         self.state.limit_ns.store(limit_ns, SeqCst);
+        // The thread may have to look more often than it does.
+        self.thread.unpark();
     }
 
     /// What the watched run must be given.

@@ -118,10 +118,10 @@ fn golden_rows_that_differ_refuse_the_model_and_say_where() {
     ] {
         write(outputs);
         let (error, text) = refuse(&golden, folder.path());
-        let Error::GoldenMismatch { row: found, .. } = error else {
+        let Error::GoldenMismatch(found) = error else {
             panic!("{text}")
         };
-        assert_eq!(found, row, "{text}");
+        assert_eq!(found.row, row, "{text}");
         assert!(text.contains("golden.json") && text.contains("`ratio`"), "{text}");
     }
 

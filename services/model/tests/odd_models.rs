@@ -180,3 +180,59 @@ fn fewer_classes_than_columns_are_an_error() {
     let error = load_bytes(&zipped(&[4, 5], &[maps("probabilities")])).unwrap_err();
     assert!(matches!(error, Error::Load { .. } | Error::Trial { .. }), "{error}");
 }
+
+#[test]
+fn rows_too_large_for_any_memory_are_refused_before_they_are_made() {
+    for shape in [
+        &[0, 127, 127, 127, 127][..],
+        &[0, 127, 127, 127, 127, 127, 127, 127, 127, 127, 127],
+        &[127; 5],
+    ] {
+        let error = load_bytes(&identity(Some(shape), None)).unwrap_err();
+        assert!(matches!(error, Error::Signature { .. }), "{error}");
+    }
+}
+
+#[test]
+fn weights_beside_the_file_are_found_and_weights_elsewhere_are_not() {
+    let entry = |key: &str, value: &str| message().bytes(1, key).bytes(2, value);
+    let with_weights = |location: &str| {
+        let weights = message()
+            .number(1, 3)
+            .number(2, 1)
+            .bytes(8, "bias")
+            .bytes(13, entry("location", location))
+            .bytes(13, entry("length", "12"))
+            .number(14, 1);
+        let graph = message()
+            .bytes(
+                1,
+                message().bytes(1, "x").bytes(1, "bias").bytes(2, "y").bytes(4, "Add"),
+            )
+            .bytes(5, weights)
+            .bytes(11, value("x", Some(&[0, 3])))
+            .bytes(12, value("y", Some(&[0, 3])));
+        model(graph, &[opset("", 13)])
+    };
+    let folder = TempDir::new().unwrap();
+    let inner = folder.path().join("inner");
+    std::fs::create_dir(&inner).unwrap();
+    let bias: Vec<u8> = [1f32, 2.0, 3.0].into_iter().flat_map(f32::to_le_bytes).collect();
+    std::fs::write(inner.join("weights.bin"), &bias).unwrap();
+    std::fs::write(folder.path().join("weights.bin"), &bias).unwrap();
+    std::fs::write(inner.join("odd.onnx"), with_weights("weights.bin")).unwrap();
+    std::fs::write(inner.join("escape.onnx"), with_weights("../weights.bin")).unwrap();
+
+    // Several sessions: weights are read again for each.
+    let loaded = load(&settings("inner/odd.onnx"), folder.path()).unwrap();
+    for _ in 0..2 {
+        let mut scorer = scorer(&loaded);
+        let rows = inputs(scorer.inputs(), &json!({"x": [[0.5, 0, 0]]}));
+        assert_eq!(
+            run(&mut scorer, &rows, 0..1).unwrap()[0].data,
+            [json!(1.5), json!(2.0), json!(3.0)]
+        );
+    }
+    let error = load(&settings("inner/escape.onnx"), folder.path()).unwrap_err();
+    assert!(matches!(error, Error::Load { .. }), "{error}");
+}
