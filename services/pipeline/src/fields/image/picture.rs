@@ -110,13 +110,15 @@ impl Picture {
             ));
         }
         let filter = self.settings.filter;
-        Ok(resize(
-            pixels,
-            size,
-            filter,
-            &mut workshop.resizer,
-            &mut workshop.resized,
-        ))
+        let Workshop { resizer, resized, .. } = workshop;
+        // Pillow always resizes the rows first and rounds between its passes, which shows where a filter overshoots.
+        let wide = if filter == Filter::Nearest {
+            pixels
+        } else {
+            let height = pixels.height;
+            resize(pixels, (size.0, height), filter, resizer, resized)
+        };
+        Ok(resize(wide, size, filter, resizer, resized))
     }
 
     /// Writes the tensor.
