@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring};
 use eddy_inference::{Emitter, settings::BatchSettings};
-use eddy_model::{BatchCaps, Model, Runtime};
+use eddy_model::{BatchCaps, Error, Model, Runtime};
 use eddy_pipeline::decode::{Binding, Decoder};
 use eddy_pipeline::hash::config_hash;
 use eddy_pipeline::head::{self, Head};
@@ -42,21 +42,27 @@ pub fn assemble(pipeline: &Pipeline) -> Result<Assembly, Problems> {
     let located = |problems: Vec<Problem>| pipeline.document.locate(problems);
     let runtime = Runtime::load(&file.runtime, &pipeline.folder)
         .map_err(|error| located(vec![Problem::new("runtime.library", error.to_string())]))?;
-    let caps = BatchCaps { rows: file.batch.rows, time: file.batch.time.0 };
+    let caps = BatchCaps {
+        rows: file.batch.rows,
+        time: file.batch.time.0,
+    };
     let mut problems = Vec::new();
     let (mut models, mut heads) = (Vec::new(), Vec::new());
     for (index, settings) in file.models.iter().enumerate() {
         let model = match Model::load(&runtime, settings, &pipeline.folder, caps) {
             Ok(model) => model,
             Err(error) => {
-                problems.push(Problem::new(format!("models[{index}].path"), error.to_string()));
+                let key = format!("models[{index}].{}", culprit(&error));
+                problems.push(Problem::new(key, error.to_string()));
                 continue;
             }
         };
         match head::compile(&settings.head, model.outputs(), model.class_names()) {
             Ok(head) => heads.push(Arc::from(head)),
             Err(wrong) => problems.extend(
-                wrong.into_iter().map(|problem| Problem::new(format!("models[{index}].{}", problem.key), problem.message)),
+                wrong
+                    .into_iter()
+                    .map(|problem| Problem::new(format!("models[{index}].{}", problem.key), problem.message)),
             ),
         }
         models.push(model);
@@ -64,15 +70,53 @@ pub fn assemble(pipeline: &Pipeline) -> Result<Assembly, Problems> {
     if problems.is_empty() {
         problems.extend(file.select.check_against(heads.iter().map(AsRef::as_ref)));
     }
-    let inputs = file.models.iter().map(|model| model.inputs.clone().into_iter().collect()).collect();
-    let config = config_hash(&serde_json::to_value(&file).expect("settings are plain data"));
-    let assembly = Assembly { file, runtime, models, heads, inputs, config };
+    let inputs = file
+        .models
+        .iter()
+        .map(|model| model.inputs.clone().into_iter().collect())
+        .collect();
+    let config = config_hash(&what_decides(&file));
+    let assembly = Assembly {
+        file,
+        runtime,
+        models,
+        heads,
+        inputs,
+        config,
+    };
     if problems.is_empty()
         && let Err(wrong) = assembly.decoder()
     {
         problems.extend(wrong);
     }
-    if problems.is_empty() { Ok(assembly) } else { Err(located(problems)) }
+    if problems.is_empty() {
+        Ok(assembly)
+    } else {
+        Err(located(problems))
+    }
+}
+
+/// The key of a `[[models]]` entry that an error is about.
+fn culprit(error: &Error) -> &'static str {
+    match error {
+        Error::Sha256 { .. } => "sha256",
+        Error::Golden { .. } | Error::GoldenMismatch { .. } => "golden",
+        Error::Providers { .. } => "providers",
+        Error::Inputs { .. } => "inputs",
+        _ => "path",
+    }
+}
+
+/// The settings that decide what an output says. Replicas that differ in their address, identity or log have the same.
+fn what_decides(file: &PipelineFile) -> serde_json::Value {
+    serde_json::json!({
+        "name": file.name,
+        "events": file.events,
+        "fields": file.fields,
+        "limits": file.limits,
+        "models": file.models,
+        "select": file.select,
+    })
 }
 
 impl Assembly {
@@ -100,7 +144,11 @@ impl Assembly {
             .models
             .iter()
             .zip(&self.inputs)
-            .map(|(model, fields)| Binding { model: model.name(), inputs: model.inputs(), fields })
+            .map(|(model, fields)| Binding {
+                model: model.name(),
+                inputs: model.inputs(),
+                fields,
+            })
             .collect();
         Decoder::compile(&self.file.events, &self.file.fields, &self.file.limits, &bindings)
     }
@@ -135,7 +183,12 @@ impl Assembly {
                 head: Arc::clone(head),
             });
         }
-        Ok(Scoring::new(decoder, lane_models, Selector::new(self.file.select), &self.file.batch))
+        Ok(Scoring::new(
+            decoder,
+            lane_models,
+            Selector::new(self.file.select),
+            &self.file.batch,
+        ))
     }
 
     /// The writer of one lane's outputs.

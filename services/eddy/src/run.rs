@@ -8,6 +8,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use eddy_broker::kafka::KafkaBroker;
 use eddy_broker::settings::Guarantee;
@@ -27,6 +28,9 @@ use crate::assemble::{Assembly, assemble};
 use crate::file::Pipeline;
 use crate::watched::Watched;
 
+/// How often the watchdog looks.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -39,7 +43,10 @@ pub struct NotStarted {
 
 impl NotStarted {
     fn new(code: ExitCode, message: impl ToString) -> Self {
-        Self { code, message: message.to_string() }
+        Self {
+            code,
+            message: message.to_string(),
+        }
     }
 }
 
@@ -78,7 +85,11 @@ impl Service {
             clock,
         };
         common.metrics.set_start(common.clock.now());
-        let status = Arc::new(Status::new(file.name.clone(), file.kafka.lanes, common.readiness.clone()));
+        let status = Arc::new(Status::new(
+            file.name.clone(),
+            file.kafka.lanes,
+            common.readiness.clone(),
+        ));
         let sources = AdminSources {
             metrics: common.metrics.clone(),
             readiness: common.readiness.clone(),
@@ -86,23 +97,28 @@ impl Service {
         };
         let internal = |error: eddy_host::Error| NotStarted::new(ExitCode::Configuration, error);
         let admin = AdminServer::bind(&file.admin, sources).map_err(internal)?;
-        let admin = admin.map(|server| server.start(&common.tasks)).transpose().map_err(internal)?;
+        let admin = admin
+            .map(|server| server.start(&common.tasks))
+            .transpose()
+            .map_err(internal)?;
 
         let assembly = assemble(pipeline).map_err(|problems| NotStarted::new(ExitCode::Configuration, problems))?;
         status.describe(&assembly);
         for model in assembly.models() {
             common.metrics.model_loaded(&ModelFacts {
-                model: model.name().to_owned(),
+                name: model.name().to_owned(),
                 version: model.version().to_owned(),
                 sha256: model.sha256().to_owned(),
                 provider: model.provider().as_str().to_owned(),
             });
         }
-        let watchdog = Watchdog::start(&common.tasks, common.clock.clone(), exit_on_overdue).map_err(internal)?;
-        for (lane, report) in status.lanes.iter().enumerate() {
+        let watchdog =
+            Watchdog::start(&common.tasks, common.clock.clone(), WATCH_EVERY, exit_on_overdue).map_err(internal)?;
+        for (lane, report) in (0..).zip(&status.lanes) {
             start_lane(pipeline, &assembly, &common, (lane, &watchdog), report.clone())?;
         }
         common.readiness.started();
+        common.metrics.set_ready(true);
         tracing::info!(pipeline = file.name, lanes = file.kafka.lanes, "the stream runs");
         Ok(Self {
             tasks: common.tasks,
@@ -173,21 +189,30 @@ fn start_lane(
     pipeline: &Pipeline,
     assembly: &Assembly,
     common: &Common,
-    (number, watchdog): (usize, &Watchdog),
+    (number, watchdog): (u16, &Watchdog),
     report: Arc<LaneReport>,
 ) -> Result<(), NotStarted> {
     let file = &pipeline.file;
-    let scoring = assembly.scoring().map_err(|problems| {
-        NotStarted::new(ExitCode::Configuration, pipeline.document.locate(problems))
-    })?;
-    let broker = KafkaBroker::connect(&file.broker(&pipeline.folder), number).map_err(|error| {
+    let scoring = assembly
+        .scoring()
+        .map_err(|problems| NotStarted::new(ExitCode::Configuration, pipeline.document.locate(problems)))?;
+    let broker = KafkaBroker::open(&file.broker(&pipeline.folder), number).map_err(|error| {
         let unreachable = matches!(error.fault, checkpoint::Fault::Retriable | checkpoint::Fault::TimedOut);
-        let code = if unreachable { ExitCode::Unreachable } else { ExitCode::Configuration };
+        let code = if unreachable {
+            ExitCode::Unreachable
+        } else {
+            ExitCode::Configuration
+        };
         NotStarted::new(code, error)
     })?;
-    let broker = Watched::new(broker, watchdog.beat(&format!("lane {number}")), common.clock.clone(), &file.kafka);
+    let broker = Watched::new(
+        broker,
+        watchdog.beat(&format!("lane {number}")),
+        common.clock.clone(),
+        &file.kafka,
+    );
     let names: Vec<&str> = assembly.models().iter().map(|model| model.name()).collect();
-    let metrics = common.metrics.lane(number, &names);
+    let metrics = common.metrics.lane(usize::from(number), &names);
     let guarantee = match file.kafka.guarantee {
         Guarantee::ExactlyOnce => checkpoint::Guarantee::ExactlyOnce,
         Guarantee::AtLeastOnce => checkpoint::Guarantee::AtLeastOnce,
@@ -204,28 +229,39 @@ fn start_lane(
         settings,
         (common.clock.clone(), metrics, report),
     );
-    let policy = Policy { on_exit: OnExit::ShutDown, on_drain: OnDrain::Finish };
-    let readiness = common.readiness.clone();
+    let policy = Policy {
+        on_exit: OnExit::ShutDown,
+        on_drain: OnDrain::Finish,
+    };
+    let (readiness, metrics) = (common.readiness.clone(), common.metrics.clone());
+    let show = move |unmet: Option<String>| {
+        let condition = format!("lane {number} takes events");
+        match unmet {
+            Some(why) => readiness.unmet(&condition, why),
+            None => readiness.met(&condition),
+        }
+        metrics.set_ready(readiness.is_ready());
+    };
     common
         .tasks
-        .spawn_thread(&format!("lane-{number}"), policy, move |shutdown| run_lane(lane, number, &shutdown, &readiness))
+        .spawn_thread(&format!("lane-{number}"), policy, move |shutdown| {
+            run_lane(lane, &shutdown, show)
+        })
         .map_err(|error| NotStarted::new(ExitCode::Unreachable, error))
 }
 
-/// The life of a lane's thread.
+/// The life of a lane's thread; `show` takes why the lane does not take events, or that it does again.
 fn run_lane(
     mut lane: Lane<Watched<KafkaBroker>>,
-    number: usize,
     shutdown: &Shutdown,
-    readiness: &Readiness,
+    show: impl Fn(Option<String>),
 ) -> Result<(), Failure> {
-    let condition = format!("lane {number} takes events");
     let mut paused = false;
     while !shutdown.is_requested() {
         let turn = lane.turn().map_err(failure)?;
         match turn {
-            Turn::Paused(cause) if !paused => readiness.unmet(&condition, format!("paused: {}", cause.as_str())),
-            Turn::Worked | Turn::Idle if paused => readiness.met(&condition),
+            Turn::Paused(cause) if !paused => show(Some(format!("paused: {}", cause.as_str()))),
+            Turn::Worked | Turn::Idle if paused => show(None),
             _ => {}
         }
         paused = matches!(turn, Turn::Paused(_));
@@ -253,7 +289,12 @@ struct Status {
 impl Status {
     fn new(pipeline: String, lanes: u16, readiness: Readiness) -> Self {
         let lanes = (0..lanes).map(|_| Arc::default()).collect();
-        Self { pipeline, lanes, readiness, models: std::sync::OnceLock::new() }
+        Self {
+            pipeline,
+            lanes,
+            readiness,
+            models: std::sync::OnceLock::new(),
+        }
     }
 
     fn describe(&self, assembly: &Assembly) {
@@ -273,14 +314,17 @@ impl Status {
     }
 
     fn balance(&self) -> Balance {
-        self.lanes.iter().map(|lane| lane.latest().balance).fold(Balance::default(), |mut sum, lane| {
-            sum.consumed += lane.consumed;
-            sum.predicted += lane.predicted;
-            sum.dead_lettered += lane.dead_lettered;
-            sum.abandoned += lane.abandoned;
-            sum.in_flight += lane.in_flight;
-            sum
-        })
+        self.lanes
+            .iter()
+            .map(|lane| lane.latest().balance)
+            .fold(Balance::default(), |mut sum, lane| {
+                sum.consumed += lane.consumed;
+                sum.predicted += lane.predicted;
+                sum.dead_lettered += lane.dead_lettered;
+                sum.abandoned += lane.abandoned;
+                sum.in_flight += lane.in_flight;
+                sum
+            })
     }
 }
 

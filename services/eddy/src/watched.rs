@@ -28,7 +28,12 @@ pub(crate) struct Watched<B> {
 
 impl<B> Watched<B> {
     pub(crate) fn new(broker: B, beat: Beat, clock: Arc<SystemClock>, settings: &Kafka) -> Self {
-        Self { broker, beat, clock, limit: settings.transaction_timeout.0 + GRACE }
+        Self {
+            broker,
+            beat,
+            clock,
+            limit: settings.transaction_timeout.0 + GRACE,
+        }
     }
 
     fn enter(&self, call: &'static str, limit: Duration) -> Entered {

@@ -224,6 +224,7 @@ impl<B: Broker> Lane<B> {
         self.ledger.open(&mut self.link, now)?;
         self.emitter
             .set_counts(Destination::ALL.map(|to| self.link.broker.partitions_of(to)));
+        let mut too_large = Vec::new();
         for row in self.scoring.batch().rows() {
             let condemned = self.ledger.condemned(row.source).to_vec();
             let place = self.ledger.place();
@@ -234,6 +235,12 @@ impl<B: Broker> Lane<B> {
             };
             let outcome = hand.over(&mut self.emitter, &self.scoring, row, &condemned)?;
             self.ledger.settle(row.source, outcome);
+            if outcome == Outcome::DeadLettered(Reason::OutputTooLarge) {
+                too_large.extend(row.tensor_row());
+            }
+        }
+        for tensor_row in too_large {
+            self.scoring.reject(tensor_row, output_too_large());
         }
         self.facts.produce = self.since(now.monotonic);
         self.observe();
@@ -457,12 +464,7 @@ impl<B: Broker> Hand<'_, B> {
         if condemned.contains(&Destination::Predictions)
             || !emitter.prediction(scoring, row, tensor_row, |output| self.send(output))?
         {
-            let rejection = Rejection::new(
-                Reason::OutputTooLarge,
-                "the prediction of this event is larger than its topic accepts; pass fewer fields through or raise \
-                 the topic's max.message.bytes",
-            );
-            return self.dead_letter(emitter, scoring, row, &rejection, condemned);
+            return self.dead_letter(emitter, scoring, row, &output_too_large(), condemned);
         }
         let arms = scoring.arms(tensor_row);
         if arms.is_empty() {
@@ -528,4 +530,12 @@ impl<B: Broker> Hand<'_, B> {
             }
         }
     }
+}
+
+fn output_too_large() -> Rejection {
+    Rejection::new(
+        Reason::OutputTooLarge,
+        "the prediction of this event is larger than its topic accepts; pass fewer fields through or raise the topic's \
+         max.message.bytes",
+    )
 }

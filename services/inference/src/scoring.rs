@@ -227,6 +227,11 @@ impl Scoring {
         self.selector.probability(self.arms(tensor_row))
     }
 
+    /// Turns a scored row into a rejected one, after the models have run.
+    pub fn reject(&mut self, tensor_row: u32, rejection: Rejection) {
+        self.batch.reject(tensor_row, rejection);
+    }
+
     /// Dead letters of the batch so far.
     pub fn dead_letters(&self) -> usize {
         self.batch.rejected()
