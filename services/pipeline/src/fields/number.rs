@@ -122,7 +122,7 @@ impl FloatRule {
         }
     }
 
-    pub(crate) fn from_text(&self, place: Place<'_>, text: &str) -> Result<f64, Rejection> {
+    pub(crate) fn read_text(&self, place: Place<'_>, text: &str) -> Result<f64, Rejection> {
         let spelled = match text {
             "NaN" | "nan" => Some(f64::NAN),
             "Infinity" | "inf" => Some(f64::INFINITY),
@@ -142,7 +142,7 @@ impl FloatRule {
         }
     }
 
-    pub(crate) fn from_boolean(&self, place: Place<'_>, b: bool) -> Result<f64, Rejection> {
+    pub(crate) fn read_boolean(&self, place: Place<'_>, b: bool) -> Result<f64, Rejection> {
         if self.zero_one {
             self.admit(place, f64::from(b))
         } else {
@@ -206,7 +206,7 @@ impl IntegerRule {
     }
 
     /// Whole floats count: JSON has one kind of number, and some writers say `3.0` for 3.
-    pub(crate) fn from_float(&self, place: Place<'_>, x: f64) -> Result<i64, Rejection> {
+    pub(crate) fn read_float(&self, place: Place<'_>, x: f64) -> Result<i64, Rejection> {
         if x.is_finite() && x.fract() != 0.0 {
             return Err(place.wrong_type(format_args!("{x:?}"), "a whole number"));
         }
@@ -219,7 +219,7 @@ impl IntegerRule {
         ))
     }
 
-    pub(crate) fn from_text(&self, place: Place<'_>, text: &str) -> Result<i64, Rejection> {
+    pub(crate) fn read_text(&self, place: Place<'_>, text: &str) -> Result<i64, Rejection> {
         if !self.parse_strings {
             return Err(wrong_text(place, text, "a whole number", false));
         }
@@ -234,7 +234,7 @@ impl IntegerRule {
         }
     }
 
-    pub(crate) fn from_boolean(&self, place: Place<'_>, b: bool) -> Result<i64, Rejection> {
+    pub(crate) fn read_boolean(&self, place: Place<'_>, b: bool) -> Result<i64, Rejection> {
         if self.zero_one {
             self.admit(place, i64::from(b))
         } else {
@@ -324,35 +324,35 @@ mod tests {
             non_finite: NonFinite::Allow,
             ..FieldSettings::of(FieldType::Float)
         });
-        assert!(rule.from_text(PLACE, "NaN").unwrap().is_nan());
-        assert_eq!(rule.from_text(PLACE, "-Infinity"), Ok(f64::NEG_INFINITY));
-        assert_eq!(reason(rule.from_text(PLACE, "1.5")), Some(Reason::WrongType));
+        assert!(rule.read_text(PLACE, "NaN").unwrap().is_nan());
+        assert_eq!(rule.read_text(PLACE, "-Infinity"), Ok(f64::NEG_INFINITY));
+        assert_eq!(reason(rule.read_text(PLACE, "1.5")), Some(Reason::WrongType));
     }
 
     #[test]
     fn numbers_in_text_are_read_only_when_asked_for_and_only_as_numbers() {
         let strict = float(FieldSettings::of(FieldType::Float));
-        let rejection = strict.from_text(PLACE, "1.5").unwrap_err();
+        let rejection = strict.read_text(PLACE, "1.5").unwrap_err();
         assert!(rejection.detail.contains("parse_strings"), "{rejection}");
         let rule = float(FieldSettings {
             parse_strings: true,
             ..FieldSettings::of(FieldType::Float)
         });
-        assert_eq!(rule.from_text(PLACE, "1.5e2"), Ok(150.0));
+        assert_eq!(rule.read_text(PLACE, "1.5e2"), Ok(150.0));
         for text in ["", " 1", "1,5", "infinity", "0x10", "one"] {
-            assert_eq!(reason(rule.from_text(PLACE, text)), Some(Reason::WrongType), "{text}");
+            assert_eq!(reason(rule.read_text(PLACE, text)), Some(Reason::WrongType), "{text}");
         }
-        assert_eq!(reason(rule.from_text(PLACE, "1e999")), Some(Reason::NotFinite));
-        assert_eq!(reason(rule.from_text(PLACE, "NaN")), Some(Reason::NotFinite));
+        assert_eq!(reason(rule.read_text(PLACE, "1e999")), Some(Reason::NotFinite));
+        assert_eq!(reason(rule.read_text(PLACE, "NaN")), Some(Reason::NotFinite));
     }
 
     #[test]
     fn whole_floats_are_integers_and_others_are_not() {
         let rule = integer(FieldSettings::of(FieldType::Integer));
-        assert_eq!(rule.from_float(PLACE, 3.0), Ok(3));
-        assert_eq!(rule.from_float(PLACE, -0.0), Ok(0));
-        assert_eq!(reason(rule.from_float(PLACE, 3.5)), Some(Reason::WrongType));
-        assert_eq!(reason(rule.from_float(PLACE, 1e20)), Some(Reason::OutOfRange));
+        assert_eq!(rule.read_float(PLACE, 3.0), Ok(3));
+        assert_eq!(rule.read_float(PLACE, -0.0), Ok(0));
+        assert_eq!(reason(rule.read_float(PLACE, 3.5)), Some(Reason::WrongType));
+        assert_eq!(reason(rule.read_float(PLACE, 1e20)), Some(Reason::OutOfRange));
     }
 
     #[test]

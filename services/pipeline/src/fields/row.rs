@@ -99,11 +99,11 @@ impl<'a> Row<'a> {
                 self.store_float(index, 0, x)?;
             }
             Kind::Integer(rule) => {
-                let i = rule.from_float(place, x)?;
+                let i = rule.read_float(place, x)?;
                 self.store_integer(index, 0, i)?;
             }
             Kind::Timestamp(rule) => {
-                let us = rule.reader.from_float(place, x)?;
+                let us = rule.reader.read_float(place, x)?;
                 self.store_time(index, us)?;
             }
             Kind::Boolean(rule) if rule.zero_one && (x == 0.0 || x == 1.0) => self.store_integer(index, 0, x as i64)?,
@@ -127,7 +127,7 @@ impl<'a> Row<'a> {
                 self.store_integer(index, 0, i)?;
             }
             Kind::Timestamp(rule) => {
-                let us = rule.reader.from_integer(place, i)?;
+                let us = rule.reader.read_integer(place, i)?;
                 self.store_time(index, us)?;
             }
             Kind::Category(_) => return self.text(index, itoa::Buffer::new().format(i)),
@@ -153,11 +153,11 @@ impl<'a> Row<'a> {
         match &field.kind {
             Kind::Boolean(_) => self.store_integer(index, 0, i64::from(b))?,
             Kind::Float(rule) => {
-                let x = rule.from_boolean(place, b)?;
+                let x = rule.read_boolean(place, b)?;
                 self.store_float(index, 0, x)?;
             }
             Kind::Integer(rule) => {
-                let i = rule.from_boolean(place, b)?;
+                let i = rule.read_boolean(place, b)?;
                 self.store_integer(index, 0, i)?;
             }
             _ => return Err(self.mismatch(index, b)),
@@ -179,15 +179,15 @@ impl<'a> Row<'a> {
                 self.store_text(index, text);
             }
             Kind::Float(rule) => {
-                let x = rule.from_text(place, text)?;
+                let x = rule.read_text(place, text)?;
                 self.store_float(index, 0, x)?;
             }
             Kind::Integer(rule) => {
-                let i = rule.from_text(place, text)?;
+                let i = rule.read_text(place, text)?;
                 self.store_integer(index, 0, i)?;
             }
             Kind::Timestamp(rule) => {
-                let us = rule.reader.from_text(place, text)?;
+                let us = rule.reader.read_text(place, text)?;
                 self.store_time(index, us)?;
             }
             Kind::Boolean(rule) => match text {
@@ -219,7 +219,7 @@ impl<'a> Row<'a> {
                 self.store_float(index, at, x)
             }
             ElementRule::Integer(rule) => {
-                let i = rule.from_float(place, x)?;
+                let i = rule.read_float(place, x)?;
                 self.store_integer(index, at, i)
             }
         }
@@ -246,11 +246,11 @@ impl<'a> Row<'a> {
         let place = Place::element(&self.fields[index].name, at);
         match self.element_rule(index, at)? {
             ElementRule::Float(rule) => {
-                let x = rule.from_boolean(place, b)?;
+                let x = rule.read_boolean(place, b)?;
                 self.store_float(index, at, x)
             }
             ElementRule::Integer(rule) => {
-                let i = rule.from_boolean(place, b)?;
+                let i = rule.read_boolean(place, b)?;
                 self.store_integer(index, at, i)
             }
         }
@@ -261,11 +261,11 @@ impl<'a> Row<'a> {
         let place = Place::element(&self.fields[index].name, at);
         match self.element_rule(index, at)? {
             ElementRule::Float(rule) => {
-                let x = rule.from_text(place, text)?;
+                let x = rule.read_text(place, text)?;
                 self.store_float(index, at, x)
             }
             ElementRule::Integer(rule) => {
-                let i = IntegerRule::from_text(rule, place, text)?;
+                let i = IntegerRule::read_text(rule, place, text)?;
                 self.store_integer(index, at, i)
             }
         }

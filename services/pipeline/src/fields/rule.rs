@@ -284,9 +284,9 @@ impl Fill {
 
     fn time(place: Place<'_>, reader: TimeReader, scalar: &Scalar) -> Result<Self, Rejection> {
         let us = match scalar {
-            Scalar::Text(text) => reader.from_text(place, text),
-            Scalar::Integer(i) => reader.from_integer(place, *i),
-            Scalar::Float(x) => reader.from_float(place, *x),
+            Scalar::Text(text) => reader.read_text(place, text),
+            Scalar::Integer(i) => reader.read_integer(place, *i),
+            Scalar::Float(x) => reader.read_float(place, *x),
             Scalar::Boolean(b) => Err(place.wrong_type(b, "a time")),
         };
         us.map(Self::TimeUs)
@@ -313,7 +313,7 @@ impl Fill {
                 .collect::<Result<_, _>>()
                 .map(Self::Floats),
             ElementRule::Integer(rule) => each
-                .map(|(i, x)| rule.from_float(Place::element(name, i), *x))
+                .map(|(i, x)| rule.read_float(Place::element(name, i), *x))
                 .collect::<Result<_, _>>()
                 .map(Self::Integers),
         };

@@ -25,7 +25,7 @@ pub(crate) struct TimeReader {
 }
 
 impl TimeReader {
-    pub(crate) fn from_text(self, place: Place<'_>, text: &str) -> Result<i64, Rejection> {
+    pub(crate) fn read_text(self, place: Place<'_>, text: &str) -> Result<i64, Rejection> {
         if let Ok(timestamp) = text.parse::<Timestamp>() {
             return in_range(place, timestamp.as_microsecond());
         }
@@ -35,7 +35,7 @@ impl TimeReader {
             None
         };
         match number {
-            Some(x) if x.is_finite() => self.from_float(place, x),
+            Some(x) if x.is_finite() => self.read_float(place, x),
             _ => Err(place.reject(
                 Reason::WrongType,
                 format_args!(
@@ -46,7 +46,7 @@ impl TimeReader {
         }
     }
 
-    pub(crate) fn from_integer(self, place: Place<'_>, i: i64) -> Result<i64, Rejection> {
+    pub(crate) fn read_integer(self, place: Place<'_>, i: i64) -> Result<i64, Rejection> {
         let factor = self.unit_us(place)?;
         let us = match factor {
             UnitUs::Many(factor) => i.saturating_mul(factor),
@@ -55,7 +55,7 @@ impl TimeReader {
         in_range(place, us)
     }
 
-    pub(crate) fn from_float(self, place: Place<'_>, x: f64) -> Result<i64, Rejection> {
+    pub(crate) fn read_float(self, place: Place<'_>, x: f64) -> Result<i64, Rejection> {
         let us = match self.unit_us(place)? {
             UnitUs::Many(factor) => x * factor as f64,
             UnitUs::One => x,
@@ -175,16 +175,16 @@ mod tests {
     #[test]
     fn text_and_numbers_of_every_unit_name_the_same_moment() {
         let text = "2001-09-09T03:46:40+02:00";
-        assert_eq!(reader(None).from_text(PLACE, text), Ok(BILLION_US));
+        assert_eq!(reader(None).read_text(PLACE, text), Ok(BILLION_US));
         let s = reader(Some(TimeUnit::S));
-        assert_eq!(s.from_integer(PLACE, 1_000_000_000), Ok(BILLION_US));
-        assert_eq!(s.from_float(PLACE, 1e9), Ok(BILLION_US));
+        assert_eq!(s.read_integer(PLACE, 1_000_000_000), Ok(BILLION_US));
+        assert_eq!(s.read_float(PLACE, 1e9), Ok(BILLION_US));
         assert_eq!(
-            reader(Some(TimeUnit::Ms)).from_integer(PLACE, 1_000_000_000_000),
+            reader(Some(TimeUnit::Ms)).read_integer(PLACE, 1_000_000_000_000),
             Ok(BILLION_US)
         );
         assert_eq!(
-            reader(Some(TimeUnit::Us)).from_integer(PLACE, BILLION_US),
+            reader(Some(TimeUnit::Us)).read_integer(PLACE, BILLION_US),
             Ok(BILLION_US)
         );
     }
@@ -217,13 +217,13 @@ mod tests {
 
     #[test]
     fn numbers_without_a_unit_and_numbers_out_of_time_are_refused() {
-        let without = reader(None).from_integer(PLACE, 5).unwrap_err();
+        let without = reader(None).read_integer(PLACE, 5).unwrap_err();
         assert_eq!(without.reason, Reason::WrongType);
         let s = reader(Some(TimeUnit::S));
         for rejection in [
-            s.from_integer(PLACE, i64::MAX).unwrap_err(),
-            s.from_integer(PLACE, 1_700_000_000_000).unwrap_err(),
-            s.from_float(PLACE, 1e300).unwrap_err(),
+            s.read_integer(PLACE, i64::MAX).unwrap_err(),
+            s.read_integer(PLACE, 1_700_000_000_000).unwrap_err(),
+            s.read_float(PLACE, 1e300).unwrap_err(),
         ] {
             assert_eq!(rejection.reason, Reason::OutOfRange);
         }
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn words_are_not_times() {
         for text in ["", "yesterday", "2001-09-09", "2001-09-09T01:46:40"] {
-            let rejection = reader(None).from_text(PLACE, text).unwrap_err();
+            let rejection = reader(None).read_text(PLACE, text).unwrap_err();
             assert_eq!(rejection.reason, Reason::WrongType, "{text}");
         }
     }

@@ -249,18 +249,18 @@ impl<'de> Visitor<'de> for TimeVisitor<'_, '_, '_> {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
         self.walk.admit_text(text)?;
-        let us = self.walk.rules.time.from_text(TIME, text);
+        let us = self.walk.rules.time.read_text(TIME, text);
         self.keep(us)
     }
     fn visit_i64<E: Error>(self, i: i64) -> Result<(), E> {
-        let us = self.walk.rules.time.from_integer(TIME, i);
+        let us = self.walk.rules.time.read_integer(TIME, i);
         self.keep(us)
     }
     fn visit_u64<E: Error>(self, i: u64) -> Result<(), E> {
         self.visit_i64(i64::try_from(i).unwrap_or(i64::MAX))
     }
     fn visit_f64<E: Error>(self, x: f64) -> Result<(), E> {
-        let us = self.walk.rules.time.from_float(TIME, x);
+        let us = self.walk.rules.time.read_float(TIME, x);
         self.keep(us)
     }
     fn visit_unit<E: Error>(self) -> Result<(), E> {

@@ -5,8 +5,12 @@
 //!
 //! **Agreement with Pillow**, in steps of one 255th, held by tests on images that Pillow has processed: decoding a PNG,
 //! converting, turning, cropping and `nearest` are exact; the other filters are within 1 (both round to 8 bits between
-//! their two passes); JPEG decoders differ among themselves, here by at most 3. The order is that of torchvision: decode, turn, convert,
-//! resize, crop, scale, normalise.
+//! their two passes, rows first); JPEG decoders differ among themselves, here by at most 3. The order is that of
+//! torchvision: decode, turn, convert, resize, crop, scale, normalise.
+//!
+//! **What is taken:** PNG of every kind (palettes are looked up, transparency is dropped, of 16 bits the high 8 are
+//! kept) and JPEG of every kind, CMYK too. Colour profiles are not applied, as Pillow does not. A truncated image is
+//! refused, not filled up with grey.
 
 mod decode;
 mod picture;

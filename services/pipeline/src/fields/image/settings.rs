@@ -191,7 +191,7 @@ impl ImageSettings {
             ),
             _ => {}
         }
-        if !(self.scale.abs() <= LARGEST_SCALE) {
+        if !self.scale.is_finite() || self.scale.abs() > LARGEST_SCALE {
             wrong(
                 "scale",
                 format!(

@@ -184,7 +184,7 @@ fn settings_that_make_no_tensor_are_problems() {
         keys(ImageSettings {
             mean: vec![0.0; 2],
             std: vec![0.0],
-            ..plain.clone()
+            ..ImageSettings::of_size(8, 8)
         }),
         ["fields.photo.image.mean", "fields.photo.image.std"]
     );
