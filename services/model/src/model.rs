@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use eddy_pipeline::score::{RunError, RunFault};
-use eddy_pipeline::tensor::{Inputs, TensorSpec};
+use eddy_pipeline::tensor::{Input, Inputs, TensorSpec};
 use ort::session::Session;
 use sha2::{Digest as _, Sha256};
 
@@ -26,8 +26,8 @@ use crate::signature::{Batch, Signature, describe};
 use crate::tensors::{copy_rows, like};
 use crate::zipmap::{ClassNames, unzip};
 
-/// A model that is ready to be run, by as many scorers as there are lanes. Keeps the file's bytes for their sessions;
-/// drop it once they are made.
+/// A model that is ready to be run, by as many scorers as there are lanes. It and its scorers share the file's bytes, so
+/// that another session can be made at any time.
 #[derive(Debug)]
 pub struct Model {
     source: Arc<Source>,
@@ -89,11 +89,15 @@ impl Model {
         }
         let golden_rows = golden.map(|(_, golden)| golden.inputs);
         let specs = engine.signature().inputs.clone();
-        let known = source.known_rows(&mut engine, &specs, golden_rows)?;
         let calibration = OnceLock::new();
-        if specs.iter().all(|spec| spec.row_width().is_some()) {
+        // Where dimensions are open, a trial waits for a scorer: only its maker knows them.
+        let known = if specs.iter().all(|spec| spec.row_width().is_some()) {
+            let known = source.known_rows(&mut engine, &specs, golden_rows)?;
             calibration.get_or_init(|| source.calibrate(&mut engine, known.as_ref(), caps));
-        }
+            known
+        } else {
+            golden_rows
+        };
         let signature = engine.signature().clone();
         let tried = Mutex::new(Some(engine));
         let model = Self {
@@ -134,10 +138,9 @@ impl Model {
                 self.source.engine(session, self.signature.clone())?
             }
         };
-        // Another session warms up here, and a model with open dimensions is tried with the first that are known.
-        let known = self
-            .source
-            .known_rows(&mut engine, resolved_inputs, self.known.clone())?;
+        // Another session warms up here, and a model with open dimensions is tried with those that it will meet.
+        let fitting = self.known.clone().filter(|rows| has_shapes(rows, resolved_inputs));
+        let known = self.source.known_rows(&mut engine, resolved_inputs, fitting)?;
         let calibrate = || self.source.calibrate(&mut engine, known.as_ref(), self.caps);
         let calibration = self.calibration.get_or_init(calibrate).clone();
         engine.set_time_limit(None);
@@ -283,18 +286,15 @@ impl Source {
     }
 
     /// Rows that the model takes: the golden ones, or a row of zeros where it takes that. Runs them, which teaches the
-    /// engine what the model leaves open about its outputs.
+    /// engine what the model leaves open about its outputs. `specs` have no open dimension.
     fn known_rows(
         &self,
         engine: &mut Engine,
         specs: &[TensorSpec],
         golden: Option<Inputs>,
     ) -> Result<Option<Inputs>, Error> {
-        let is_open = specs.iter().any(|spec| spec.row_width().is_none());
         let is_golden = golden.is_some();
-        let Some(rows) = golden.or_else(|| (!is_open).then(|| zeros(specs))) else {
-            return Ok(None);
-        };
+        let rows = golden.unwrap_or_else(|| zeros(specs));
         let count = match engine.signature().batch {
             // Two rows, so that an output which does not grow with its input is found out.
             Batch::Open => 2,
@@ -357,6 +357,18 @@ fn trial_error(path: &Path, reason: impl std::fmt::Display) -> Error {
         path: path.into(),
         reason: reason.to_string(),
     }
+}
+
+fn has_shapes(rows: &Inputs, specs: &[TensorSpec]) -> bool {
+    let is_same = |(input, spec): (&Input, &TensorSpec)| {
+        input
+            .row_shape
+            .iter()
+            .copied()
+            .map(Some)
+            .eq(spec.row_shape.iter().copied())
+    };
+    rows.inputs.iter().zip(specs).all(is_same)
 }
 
 fn zeros(specs: &[TensorSpec]) -> Inputs {

@@ -236,3 +236,25 @@ fn weights_beside_the_file_are_found_and_weights_elsewhere_are_not() {
     let error = load(&settings("inner/escape.onnx"), folder.path()).unwrap_err();
     assert!(matches!(error, Error::Load { .. }), "{error}");
 }
+
+#[test]
+fn golden_rows_of_another_shape_than_the_events_check_the_model_and_no_more() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("odd.onnx"), identity(Some(&[0, 0]), Some(&[0, 0]))).unwrap();
+    let golden = json!({"format": 1, "inputs": {"x": [[1, 2, 3]]}, "outputs": {"y": [[1, 2, 3]]}});
+    std::fs::write(folder.path().join("golden.json"), golden.to_string()).unwrap();
+    let mut settings = settings("odd.onnx");
+    settings.golden = Some("golden.json".into());
+    let loaded = load(&settings, folder.path()).unwrap();
+    for width in [5, 3, 2] {
+        let resolved = [TensorSpec {
+            row_shape: vec![Some(width)],
+            ..loaded.inputs()[0].clone()
+        }];
+        let mut scorer = loaded.scorer(&resolved).unwrap();
+        assert_eq!(scorer.outputs()[0].row_shape, [Some(width)]);
+        scorer.probe().unwrap();
+        let rows = inputs(scorer.inputs(), &json!({"x": vec![vec![1.5; width]; 3]}));
+        assert_eq!(run(&mut scorer, &rows, 0..3).unwrap()[0].data.len(), 3 * width);
+    }
+}
