@@ -7,7 +7,7 @@ use eddy_pipeline::event::{Destination, Output, Partition, Record};
 
 use crate::{Broker, BrokerError, Fault, Polled, SendError, Ticket, Undelivered};
 
-use super::connection::Twin;
+use super::connection::{Twin, planned};
 use super::faults::{Mishap, Op};
 use super::group::Notice;
 use super::log::TwinRecord;
@@ -126,7 +126,13 @@ impl Broker for Twin {
 
     fn send(&mut self, output: &Output<'_>, ticket: Ticket, row: u32) -> Result<(), SendError> {
         let shared = std::sync::Arc::clone(&self.shared);
-        let mishap = lock(&shared).enter(self.id, Op::Send).map_err(SendError::Failed)?;
+        let mishap = lock(&shared).enter(self.id, Op::Send);
+        let mishap = mishap.map_err(SendError::Failed)?;
+        if let Some(Mishap::Fails(fault)) = mishap {
+            let mut state = lock(&shared);
+            self.suffer(&mut state, Op::Send, fault);
+            return Err(SendError::Failed(planned(self.id, Op::Send, fault)));
+        }
         if mishap == Some(Mishap::Full) || self.outbox.in_flight() >= self.settings.queue_records {
             return Err(SendError::Full);
         }

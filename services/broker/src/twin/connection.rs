@@ -141,14 +141,15 @@ impl Twin {
         if op.asks_the_broker() && state.is_away() {
             state.pass(state.settings.request_timeout);
             if state.is_away() {
-                return Err(failure(
-                    Fault::Retriable,
-                    format!("{} {op}", self.id),
-                    "no broker answers",
-                ));
+                let id = self.id;
+                state.note(|_| format!("{id} {op}: no broker answers"));
+                return Err(failure(Fault::Retriable, format!("{id} {op}"), "no broker answers"));
             }
         }
+        // A commit that took effect is not answered by "abort".
+        let took_effect = op == Op::Commit && self.outbox.phase == Phase::Unanswered;
         let result = match mishap {
+            Some(Mishap::Fails(Fault::Abortable | Fault::Refused)) if took_effect => body(self, state),
             Some(Mishap::Fails(fault)) => {
                 self.suffer(state, op, fault);
                 Err(planned(self.id, op, fault))
@@ -192,7 +193,7 @@ impl Twin {
     }
 
     /// What a fault that the script chose does to the client.
-    fn suffer(&mut self, state: &mut State, op: Op, fault: Fault) {
+    pub(super) fn suffer(&mut self, state: &mut State, op: Op, fault: Fault) {
         let transactional = matches!(
             op,
             Op::Begin | Op::Send | Op::SendOffsets | Op::Commit | Op::Abort | Op::Renew
@@ -406,6 +407,6 @@ impl Drop for Twin {
     }
 }
 
-fn planned(id: ConnectionId, op: Op, fault: Fault) -> BrokerError {
+pub(super) fn planned(id: ConnectionId, op: Op, fault: Fault) -> BrokerError {
     failure(fault, format!("{id} {op}"), "the script says so")
 }

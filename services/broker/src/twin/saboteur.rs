@@ -9,6 +9,8 @@ use crate::{Broker, BrokerError, Polled, SendError, Ticket, Undelivered};
 /// Which lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sabotage {
+    /// None at all.
+    Nothing,
     /// Says that everything is delivered as soon as it is sent, so that offsets are stored too early.
     OffsetsBeforeDelivery,
     /// Commits one record more of each partition than was done.

@@ -1,0 +1,138 @@
+//! A model of trivial arithmetic, and the scoring that is built around it: everything but the model is the real thing.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use eddy_inference::Emitter;
+use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring};
+use eddy_inference::settings::BatchSettings;
+use eddy_pipeline::decode::{Binding, Decoder, EventSettings, LimitSettings};
+use eddy_pipeline::head::{self, Head};
+use eddy_pipeline::render::{ModelName, Renderer};
+use eddy_pipeline::score::{RunError, RunFault, Scorer};
+use eddy_pipeline::select::{SelectSettings, Selector};
+use eddy_pipeline::tensor::{Buffer, DType, Data, Inputs, TensorSpec, View};
+use serde_json::json;
+
+use crate::plan::Kind;
+
+/// Numbers of each kind of event lie in a range of their own.
+const SPAN: usize = 1000;
+
+/// The number that the event of this kind and position carries.
+pub(crate) fn number(kind: Kind, position: usize) -> usize {
+    let kind = match kind {
+        Kind::Sure => 0,
+        Kind::Unsure => 1,
+        Kind::Refused => 2,
+        Kind::NotANumber => 3,
+        Kind::Malformed | Kind::Incomplete | Kind::Tombstone => 4,
+    };
+    kind * SPAN + position
+}
+
+struct Stub {
+    inputs: Vec<TensorSpec>,
+    outputs: Vec<TensorSpec>,
+    max_rows: usize,
+}
+
+impl Scorer for Stub {
+    fn run(&mut self, inputs: &Inputs, rows: Range<usize>, read: &mut dyn FnMut(&[View<'_>])) -> Result<(), RunError> {
+        let Buffer::Float32(numbers) = &inputs.inputs[0].data else {
+            unreachable!("the decoder fills what the model asked for");
+        };
+        let kind = |number: &f32| *number as usize / SPAN;
+        if numbers[rows.clone()].iter().any(|number| kind(number) == 2) {
+            return Err(RunError {
+                fault: RunFault::Refused,
+                message: "no such number, please".into(),
+            });
+        }
+        let first = |number: &f32| match kind(number) {
+            0 => 0.875,
+            1 => 0.5,
+            _ => f32::NAN,
+        };
+        let probabilities: Vec<f32> = numbers[rows]
+            .iter()
+            .map(first)
+            .flat_map(|probability| [probability, 1.0 - probability])
+            .collect();
+        read(&[View {
+            width: 2,
+            data: Data::Float32(&probabilities),
+        }]);
+        Ok(())
+    }
+
+    fn probe(&mut self) -> Result<(), RunError> {
+        Ok(())
+    }
+
+    fn inputs(&self) -> &[TensorSpec] {
+        &self.inputs
+    }
+
+    fn outputs(&self) -> &[TensorSpec] {
+        &self.outputs
+    }
+
+    fn max_rows(&self) -> usize {
+        self.max_rows
+    }
+}
+
+fn spec(name: &str, row_shape: Vec<Option<usize>>) -> TensorSpec {
+    TensorSpec {
+        name: name.into(),
+        dtype: DType::Float32,
+        row_shape,
+    }
+}
+
+/// Scoring and outputs of one lane.
+pub(crate) fn scoring(limits: &BatchSettings) -> (Scoring, Emitter) {
+    let inputs = vec![spec("x", vec![Some(1)])];
+    let outputs = vec![spec("probabilities", vec![Some(2)])];
+    let settings = serde_json::from_value(json!({"type": "classification", "from": "probabilities"}));
+    let head = head::compile(&settings.expect("a head's settings"), &outputs, None);
+    let head: Arc<dyn Head> = Arc::from(head.expect("the head fits the model"));
+    let fields = serde_json::from_value(json!({"x": {"type": "float"}})).expect("a field's settings");
+    let binding = Binding {
+        model: "stub",
+        inputs: &inputs,
+        fields: &Default::default(),
+    };
+    let decoder = Decoder::compile(
+        &EventSettings::default(),
+        &fields,
+        &LimitSettings::default(),
+        &[binding],
+    );
+    let select = SelectSettings {
+        confidence_below: Some(0.75),
+        anomaly_above: None,
+    };
+    let model = LaneModel {
+        identity: ModelIdentity {
+            name: "stub".into(),
+            version: "1".into(),
+            sha256: "0".repeat(64),
+        },
+        scorer: Box::new(Stub {
+            inputs,
+            outputs,
+            max_rows: limits.rows,
+        }),
+        head,
+    };
+    let renderer = Renderer::new([ModelName {
+        name: "stub",
+        version: "1",
+        sha256: &model.identity.sha256,
+    }]);
+    let decoder = decoder.expect("the field fits the model");
+    let scoring = Scoring::new(decoder, vec![model], Selector::new(select), limits);
+    (scoring, Emitter::new(renderer, "configuration".into()))
+}
