@@ -10,6 +10,7 @@ use eddy_host::ExitCode;
 
 use crate::cli::{self, Command, Stop};
 use crate::run::Service;
+use crate::settings::environment;
 
 /// Runs the command that the command line names. Call it as the first thing of `main`.
 pub fn main() -> ProcessCode {
@@ -17,7 +18,7 @@ pub fn main() -> ProcessCode {
     eddy_model::disable_runtime_telemetry();
     let code = match cli::parse(std::env::args_os()) {
         Ok(Command::Run(arguments)) => run(&arguments),
-        Ok(Command::Check(arguments)) => crate::check::check(&arguments, variables()),
+        Ok(Command::Check(arguments)) => crate::check::check(&arguments, environment::of_process()),
         Ok(Command::Demo(arguments)) => crate::demo::run(&arguments),
         Ok(Command::Schema) => {
             println!("{}", crate::file::schema());
@@ -33,7 +34,7 @@ pub fn main() -> ProcessCode {
 }
 
 fn run(arguments: &cli::RunArguments) -> ExitCode {
-    let pipeline = match crate::file::load(&arguments.file, variables()) {
+    let pipeline = match crate::file::load(&arguments.file, environment::of_process()) {
         Ok(pipeline) => pipeline,
         Err(problems) => return end(ExitCode::Configuration, &problems.to_string()),
     };
@@ -48,11 +49,6 @@ fn run(arguments: &cli::RunArguments) -> ExitCode {
         Ok(()) => service.join(),
         Err(not_started) => end(not_started.code, &not_started.message),
     }
-}
-
-fn variables() -> impl Iterator<Item = (String, String)> {
-    // A variable that is not Unicode cannot be one of ours.
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// Says why it ends, to standard error.
