@@ -117,8 +117,12 @@ fn perform(
         shared: &shared,
         held: None,
     };
+    let was_live = screen.is_live();
     show.run(screen, &shutdown, arguments.run_for.map(|span| span.0));
     journal.release();
+    if was_live {
+        say("stopping: the last events come through, then the service drains");
+    }
 
     shutdown.request(Cause::Finished {
         task: "demo".to_owned(),

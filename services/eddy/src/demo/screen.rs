@@ -44,6 +44,10 @@ pub(super) enum Screen {
 
 impl Screen {
     /// Looks at standard error: standard output stays for the summary.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "these two say what the terminal can show; they are no settings"
+    )]
     pub(super) fn choose() -> Self {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         if !io::stderr().is_terminal() || is_dumb {

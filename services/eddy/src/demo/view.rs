@@ -278,17 +278,21 @@ fn sample(sample: &Sample) -> Line {
 fn foot(scene: &Scene<'_>) -> Vec<Line> {
     let pages = match scene.pages {
         [] => vec![dim("pages: none, the admin address is off")],
-        pages => vec![dim("pages  "), plain(pages.join("  "))],
+        [first, others @ ..] => {
+            // The others stand below the first one: their paths are enough, and fit.
+            let base = first.trim_end_matches('/');
+            let paths = others.iter().map(|page| page.strip_prefix(base).unwrap_or(page));
+            let all: Vec<&str> = std::iter::once(first.as_str()).chain(paths).collect();
+            vec![dim("pages  "), plain(all.join("  "))]
+        }
     };
-    vec![
-        pages,
-        vec![dim("Ctrl-C: stop the stream, finish what was begun, sum up")],
-    ]
+    let stop = "Ctrl-C: stop the stream, finish what was begun, sum up";
+    vec![pages, vec![dim(stop)]]
 }
 
 fn phase(moment: Option<Moment>) -> String {
     match moment {
-        None => "waiting for the service".to_owned(),
+        None => "waiting for the service to join its group".to_owned(),
         Some(moment) => match moment.phase {
             Phase::Straight => "camera straight".to_owned(),
             Phase::Tilting => format!("camera tilting, {:.0}°", moment.pose.degrees),

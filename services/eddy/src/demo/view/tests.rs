@@ -44,11 +44,7 @@ fn seen() -> Seen {
 
 fn text(palette: Palette, size: (usize, usize)) -> Vec<String> {
     let (facts, seen) = (facts(), seen());
-    let pages = [
-        "http://127.0.0.1:9180/".to_owned(),
-        "/status".to_owned(),
-        "/metrics".to_owned(),
-    ];
+    let pages = ["/", "/status", "/metrics"].map(|path| format!("http://127.0.0.1:9180{path}"));
     let scene = Scene {
         broker: "broker: librdkafka's mock cluster in this process; at least once",
         pages: &pages,
