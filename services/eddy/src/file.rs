@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use eddy_broker::settings::{Guarantee, Kafka, Topics};
 use eddy_host::{AdminSettings, DrainSettings};
 use eddy_inference::settings::{BatchSettings, CheckpointSettings, DeadLetterSettings};
-use eddy_pipeline::decode::{EventSettings, LimitSettings};
+use eddy_pipeline::decode::{Decoder, EventSettings, LimitSettings};
 use eddy_pipeline::fields::FieldSettings;
 use eddy_pipeline::select::SelectSettings;
 use eddy_pipeline::settings::{Problem, nearest};
@@ -181,7 +181,7 @@ impl PipelineFile {
         let mut problems = self.identity();
         problems.extend(self.kafka.problems());
         problems.extend(self.topics.problems());
-        problems.extend(self.limits.check());
+        problems.extend(self.field_plan());
         problems.extend(self.select.check());
         problems.extend(self.admin.check());
         problems.extend(self.log.check());
@@ -216,6 +216,13 @@ impl PipelineFile {
             }
         }
         problems
+    }
+
+    /// What is wrong with events, fields and limits by themselves; what models want of them shows when those are loaded.
+    fn field_plan(&self) -> Vec<Problem> {
+        Decoder::compile(&self.events, &self.fields, &self.limits, &[])
+            .err()
+            .unwrap_or_default()
     }
 
     /// Fields that a model names and the file does not have.
