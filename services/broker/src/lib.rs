@@ -8,6 +8,7 @@
 //! [`Broker::release`].
 #![deny(missing_docs)]
 
+pub mod embedded;
 pub mod kafka;
 pub mod settings;
 pub mod twin;

@@ -34,6 +34,7 @@ pub(super) struct Outflow {
     outputs: [String; 3],
     max_output_bytes: u64,
     transactional_id: Option<String>,
+    transaction_timeout: Duration,
     in_transaction: bool,
 }
 
@@ -80,6 +81,7 @@ impl Outflow {
             outputs,
             max_output_bytes: settings.kafka.max_output_bytes.0,
             transactional_id: is_transactional.then(|| settings.transactional_id(lane)),
+            transaction_timeout: settings.kafka.transaction_timeout.0,
             in_transaction: false,
         })
     }
@@ -226,8 +228,8 @@ impl Outflow {
     /// Drained before, it costs what the brokers need. Undrained, the wrapper waits in slices of 100 ms.
     pub(super) fn commit(&mut self) -> Result<(), BrokerError> {
         self.serve_ready();
-        // Without a limit means: what is left of the transaction's own timeout.
-        let committed = self.producer.commit_transaction(Timeout::Never);
+        // Without a limit the client would retry for as long as the brokers are away.
+        let committed = self.producer.commit_transaction(self.transaction_timeout);
         committed.map_err(|error| self.transaction_failed(Call::Commit, "committing a transaction".into(), &error))?;
         self.in_transaction = false;
         Ok(())
@@ -238,7 +240,7 @@ impl Outflow {
         if !self.in_transaction {
             return Ok(());
         }
-        let aborted = self.producer.abort_transaction(Timeout::Never);
+        let aborted = self.producer.abort_transaction(self.transaction_timeout);
         aborted.map_err(|error| self.transaction_failed(Call::Abort, "aborting a transaction".into(), &error))?;
         self.in_transaction = false;
         Ok(())

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 /// The same thing is logged at most this often.
 const QUIET: Duration = Duration::from_secs(30);
@@ -40,7 +40,12 @@ impl Words {
 
     /// An error event. It is logged here unless the caller will return it.
     pub(super) fn error(&self, error: &KafkaError, reason: &str) {
-        self.said().last_reason = Some(reason.to_owned());
+        let mut said = self.said();
+        // That all brokers are down follows from what was said of each, and says less.
+        if said.last_reason.is_none() || error.rdkafka_error_code() != Some(Code::AllBrokersDown) {
+            said.last_reason = Some(reason.to_owned());
+        }
+        drop(said);
         let code = error
             .rdkafka_error_code()
             .map_or_else(|| "error".into(), |code| format!("{code:?}"));

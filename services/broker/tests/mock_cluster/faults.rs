@@ -1,0 +1,152 @@
+//! Errors that the cluster is told to answer with. It says nothing about what transactions do.
+
+use std::time::Duration;
+
+use eddy_broker::kafka::KafkaBroker;
+use eddy_broker::settings::{Guarantee, Start};
+use eddy_broker::{Broker, BrokerError, Fault};
+use eddy_pipeline::settings::Span;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+use crate::driver::{Cluster, Lane, cluster, output, partition, produce, settings, until};
+
+/// A lane in a transaction with one delivered output.
+fn in_transaction(cluster: &Cluster) -> Lane {
+    let mut lane = Lane::with_everything(&settings(cluster, Guarantee::ExactlyOnce));
+    begin(&mut lane);
+    lane
+}
+
+fn begin(lane: &mut Lane) {
+    lane.broker.begin().unwrap();
+    lane.broker.send(&output(b"a", &[]), 1, 0).unwrap();
+    lane.drain();
+}
+
+fn send_offsets_with(error: RDKafkaRespErr) -> (Lane, Cluster, BrokerError) {
+    let cluster = cluster(1);
+    let mut lane = in_transaction(&cluster);
+    cluster.request_errors(RDKafkaApiKey::TxnOffsetCommit, &[error]);
+    let error = lane.broker.send_offsets(&[(partition(0), 1)]).unwrap_err();
+    (lane, cluster, error)
+}
+
+#[test]
+fn a_group_that_moved_on_calls_for_an_abort() {
+    let (mut lane, _cluster, error) = send_offsets_with(RDKafkaRespErr::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
+    assert_eq!(error.fault, Fault::Abortable, "{error}");
+    lane.broker.abort().unwrap();
+    begin(&mut lane);
+    lane.broker.send_offsets(&[(partition(0), 1)]).unwrap();
+    lane.broker.commit().unwrap();
+}
+
+#[test]
+fn a_group_that_is_closed_to_us_is_a_refusal() {
+    let (_lane, _cluster, error) = send_offsets_with(RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED);
+    assert_eq!(error.fault, Fault::Refused, "{error}");
+    assert!(error.to_string().contains("kafka.group"), "{error}");
+}
+
+#[test]
+fn a_fenced_producer_is_replaced() {
+    let cluster = cluster(1);
+    let mut lane = in_transaction(&cluster);
+    lane.broker.send_offsets(&[(partition(0), 1)]).unwrap();
+    cluster.request_errors(
+        RDKafkaApiKey::EndTxn,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH],
+    );
+    let error = lane.broker.commit().unwrap_err();
+    assert_eq!(error.fault, Fault::Fenced, "{error}");
+    assert!(error.to_string().contains("`eddy-test-test-0`"), "{error}");
+    lane.broker.renew_producer().unwrap();
+    assert_eq!(
+        lane.broker
+            .partitions_of(eddy_pipeline::event::Destination::Predictions),
+        2
+    );
+    begin(&mut lane);
+    lane.broker.commit().unwrap();
+}
+
+#[test]
+fn a_commit_without_an_answer_is_of_unknown_fate() {
+    let cluster = cluster(1);
+    let mut settings = settings(&cluster, Guarantee::ExactlyOnce);
+    settings.kafka.transaction_timeout = Span::seconds(1);
+    let mut lane = Lane::with_everything(&settings);
+    begin(&mut lane);
+    lane.broker.send_offsets(&[(partition(0), 1)]).unwrap();
+    cluster.broker_round_trip_time(-1, Duration::from_secs(20)).unwrap();
+    let error = lane.broker.commit().unwrap_err();
+    assert_eq!(error.fault, Fault::TimedOut, "{error}");
+    cluster.broker_round_trip_time(-1, Duration::ZERO).unwrap();
+    lane.broker.renew_producer().unwrap();
+    begin(&mut lane);
+    lane.broker.commit().unwrap();
+}
+
+#[test]
+fn aborting_drops_what_is_queued_without_reporting_it() {
+    let cluster = cluster(1);
+    let mut settings = settings(&cluster, Guarantee::ExactlyOnce);
+    settings.kafka.linger = Span::seconds(1);
+    let mut lane = Lane::with_everything(&settings);
+    lane.broker.begin().unwrap();
+    for row in 0..5 {
+        lane.broker.send(&output(b"a", &[]), 1, row).unwrap();
+    }
+    lane.broker.abort().unwrap();
+    assert_eq!((lane.broker.outstanding(1), lane.broker.in_flight()), (0, 0));
+    let mut undelivered = Vec::new();
+    lane.broker.undelivered(&mut undelivered);
+    assert_eq!(undelivered, []);
+    lane.broker.abort().unwrap();
+}
+
+#[test]
+fn a_transactional_id_that_is_closed_to_us_is_a_refusal() {
+    let cluster = cluster(1);
+    let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+    cluster.request_errors(RDKafkaApiKey::InitProducerId, &[denied]);
+    let error = KafkaBroker::open(&settings(&cluster, Guarantee::ExactlyOnce), 0).unwrap_err();
+    assert_eq!(error.fault, Fault::Refused, "{error}");
+    assert!(error.to_string().contains("`eddy-test-test-0`"), "{error}");
+}
+
+#[test]
+fn a_partition_without_an_offset_is_named_where_that_is_an_error() {
+    let cluster = cluster(2);
+    let mut settings = settings(&cluster, Guarantee::AtLeastOnce);
+    produce(&cluster.bootstrap_servers(), 0, 0..3);
+    let mut lane = Lane::with_everything(&settings);
+    lane.broker.store_offsets(&[(partition(0), 2)], true).unwrap();
+    lane.broker.close().unwrap();
+
+    settings.kafka.start = Start::Error;
+    let mut lane = Lane::with_everything(&settings);
+    let error = until("the error comes", || lane.try_poll().err());
+    assert_eq!(error.fault, Fault::Refused);
+    let text = error.to_string();
+    assert!(
+        text.contains("`events` [1]") && !text.contains("[0]") && text.contains("kafka.start"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_broker_that_goes_away_is_waited_for() {
+    let cluster = cluster(1);
+    produce(&cluster.bootstrap_servers(), 0, 0..5);
+    let mut lane = Lane::with_everything(&settings(&cluster, Guarantee::AtLeastOnce));
+    lane.read(5);
+    cluster.broker_down(-1).unwrap();
+    for _ in 0..50 {
+        lane.poll();
+    }
+    cluster.broker_up(-1).unwrap();
+    produce(&cluster.bootstrap_servers(), 0, 5..8);
+    lane.read(8);
+    assert_eq!(lane.offsets(), (0..8).collect::<Vec<_>>());
+}

@@ -1,0 +1,124 @@
+use eddy_broker::settings::Guarantee;
+use eddy_broker::{Broker, Polled};
+
+use rdkafka::ClientConfig;
+use rdkafka::message::OwnedHeaders;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use crate::driver::{DEADLINE, Lane, cluster, partition, produce, settings, until};
+
+#[test]
+fn nothing_is_fetched_before_the_lane_accepts() {
+    let cluster = cluster(1);
+    produce(&cluster.bootstrap_servers(), 0, 0..5);
+    let mut lane = Lane::open(&settings(&cluster, Guarantee::AtLeastOnce), 0);
+    let partitions = lane.assigned();
+    assert_eq!(partitions, [partition(0)]);
+    for _ in 0..20 {
+        assert_eq!(lane.poll(), Polled::Idle);
+    }
+    lane.broker.accept(&partitions).unwrap();
+    lane.read(5);
+    assert_eq!(lane.offsets(), [0, 1, 2, 3, 4]);
+    assert_eq!(lane.seen[3].value, b"3");
+    assert_eq!(lane.broker.topic(partition(0)), "events");
+    lane.broker.close().unwrap();
+}
+
+#[test]
+fn a_second_lane_gets_its_share_only_when_the_first_lets_go() {
+    let cluster = cluster(4);
+    let settings = settings(&cluster, Guarantee::AtLeastOnce);
+    let mut first = Lane::with_everything(&settings);
+    let mut second = Lane::open(&settings, 1);
+
+    let (moving, lost) = until("the first lane has to give up partitions", || {
+        assert_eq!(second.poll(), Polled::Idle);
+        match first.poll() {
+            Polled::Revoked { partitions, lost } => Some((partitions, lost)),
+            _ => None,
+        }
+    });
+    assert_eq!((moving.len(), lost), (2, false));
+    for _ in 0..20 {
+        assert_eq!((first.poll(), second.poll()), (Polled::Idle, Polled::Idle));
+    }
+
+    first.broker.release(&moving).unwrap();
+    let mut taken = until("the second lane is given partitions", || {
+        first.poll();
+        match second.poll() {
+            Polled::Assigned(partitions) => Some(partitions),
+            _ => None,
+        }
+    });
+    taken.sort();
+    let mut moving = moving;
+    moving.sort();
+    assert_eq!(taken, moving);
+    second.broker.accept(&taken).unwrap();
+
+    for number in 0..4 {
+        produce(&cluster.bootstrap_servers(), number, 0..3);
+    }
+    until("both lanes have read their share", || {
+        first.poll();
+        second.poll();
+        (first.seen.len() + second.seen.len() >= 12).then_some(())
+    });
+    let of_second = |number: i32| taken.contains(&partition(number));
+    assert!(second.seen.iter().all(|seen| of_second(seen.partition)));
+    assert!(first.seen.iter().all(|seen| !of_second(seen.partition)));
+}
+
+#[test]
+fn the_lane_that_leaves_makes_room() {
+    let cluster = cluster(2);
+    let settings = settings(&cluster, Guarantee::AtLeastOnce);
+    let mut first = Lane::with_everything(&settings);
+    first.broker.close().unwrap();
+    drop(first);
+    let mut second = Lane::open(&settings, 1);
+    assert_eq!(second.assigned().len(), 2);
+}
+
+#[test]
+fn a_header_name_that_is_not_utf_8_is_handed_over_readably() {
+    let cluster = cluster(1);
+    let headers = OwnedHeaders::new_with_capacity(20);
+    let native = std::ptr::from_ref(headers.as_borrowed()).cast_mut().cast();
+    for name in [&b"good"[..], b"b\xffd"].into_iter().chain([&b"more"[..]; 18]) {
+        // SAFETY: the wrapper's headers are librdkafka's own, and the name and the value are as long as they say.
+        #[allow(unsafe_code)]
+        let added = unsafe {
+            rdkafka::bindings::rd_kafka_header_add(
+                native,
+                name.as_ptr().cast(),
+                name.len() as isize,
+                b"v".as_ptr().cast(),
+                1,
+            )
+        };
+        assert_eq!(added, rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
+    }
+    let mut config = ClientConfig::new();
+    let producer: BaseProducer = config
+        .set("bootstrap.servers", cluster.bootstrap_servers())
+        .create()
+        .unwrap();
+    let record: BaseRecord<'_, str, str> = BaseRecord::to("events").partition(0).payload("1").headers(headers);
+    producer.send(record).map_err(|(error, _)| error).unwrap();
+    producer.flush(DEADLINE).unwrap();
+
+    let mut lane = Lane::with_everything(&settings(&cluster, Guarantee::AtLeastOnce));
+    lane.read(1);
+    let names: Vec<&str> = lane.seen[0].headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names[..3], ["good", "b\u{fffd}d", "more"]);
+    assert_eq!(names.len(), 20);
+    assert!(
+        lane.seen[0]
+            .headers
+            .iter()
+            .all(|(_, value)| value.as_deref() == Some(b"v"))
+    );
+}
