@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` and `make test`. Each sets up what is missing, says so, and needs no network after that.
-.PHONY: help demo test test-slow lint bench schema
+.PHONY: help demo test test-slow lint bench schema kafka
 
 help:
 	@echo 'make demo       a stream of real digits through the whole service, in the terminal   (ARGS="--for 60s --summary json")'
@@ -7,6 +7,7 @@ help:
 	@echo 'make test-slow  100,000 events and random kills on a real Apache Kafka'
 	@echo 'make lint       format, clippy, documentation, licences and advisories'
 	@echo 'make bench      processor time of the service against its bare parts, as a table'
+	@echo 'make kafka      a Kafka on 127.0.0.1:9092, for trying things out'
 	@echo 'make schema     writes the generated references again'
 
 demo:
@@ -36,3 +37,6 @@ bench:
 
 schema:
 	UPDATE_REFERENCE=1 cargo test --locked -p eddy -p eddy-telemetry --test reference
+
+kafka:
+	@tests/setup/kafka-run
