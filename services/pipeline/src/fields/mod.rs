@@ -15,6 +15,7 @@ mod rule;
 mod settings;
 mod store;
 mod timestamp;
+mod vector;
 mod words;
 
 pub(crate) use bind::bind;
@@ -27,4 +28,5 @@ pub use settings::{
     TimePart, TimeUnit,
 };
 pub(crate) use timestamp::TimeReader;
+pub(crate) use vector::PlainVector;
 pub(crate) use words::{Place, clip};

@@ -14,6 +14,7 @@ use super::rule::{ElementRule, Field, Fill, Kind};
 use super::settings::NullRule;
 use super::store::Overflow;
 use super::timestamp;
+use super::vector::PlainVector;
 use super::words::{Place, clip};
 use crate::rejection::{Reason, Rejection};
 use crate::tensor::Inputs;
@@ -89,7 +90,7 @@ impl<'a> Row<'a> {
         self.count += 1;
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn float(&mut self, index: usize, x: f64) -> Result<(), Rejection> {
         let field = &self.fields[index];
         let place = Place::field(&field.name);
@@ -113,7 +114,7 @@ impl<'a> Row<'a> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn integer(&mut self, index: usize, i: i64) -> Result<(), Rejection> {
         let field = &self.fields[index];
         let place = Place::field(&field.name);
@@ -277,6 +278,21 @@ impl<'a> Row<'a> {
         Place::element(&self.fields[index].name, at).wrong_type(found, "a number")
     }
 
+    /// The cells of a vector of floats that feeds one `float32` input and nothing else: by far the most common one, and
+    /// worth a way of its own, since all that is decided per element otherwise is decided once here.
+    pub(crate) fn plain_vector(&mut self, index: usize) -> Option<PlainVector<'_>> {
+        let field = &self.fields[index];
+        let Kind::Vector(vector) = &field.kind else {
+            return None;
+        };
+        let (ElementRule::Float(rule), [target]) = (&vector.elements, field.targets.as_slice()) else {
+            return None;
+        };
+        let cells = target.float32(self.inputs, self.row, vector.length)?;
+        let name = &field.name;
+        Some(PlainVector::new(name, rule, cells))
+    }
+
     /// The end of a vector of `count` elements.
     pub(crate) fn end_vector(&mut self, index: usize, count: usize) -> Result<(), Rejection> {
         let Kind::Vector(rule) = &self.fields[index].kind else {
@@ -376,10 +392,7 @@ impl<'a> Row<'a> {
         let field = &self.fields[index];
         match &field.kind {
             Kind::Vector(rule) if at < rule.length => Ok(&rule.elements),
-            Kind::Vector(rule) => Err(Place::field(&field.name).reject(
-                Reason::WrongShape,
-                format_args!("has more than {} elements", rule.length),
-            )),
+            Kind::Vector(rule) => Err(too_many(&field.name, rule.length)),
             _ => Err(self.mismatch(index, "a list")),
         }
     }
@@ -457,9 +470,14 @@ impl<'a> Row<'a> {
 }
 
 #[cold]
-fn overflows(place: Place<'_>, value: std::fmt::Arguments<'_>, Overflow(dtype): Overflow) -> Rejection {
+pub(super) fn overflows(place: Place<'_>, value: std::fmt::Arguments<'_>, Overflow(dtype): Overflow) -> Rejection {
     place.reject(
         Reason::OutOfRange,
         format_args!("is {value}, which does not fit into the model's {dtype}"),
     )
+}
+
+#[cold]
+pub(super) fn too_many(field: &str, length: usize) -> Rejection {
+    Place::field(field).reject(Reason::WrongShape, format_args!("has more than {length} elements"))
 }

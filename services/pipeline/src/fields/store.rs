@@ -49,7 +49,7 @@ impl Target {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn float(&self, inputs: &mut [Inputs], row: usize, offset: usize, x: f64) -> Result<(), Overflow> {
         let Spot { data, at } = self.spot(inputs, row, offset);
         match data {
@@ -93,6 +93,15 @@ impl Target {
             Buffer::String(_) => unreachable!("a number is never bound to a string input"),
         }
         Ok(())
+    }
+
+    /// `len` elements of a row of a `float32` input.
+    pub(crate) fn float32<'a>(&self, inputs: &'a mut [Inputs], row: usize, len: usize) -> Option<&'a mut [f32]> {
+        let Spot { data, at } = self.spot(inputs, row, 0);
+        match data {
+            Buffer::Float32(cells) => Some(&mut cells[at..at + len]),
+            _ => None,
+        }
     }
 
     /// `len` elements of a row that takes floats.

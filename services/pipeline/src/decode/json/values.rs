@@ -4,8 +4,8 @@
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::walk::{Skip, Walk};
-use crate::fields::Place;
+use super::walk::{Skip, Walk, too_long};
+use crate::fields::{Place, PlainVector};
 use crate::rejection::{Reason, Rejection};
 
 /// The value of a field.
@@ -71,9 +71,24 @@ impl<'de> Visitor<'de> for FieldVisitor<'_, '_, '_> {
             return Err(walk.refuse(rejection));
         }
         let mut at = 0;
-        while seq.next_element_seed(Element { walk, field, at })?.is_some() {
-            walk.count()?;
-            at += 1;
+        if let Some(mut vector) = walk.event.row.plain_vector(field) {
+            let (refusal, longest) = (&mut walk.refusal, walk.rules.string_bytes);
+            while let Some(()) = seq.next_element_seed(PlainElement {
+                vector: &mut vector,
+                refusal,
+                longest,
+                at,
+            })? {
+                at += 1;
+            }
+            // A vector is not longer than its field says, so counting afterwards is soon enough.
+            walk.elements += at;
+            walk.within_elements()?;
+        } else {
+            while seq.next_element_seed(Element { walk, field, at })?.is_some() {
+                walk.count()?;
+                at += 1;
+            }
         }
         let result = walk.event.row.end_vector(field, at);
         walk.keep(result)
@@ -147,6 +162,83 @@ impl<'de> Visitor<'de> for Element<'_, '_, '_> {
     }
     fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
         Err(self.mismatch("an object"))
+    }
+}
+
+/// One element of a vector that goes into one `float32` input.
+struct PlainElement<'a, 'v> {
+    vector: &'a mut PlainVector<'v>,
+    refusal: &'a mut Option<Rejection>,
+    /// Most bytes of a text.
+    longest: usize,
+    at: usize,
+}
+
+impl PlainElement<'_, '_> {
+    #[inline]
+    fn keep<E: Error>(self, result: Result<(), Rejection>) -> Result<(), E> {
+        result.map_err(|rejection| {
+            *self.refusal = Some(rejection);
+            E::custom("refused")
+        })
+    }
+
+    #[cold]
+    fn mismatch<E: Error>(self, found: &str) -> Result<(), E> {
+        let rejection = self.vector.mismatch(self.at, found);
+        self.keep(Err(rejection))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for PlainElement<'_, '_> {
+    type Value = ();
+
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for PlainElement<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a number")
+    }
+
+    #[inline]
+    fn visit_f64<E: Error>(self, x: f64) -> Result<(), E> {
+        let result = self.vector.float(self.at, x);
+        self.keep(result)
+    }
+    #[inline]
+    fn visit_i64<E: Error>(self, i: i64) -> Result<(), E> {
+        self.visit_f64(i as f64)
+    }
+    #[inline]
+    fn visit_u64<E: Error>(self, i: u64) -> Result<(), E> {
+        self.visit_f64(i as f64)
+    }
+    fn visit_bool<E: Error>(self, b: bool) -> Result<(), E> {
+        let result = self.vector.boolean(self.at, b);
+        self.keep(result)
+    }
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        let result = if text.len() > self.longest {
+            Err(too_long(text, self.longest))
+        } else {
+            self.vector.text(self.at, text)
+        };
+        self.keep(result)
+    }
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.mismatch("null")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        self.mismatch("a list")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        self.mismatch("an object")
     }
 }
 

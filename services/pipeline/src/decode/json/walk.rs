@@ -66,6 +66,11 @@ impl Walk<'_, '_> {
     #[inline]
     pub(super) fn count<E: Error>(&mut self) -> Result<(), E> {
         self.elements += 1;
+        self.within_elements()
+    }
+
+    #[inline]
+    pub(super) fn within_elements<E: Error>(&mut self) -> Result<(), E> {
         if self.elements <= self.rules.elements {
             return Ok(());
         }
@@ -98,15 +103,7 @@ impl Walk<'_, '_> {
         if text.len() <= self.rules.string_bytes {
             return Ok(());
         }
-        Err(self.refuse(Rejection::new(
-            Reason::LimitExceeded,
-            format!(
-                "the event holds a text of {} bytes, more than {} (`limits.string_bytes`): {:?}",
-                text.len(),
-                self.rules.string_bytes,
-                clip(text)
-            ),
-        )))
+        Err(self.refuse(too_long(text, self.rules.string_bytes)))
     }
 
     /// Reads a value whose role is known.
@@ -169,6 +166,17 @@ impl Walk<'_, '_> {
             E::custom("refused")
         })
     }
+}
+
+/// The refusal of a text or key beyond the limit.
+#[cold]
+pub(super) fn too_long(text: &str, limit: usize) -> Rejection {
+    let detail = format!(
+        "the event holds a text of {} bytes, more than {limit} (`limits.string_bytes`): {:?}",
+        text.len(),
+        clip(text)
+    );
+    Rejection::new(Reason::LimitExceeded, detail)
 }
 
 /// The value at a node.

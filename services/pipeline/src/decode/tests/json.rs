@@ -161,7 +161,14 @@ fn a_timestamp_becomes_a_column_for_each_part() {
 
 #[test]
 fn vectors_have_their_length_and_only_numbers() {
-    let mut rig = rig("[fields.v]\ntype = \"vector\"\nlength = 2\nmin = 0");
+    let file = "[fields.v]\ntype = \"vector\"\nlength = 2\nmin = 0";
+    // A vector for one float32 input has a way of its own, which must not differ.
+    for dtype in [DType::Float64, DType::Float32] {
+        vectors_hold_their_rules(rig_of(file, &[spec("x", dtype, &[2])]));
+    }
+}
+
+fn vectors_hold_their_rules(mut rig: Rig) {
     assert_eq!(rig.decode(r#"{"v":[1,2.5]}"#), Ok(vec![1.0, 2.5]));
     for (event, reason) in [
         ("[1]", Reason::WrongShape),
@@ -178,6 +185,15 @@ fn vectors_have_their_length_and_only_numbers() {
         assert_eq!(rejection.reason, reason, "{event}: {rejection}");
         assert!(rejection.detail.contains("`v`"), "{rejection}");
     }
+}
+
+#[test]
+fn a_vector_of_floats_refuses_what_its_input_cannot_hold_and_reads_text_when_asked() {
+    let file = "[fields.v]\ntype = \"vector\"\nlength = 2\nparse_strings = true\nzero_one = true";
+    let mut rig = rig_of(file, &[spec("x", DType::Float32, &[2])]);
+    assert_eq!(rig.decode(r#"{"v":["1.5",true]}"#), Ok(vec![1.5, 1.0]));
+    assert_eq!(rig.reason(r#"{"v":[1,1e300]}"#), Some(Reason::OutOfRange));
+    assert_eq!(rig.reason(r#"{"v":[1,"NaN"]}"#), Some(Reason::NotFinite));
 }
 
 #[test]

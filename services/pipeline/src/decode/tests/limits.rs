@@ -53,6 +53,15 @@ fn elements_of_all_levels_count() {
 }
 
 #[test]
+fn elements_of_a_vector_count() {
+    let file = "[fields.v]\ntype = \"vector\"\nlength = 3\n[limits]\nelements = 3";
+    for dtype in [DType::Float64, DType::Float32] {
+        let mut rig = rig_of(file, &[spec("x", dtype, &[3])]);
+        assert_eq!(rig.reason(r#"{"v":[1,2,3]}"#), Some(Reason::LimitExceeded));
+    }
+}
+
+#[test]
 fn a_million_elements_are_refused_by_default_where_they_are_ignored() {
     let mut rig = limited("record_bytes = \"4 MiB\"");
     let many = format!(r#"{{"y":[{}1],"x":1}}"#, "1,".repeat(1_000_000));
