@@ -5,6 +5,7 @@ use std::path::Path;
 use eddy::assemble::assemble;
 use eddy::check::{Findings, examine};
 use eddy::file;
+use eddy_broker::embedded::EmbeddedBroker;
 use eddy_host::ExitCode;
 
 const NOBODY: (&str, &str) = ("EDDY__KAFKA__BROKERS", "127.0.0.1:1");
@@ -49,6 +50,47 @@ fn a_sound_file_without_brokers_is_unreachable_and_not_wrong() {
     let findings = findings(&example("digits").join("pipeline.toml"), &[]);
     assert_eq!(findings.exit_code(), ExitCode::Unreachable, "{findings}");
     assert!(findings.problems.is_empty());
+}
+
+#[test]
+fn a_sound_pipeline_is_described_with_its_models_topics_and_sessions() {
+    let broker = EmbeddedBroker::start().unwrap();
+    for topic in ["events", "predictions", "retraining", "dead-letters"] {
+        broker.create_topic(topic, 2).unwrap();
+    }
+    let bootstrap = broker.bootstrap();
+    let variables = [
+        ("EDDY__KAFKA__BROKERS", bootstrap.as_str()),
+        ("EDDY__KAFKA__LANES", "2"),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let report = examine(&example("digits").join("pipeline.toml"), variables).unwrap_or_else(|error| panic!("{error}"));
+    let report = report.to_string();
+    for line in [
+        "model digits 1",
+        "input     `image` float32[N,1,8,8] from image",
+        "output    `logits` float32[N,10]",
+        "head      classification",
+        "provider  cpu",
+        "topics.dead_letters  dead-letters (2 partitions)",
+        "2 lanes × 1 model: 2 sessions",
+        "each further lane: ",
+    ] {
+        assert!(report.contains(line), "`{line}` is missing in:\n{report}");
+    }
+}
+
+#[test]
+fn a_missing_topic_is_a_problem_at_the_key_that_names_it() {
+    let broker = EmbeddedBroker::start().unwrap();
+    for topic in ["events", "predictions", "retraining"] {
+        broker.create_topic(topic, 2).unwrap();
+    }
+    let bootstrap = broker.bootstrap();
+    let variables = [("EDDY__KAFKA__BROKERS".to_owned(), bootstrap)];
+    let findings = examine(&example("digits").join("pipeline.toml"), variables).expect_err("a topic is missing");
+    assert_eq!(findings.exit_code(), ExitCode::Configuration, "{findings}");
+    assert!(findings.to_string().contains("`topics.dead_letters`: "), "{findings}");
 }
 
 #[test]
