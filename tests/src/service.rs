@@ -73,6 +73,11 @@ impl Replica {
         wait_for("the process to end", || child.try_wait().expect("a child can be asked"))
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a child can be asked").is_none()

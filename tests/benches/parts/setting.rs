@@ -1,0 +1,108 @@
+//! What all rounds share: a real Kafka, a topic full of events, the pipeline file.
+//!
+//! Owns: the broker, which is a process of its own and whose time is not counted.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use eddy_tests::kafka::Kafka;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::types::RDKafkaErrorCode;
+
+use crate::clients::Guarantee;
+use crate::events;
+
+/// The topic of the events.
+pub(crate) const EVENTS: &str = "events";
+/// Partitions of every topic.
+pub(crate) const PARTITIONS: i32 = 3;
+
+/// What all rounds share.
+pub(crate) struct Setting {
+    pub(crate) kafka: Kafka,
+    /// Mean bytes of an event.
+    pub(crate) event_bytes: usize,
+    folder: tempfile::TempDir,
+}
+
+impl Setting {
+    /// Starts Kafka and fills the topic.
+    pub(crate) fn prepare(events: usize) -> Self {
+        let kafka = Kafka::start();
+        kafka.create_topic(EVENTS, PARTITIONS, &[]);
+        let event_bytes = fill(&kafka, events);
+        let folder = tempfile::tempdir().expect("there is a place for temporary files");
+        Self {
+            kafka,
+            event_bytes,
+            folder,
+        }
+    }
+
+    /// Output topics of one run, which no other run writes to, and its pipeline file.
+    pub(crate) fn pipeline(&self, name: &str, guarantee: Guarantee) -> PathBuf {
+        for topic in ["predictions", "retraining", "dead-letters", "bare"] {
+            self.kafka.create_topic(&format!("{name}-{topic}"), PARTITIONS, &[]);
+        }
+        let mut text = format!(
+            r#"
+            format = 1
+            name = "{name}"
+            [kafka]
+            brokers = "{brokers}"
+            start = "earliest"
+            guarantee = "{guarantee}"
+            [topics]
+            events = "{EVENTS}"
+            predictions = "{name}-predictions"
+            retraining = "{name}-retraining"
+            dead_letters = "{name}-dead-letters"
+            [[models]]
+            name = "mlp"
+            path = "{model}"
+            head = {{ type = "classification", from = "logits" }}
+            "#,
+            brokers = self.kafka.bootstrap(),
+            guarantee = guarantee.as_str(),
+            model = model().display(),
+        );
+        for field in events::NAMES {
+            write!(text, "[fields.{field}]\ntype = \"float\"\n").expect("writing to a String cannot fail");
+        }
+        let path = self.folder.path().join(format!("{name}.toml"));
+        std::fs::write(&path, text).expect("the temporary folder takes a file");
+        path
+    }
+}
+
+/// The tabular model: 32 floats, two hidden layers, ten classes.
+pub(crate) fn model() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models/mlp32.onnx")
+}
+
+/// Writes the events without keys, evenly over the partitions; gives their mean size.
+fn fill(kafka: &Kafka, events: usize) -> usize {
+    let mut config = kafka.client();
+    config.set("linger.ms", "20").set("acks", "all");
+    let producer: BaseProducer = config.create().expect("a producer can be made");
+    let different = events::different();
+    let mut bytes = 0;
+    for (number, event) in different.iter().cycle().take(events).enumerate() {
+        bytes += event.len();
+        let partition = (number % PARTITIONS as usize) as i32;
+        let mut record = BaseRecord::<[u8], str>::to(EVENTS).partition(partition).payload(event);
+        while let Err((error, unsent)) = producer.send(record) {
+            assert_eq!(
+                error,
+                KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull),
+                "Kafka takes events"
+            );
+            producer.poll(Duration::from_millis(10));
+            record = unsent;
+        }
+    }
+    producer.flush(Duration::from_secs(120)).expect("the events arrive");
+    bytes / events
+}
