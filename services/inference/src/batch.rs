@@ -59,6 +59,7 @@ pub struct Batch {
     arena: Vec<u8>,
     headers: Vec<(Piece, Option<Piece>)>,
     scored: u32,
+    value_bytes: u64,
     text: String,
 }
 
@@ -72,6 +73,7 @@ impl Batch {
             Some(id) => store(&mut self.arena, id.as_bytes()),
             None => source_text.clone(),
         };
+        self.value_bytes += record.value.map_or(0, <[u8]>::len) as u64;
         let first_header = self.headers.len() as u32;
         for header in record.headers {
             let name = store(&mut self.arena, header.name.as_bytes());
@@ -117,6 +119,7 @@ impl Batch {
         self.arena.clear();
         self.headers.clear();
         self.scored = 0;
+        self.value_bytes = 0;
     }
 
     /// Events in input order.
@@ -134,6 +137,11 @@ impl Batch {
         if let Some(row) = self.rows.iter_mut().find(|row| row.fate == Fate::Scored(tensor_row)) {
             row.fate = Fate::Rejected(rejection);
         }
+    }
+
+    /// Bytes of the events' values.
+    pub fn value_bytes(&self) -> u64 {
+        self.value_bytes
     }
 
     /// The first rejection of the batch, as an example of the others.

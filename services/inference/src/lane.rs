@@ -143,12 +143,12 @@ impl<B: Broker> Lane<B> {
 
     /// Polls, decodes and validates until the batch is full or its company is late.
     fn poll_batch(&mut self) -> Result<(), Stopped> {
-        if let Err(error) = self.link.go_on() {
+        if let Err(error) = self.go_on() {
             return self.undo(Some(error));
         }
-        let mut wait = self.ledger.due_in(self.clock.now()).map_or(IDLE, |due| due.min(IDLE));
-        let mut company_until = None;
-        let started = self.clock.now().monotonic;
+        let started = self.clock.now();
+        let mut wait = self.ledger.due_in(started).map_or(IDLE, |due| due.min(IDLE));
+        let mut times = PollTimes::new(started.monotonic);
         while !self.scoring.is_full() && !self.link.has_rebalance() {
             let (ledger, scoring) = (&mut self.ledger, &mut self.scoring);
             let polled = self.link.broker.poll(wait, &mut |record| {
@@ -156,28 +156,40 @@ impl<B: Broker> Lane<B> {
                 scoring.push(record);
             });
             match polled {
-                Ok(Polled::Record) => wait = Duration::ZERO,
-                Ok(Polled::Idle) => match self.wait_for_company(&mut company_until) {
-                    Some(remaining) => wait = remaining,
-                    None => break,
-                },
+                Ok(Polled::Record) => {
+                    if times.is_waiting() {
+                        times.work_began(self.clock.now().monotonic);
+                    }
+                    wait = Duration::ZERO;
+                }
+                Ok(Polled::Idle) => {
+                    let now = self.clock.now().monotonic;
+                    times.wait_began(now);
+                    match self.wait_for_company(&times, now) {
+                        Some(remaining) => wait = remaining,
+                        None => break,
+                    }
+                }
                 Ok(rebalance) => self.link.keep(rebalance),
                 Err(error) => return self.undo(Some(error)),
             }
         }
-        self.facts.poll = self.since(started);
+        (self.facts.poll, self.facts.decode) = times.end(self.clock.now().monotonic);
         Ok(())
     }
 
     /// How much longer a batch that has begun waits for more events; `None` when it goes as it is.
-    fn wait_for_company(&self, until: &mut Option<Duration>) -> Option<Duration> {
-        if self.scoring.batch().rows().is_empty() {
-            return None;
-        }
-        let now = self.clock.now().monotonic;
-        let until = *until.get_or_insert(now + self.settings.batch.wait.0);
-        let remaining = until.saturating_sub(now);
+    fn wait_for_company(&self, times: &PollTimes, now: Duration) -> Option<Duration> {
+        let remaining = (times.first_record? + self.settings.batch.wait.0).saturating_sub(now);
         (!remaining.is_zero()).then_some(remaining)
+    }
+
+    /// Lets the partitions flow again, whatever they were held for.
+    fn go_on(&mut self) -> Result<(), BrokerError> {
+        if self.link.is_held() {
+            self.ledger.metrics().resume(PauseCause::Kafka);
+        }
+        self.link.go_on()
     }
 
     /// Runs the models, computes the signals, and holds back a flood of dead letters.
@@ -254,9 +266,10 @@ impl<B: Broker> Lane<B> {
         let (scoring, batch) = (&self.scoring, self.scoring.batch());
         let metrics = self.ledger.metrics();
         self.facts.rows = batch.rows().len();
-        self.facts.bytes = batch.bytes() as u64;
+        self.facts.bytes = batch.value_bytes();
         metrics.batch(&self.facts);
-        metrics.event_times(batch.rows().iter().filter_map(|row| row.timestamp_ms));
+        let predicted = batch.rows().iter().filter(|row| row.tensor_row().is_some());
+        metrics.event_times(predicted.filter_map(|row| row.timestamp_ms));
         let scored = || batch.rows().iter().filter_map(Row::tensor_row);
         for (model, (_, predictions)) in scoring.models().enumerate() {
             let confidences = scored().filter_map(|row| predictions.confidence(row as usize));
@@ -442,6 +455,52 @@ impl<B: Broker> Lane<B> {
     }
 }
 
+/// Where the time of a poll goes: waiting for records, or taking them in. Reads the clock once a burst, not once a record.
+struct PollTimes {
+    waiting_since: Duration,
+    working_since: Option<Duration>,
+    first_record: Option<Duration>,
+    waited: Duration,
+    worked: Duration,
+}
+
+impl PollTimes {
+    fn new(now: Duration) -> Self {
+        let (waited, worked) = (Duration::ZERO, Duration::ZERO);
+        Self {
+            waiting_since: now,
+            working_since: None,
+            first_record: None,
+            waited,
+            worked,
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.working_since.is_none()
+    }
+
+    fn work_began(&mut self, now: Duration) {
+        self.waited += now.saturating_sub(self.waiting_since);
+        self.working_since = Some(now);
+        self.first_record.get_or_insert(now);
+    }
+
+    fn wait_began(&mut self, now: Duration) {
+        match self.working_since.take() {
+            Some(since) => self.worked += now.saturating_sub(since),
+            None => self.waited += now.saturating_sub(self.waiting_since),
+        }
+        self.waiting_since = now;
+    }
+
+    /// Time spent waiting, and time spent taking records in.
+    fn end(mut self, now: Duration) -> (Duration, Duration) {
+        self.wait_began(now);
+        (self.waited, self.worked)
+    }
+}
+
 /// Hands one event's outputs over, at its place in the open span.
 struct Hand<'a, B> {
     link: &'a mut Link<B>,
@@ -522,7 +581,7 @@ impl<B: Broker> Hand<'_, B> {
                 }
                 Err(SendError::Failed(error)) => return Err(error),
                 Err(SendError::Full) => {
-                    self.link.wait(TICK)?;
+                    self.ledger.wait(self.link, TICK)?;
                     if let Some(error) = self.ledger.look_for_failures(self.link) {
                         return Err(error);
                     }

@@ -15,6 +15,7 @@ use eddy_pipeline::event::{Destination, Partition, Source};
 use eddy_pipeline::outcome::{Accounts, Outcome, Remembers};
 use eddy_pipeline::time::{Clock, Now};
 use eddy_telemetry::LaneMetrics;
+use eddy_telemetry::catalogue::PauseCause;
 
 use crate::link::Link;
 use crate::settings::CheckpointSettings;
@@ -332,7 +333,7 @@ impl Ledger {
             if clock.now().monotonic.saturating_sub(started) > self.settings.delivery_timeout.0 {
                 return self.give_up(link, clock, Some(self.not_delivered()));
             }
-            if let Err(error) = link.wait(TICK) {
+            if let Err(error) = self.wait(link, TICK) {
                 return self.give_up(link, clock, Some(error));
             }
         }
@@ -378,7 +379,7 @@ impl Ledger {
                 }
                 Next::Stop(stop) => return Err(self.stopped(stop)),
             };
-            if before == Some(step) && link.wait(BACK_OFF).is_err() {
+            if before == Some(step) && self.wait(link, BACK_OFF).is_err() {
                 tracing::debug!("the group could not be served while a call is made again");
             }
             before = Some(step);
@@ -432,8 +433,17 @@ impl Ledger {
             if clock.now().monotonic.saturating_sub(started) > self.settings.delivery_timeout.0 {
                 return Err(self.not_delivered());
             }
-            link.wait(TICK)?;
+            self.wait(link, TICK)?;
         }
+    }
+
+    /// Waits for Kafka, and shows it once the wait is long enough to hold the partitions.
+    pub(crate) fn wait<B: Broker>(&mut self, link: &mut Link<B>, time: Duration) -> Result<(), BrokerError> {
+        link.wait(time)?;
+        if link.is_held() {
+            self.metrics.pause(PauseCause::Kafka);
+        }
+        Ok(())
     }
 
     fn not_delivered(&self) -> BrokerError {

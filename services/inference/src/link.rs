@@ -75,6 +75,11 @@ impl<B: Broker> Link<B> {
         self.poll_group(time)
     }
 
+    /// Whether the partitions are paused for a wait.
+    pub(crate) fn is_held(&self) -> bool {
+        self.paused
+    }
+
     /// Pauses all partitions until [`Link::go_on`].
     pub(crate) fn hold(&mut self) -> Result<(), BrokerError> {
         if !self.paused {

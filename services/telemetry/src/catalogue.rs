@@ -135,15 +135,13 @@ macro_rules! words {
 words! {
     /// A part of a lane's work, for [`STAGE_SECONDS`].
     LaneStage {
-        /// Waiting for records and taking them in.
+        /// Waiting for records.
         Poll = "poll",
-        /// Bytes to values.
+        /// Taking records in: from the broker's buffer into the tensors.
         Decode = "decode",
-        /// All models' runs.
+        /// All models' runs, and the reading of their outputs.
         Model = "model",
-        /// Reading the outputs, and selecting.
-        Select = "select",
-        /// Writing the outputs into the producer's queue.
+        /// Selecting, and writing the outputs into the producer's queue.
         Produce = "produce",
         /// Making progress durable.
         Checkpoint = "checkpoint",
@@ -163,8 +161,6 @@ words! {
 words! {
     /// Why a lane does not take records.
     PauseCause {
-        /// A person asked for it.
-        Operator = "operator",
         /// Too large a share of the events became dead letters.
         Flood = "flood",
         /// Kafka does not take or confirm outputs.
@@ -297,9 +293,7 @@ catalogue! {
     EVENT_LATENCY = "eddy_event_latency_seconds", histogram(LATENCY_BUCKETS), Seconds, [],
         "Time from an event's own timestamp until its prediction was durable.";
     CONSUMER_LAG = "eddy_consumer_lag_events", GAUGE, Events, [TOPIC, PARTITION],
-        "Events between the position of the lane and the end of an assigned partition.";
-    CATCHING_UP = "eddy_lane_catching_up", GAUGE, Flag, [LANE],
-        "Whether the lane works on a backlog, so that drift is not that of the present.";
+        "Events between what is durable and the end of an assigned partition.";
     PAUSED = "eddy_lane_paused", GAUGE, Flag, [LANE, CAUSE],
         "Whether the lane takes no events, and why.";
     PARTITIONS_ASSIGNED = "eddy_partitions_assigned", GAUGE, Partitions, [LANE],

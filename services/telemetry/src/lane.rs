@@ -29,15 +29,13 @@ pub struct BatchFacts {
     pub rows: usize,
     /// Bytes of their values.
     pub bytes: u64,
-    /// Time waiting for records and taking them in.
+    /// Time waiting for records.
     pub poll: Duration,
-    /// Time turning bytes into values.
+    /// Time taking records in, from the broker's buffer into the tensors.
     pub decode: Duration,
-    /// Time in all models.
+    /// Time in all models, and reading their outputs.
     pub model: Duration,
-    /// Time reading the outputs, and selecting.
-    pub select: Duration,
-    /// Time writing the outputs into the producer's queue.
+    /// Time selecting, and writing the outputs into the producer's queue.
     pub produce: Duration,
 }
 
@@ -51,7 +49,6 @@ pub struct LaneMetrics {
     models: Vec<ModelHandles>,
     dead_lettered: Vec<(Reason, IntCounter)>,
     paused: Vec<(PauseCause, IntGauge)>,
-    catching_up: IntGauge,
     assigned: IntGauge,
     rebalances: IntCounter,
     rows: LocalHistogram,
@@ -107,7 +104,6 @@ impl LaneMetrics {
             models: models.iter().map(|model| ModelHandles::new(&families, model)).collect(),
             dead_lettered: Reason::ALL.iter().map(by_reason).collect(),
             paused: PauseCause::ALL.iter().map(by_cause).collect(),
-            catching_up: families.catching_up.with_label_values(&[&lane]),
             assigned: families.partitions_assigned.with_label_values(&[&lane]),
             rebalances: families.rebalances.with_label_values(&[&lane]),
             rows: families.batch_rows.local(),
@@ -129,7 +125,6 @@ impl LaneMetrics {
         self.stage(LaneStage::Poll, facts.poll);
         self.stage(LaneStage::Decode, facts.decode);
         self.stage(LaneStage::Model, facts.model);
-        self.stage(LaneStage::Select, facts.select);
         self.stage(LaneStage::Produce, facts.produce);
     }
 
@@ -223,11 +218,6 @@ impl LaneMetrics {
     /// Shows that this cause no longer keeps the lane from taking records, at once.
     pub fn resume(&mut self, cause: PauseCause) {
         self.paused[cause as usize].1.set(0);
-    }
-
-    /// Shows whether the lane works on a backlog, at once.
-    pub fn set_catching_up(&mut self, catching_up: bool) {
-        self.catching_up.set(i64::from(catching_up));
     }
 
     /// Makes the books, and what is durable, visible. Call it after every checkpoint and rollback, and whenever the lane
