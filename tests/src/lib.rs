@@ -3,3 +3,4 @@
 pub mod kafka;
 pub mod oracle;
 pub mod service;
+pub mod stage;

@@ -38,8 +38,23 @@ pub struct Replica {
 impl Replica {
     /// Starts `binary run pipeline` under an instance name, with `settings` laid over the file through the environment.
     pub fn start(binary: &str, pipeline: &Path, instance: &str, settings: &[(&str, &str)]) -> Self {
+        let folder = pipeline.parent().expect("a file lies in a folder");
+        Self::start_at(folder, binary, pipeline, (instance, settings))
+    }
+
+    /// The same for a pipeline file whose folder is not for logs.
+    pub fn start_logging_to(folder: &Path, binary: &str, pipeline: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start_at(folder, binary, pipeline, ("replica-0", settings))
+    }
+
+    fn start_at(
+        folder: &Path,
+        binary: &str,
+        pipeline: &Path,
+        (instance, settings): (&str, &[(&str, &str)]),
+    ) -> Self {
         let port = free_port();
-        let log = pipeline.with_file_name(format!("{instance}.{port}.log"));
+        let log = folder.join(format!("{instance}.{port}.log"));
         let child = Command::new(binary)
             .arg("run")
             .arg(pipeline)
