@@ -24,7 +24,10 @@ schema for editors.
 ";
 
 #[track_caller]
-#[expect(clippy::disallowed_methods, reason = "asks whether to rewrite; no setting of the service")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "asks whether to rewrite; no setting of the service"
+)]
 fn is_fresh(path: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config").join(path);
     if std::env::var_os("UPDATE_REFERENCE").is_some() {

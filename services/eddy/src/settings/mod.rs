@@ -105,6 +105,11 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
     diagnostics.extend(semantic.into_iter().map(|problem| document.place(problem)));
     match settings {
         Some(settings) if diagnostics.is_empty() => Ok(Loaded { settings, document }),
+        // The rule that nothing is refused without a reason, even by a schema that contradicts its type.
+        None if diagnostics.is_empty() => Err(Problems::whole(
+            document.name,
+            "does not fit together; compare it with the reference of the settings".to_owned(),
+        )),
         _ => Err(Problems::new(document.name, diagnostics)),
     }
 }
