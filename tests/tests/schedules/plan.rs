@@ -120,11 +120,12 @@ impl Plan {
         self.events.len() + self.faults.len() + self.happenings.len() + rest
     }
 
-    /// Whether a commit of unknown fate may have been made, so that the next one goes back behind it.
+    /// Whether offsets may have been committed by a call that failed, so that the next one goes back behind them.
     pub(crate) fn may_go_back(&self) -> bool {
-        let unknown =
-            |planned: &Planned| planned.op == Op::Store && matches!(planned.mishap, Mishap::FailsAfterwards(_));
-        self.guarantee == Guarantee::AtLeastOnce && self.faults.iter().any(unknown)
+        let fails = |planned: &Planned| planned.op == Op::Store || matches!(planned.mishap, Mishap::Outage(_));
+        let is_away = |(_, happening): &(u32, Happening)| matches!(happening, Happening::Outage(_));
+        self.guarantee == Guarantee::AtLeastOnce
+            && (self.faults.iter().any(fails) || self.happenings.iter().any(is_away))
     }
 
     /// Whether an output may fail after it was taken.

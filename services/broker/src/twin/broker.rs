@@ -241,24 +241,12 @@ impl Broker for Twin {
             let slots = twin.offsets(state, offsets);
             let interval = state.settings.auto_commit_interval;
             let due = state.now() + interval;
-            let away = state.is_away();
             let connection = state.connection_mut(twin.id);
             let held = slots.into_iter().filter(|(slot, _)| connection.held.contains(slot));
-            connection.stored.extend(held.collect::<Vec<_>>());
+            let held: BTreeMap<Slot, i64> = held.collect();
+            connection.stored.extend(&held);
             connection.auto_commit_at.get_or_insert(due);
-            if !wait {
-                return Ok(());
-            }
-            if away {
-                return Err(failure(
-                    Fault::Retriable,
-                    "committing stored offsets",
-                    "no broker answers",
-                ));
-            }
-            let stored = std::mem::take(&mut connection.stored);
-            connection.auto_commit_at = None;
-            state.commit_offsets(twin.id, &stored)
+            if wait { state.commit_of(twin.id, &held) } else { Ok(()) }
         })
     }
 

@@ -231,12 +231,43 @@ impl State {
             if !due || connection.life != Life::Alive || self.is_away() {
                 continue;
             }
-            let stored = std::mem::take(&mut self.connections[index].stored);
-            self.connections[index].auto_commit_at = None;
             let id = ConnectionId::at(index);
-            if let Err(error) = self.commit_offsets(id, &stored) {
-                self.note(|_| format!("{id} loses stored offsets: {error}"));
+            if let Err(error) = self.commit_stored(id) {
+                self.note(|_| format!("{id} keeps stored offsets for later: {error}"));
             }
         }
+    }
+
+    fn commit_stored(&mut self, id: ConnectionId) -> Result<(), BrokerError> {
+        let stored = self.connection(id).stored.clone();
+        self.connection_mut(id).auto_commit_at = None;
+        self.commit_of(id, &stored)
+    }
+
+    /// At least once: commits offsets that are stored. When that fails they stay stored, and the client tries again
+    /// later, as librdkafka does.
+    pub(super) fn commit_of(&mut self, id: ConnectionId, offsets: &BTreeMap<Slot, i64>) -> Result<(), BrokerError> {
+        let committed = if self.is_away() {
+            Err(failure(
+                Fault::Retriable,
+                format!("{id} committing offsets"),
+                "no broker answers",
+            ))
+        } else {
+            self.commit_offsets(id, offsets)
+        };
+        let later = self.now() + self.settings.auto_commit_interval;
+        let connection = self.connection_mut(id);
+        if committed.is_ok() {
+            connection
+                .stored
+                .retain(|slot, offset| offsets.get(slot) != Some(offset));
+        }
+        if connection.stored.is_empty() {
+            connection.auto_commit_at = None;
+        } else {
+            connection.auto_commit_at.get_or_insert(later);
+        }
+        committed
     }
 }

@@ -313,3 +313,16 @@ fn without_a_committed_offset_reading_starts_as_the_settings_say() {
     settle(&mut strict);
     assert_eq!(fault(strict.poll(MOMENT, &mut |_| {})), Fault::Refused);
 }
+
+#[test]
+fn stored_offsets_that_could_not_be_committed_are_tried_again() {
+    let cluster = cluster();
+    events(&cluster);
+    let mut twin = plain(&cluster);
+    poll_all(&mut twin);
+    cluster.outage(Duration::from_millis(100));
+    assert_eq!(fault(twin.store_offsets(&[(partition(0), 2)], true)), Fault::Retriable);
+    assert_eq!(cluster.committed(GROUP, "events", 0), None);
+    cluster.advance(Duration::from_secs(1));
+    assert_eq!(cluster.committed(GROUP, "events", 0), Some(2));
+}
