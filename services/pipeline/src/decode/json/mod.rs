@@ -5,6 +5,18 @@
 //! What counts as what: whole floats (`3.0`) are integers; `-0` is zero; an integer beyond 64 bits is a float; a number
 //! beyond a float (`1e999`) is `out_of_range`; a repeated key is refused among the keys that the pipeline file names, and
 //! not looked for among the others. A field below something that is no object counts as missing.
+//!
+//! **Why serde_json.** Best time per event in ns, `benches/decode.rs`, two shared and busy cores, so differences below a
+//! third mean little (`bare` is a seed that only writes floats; it searches shuffled keys one by one):
+//!
+//! | event | this decoder | bare `serde_json` | bare `sonic-rs` 0.5 | `serde_json::Value` |
+//! |---|---|---|---|---|
+//! | 32 named fields, in order | 1358 | 1078 | 664 | 4024 |
+//! | the same, shuffled | 1623 | 2341 | 1997 | 3846 |
+//! | one array of 32 | 866 | 671 | 814 | 1257 |
+//!
+//! `sonic-rs` wins 1.6× in one shape, 1.2× in another, and loses in the third. That does not pay for its unsafe code on
+//! bytes that strangers send.
 
 mod salvage;
 mod trie;
