@@ -6,6 +6,7 @@
 //! Invariant: an event is in the tally before it is sent. No more than [`MOST_UNANSWERED_BYTES`] wait for their
 //! outcome: librdkafka's mock cluster keeps 5 MiB of a partition and drops the rest in silence.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ const SEED: u64 = 20_260;
 /// How long the first event may take: the consumer group has to settle.
 const FIRST_OUTCOME: Duration = Duration::from_secs(60);
 /// How long what was sent last may take to arrive.
-const FLUSH: Duration = Duration::from_secs(20);
+const FLUSH: Duration = Duration::from_secs(10);
 /// Whoever is later than this does not catch up, but goes on from here.
 const LATEST: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(5);
@@ -51,6 +52,8 @@ pub(super) struct Generator {
 /// Tells the tally of events that could not be sent after all.
 struct Deliveries {
     tally: Arc<Mutex<Tally>>,
+    /// How many; one line of the log stands for all of them.
+    lost: AtomicU64,
 }
 
 impl ClientContext for Deliveries {}
@@ -60,7 +63,9 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
         if let Err((error, _)) = result {
-            tracing::warn!(%error, "an event could not be sent");
+            if self.lost.fetch_add(1, Ordering::Relaxed) == 0 {
+                tracing::warn!(%error, "an event could not be sent; more may follow without a line of their own");
+            }
             lock(&self.tally).withdrawn(number as u64);
         }
     }
@@ -74,6 +79,7 @@ impl Generator {
     pub(super) fn new(stage: &Stage, shared: Shared, script: Script, rate: u32) -> Result<Self, NotStarted> {
         let deliveries = Deliveries {
             tally: Arc::clone(&shared.tally),
+            lost: AtomicU64::new(0),
         };
         let mut config = stage.client_config();
         config

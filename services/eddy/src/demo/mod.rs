@@ -28,7 +28,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eddy_host::{Cause, ExitCode, Shutdown, SystemClock, Tasks, drain_on_signals};
+use eddy_host::{Cause, ExitCode, Readiness, Shutdown, SystemClock, Tasks, Unmet, drain_on_signals};
 use eddy_pipeline::time::Clock;
 
 use self::generator::Generator;
@@ -36,7 +36,7 @@ use self::journal::Journal;
 use self::screen::Screen;
 use self::script::Script;
 use self::stage::Stage;
-use self::summary::Summary;
+use self::summary::{Summary, grouped};
 use self::tally::{Facts, Seen, Tally};
 use self::timekeeper::Timekeeper;
 use self::view::Scene;
@@ -50,6 +50,10 @@ const FRAME: Duration = Duration::from_millis(150);
 const PICTURE: Duration = Duration::from_millis(600);
 /// An outcome that does not arrive within this time after the one before is not waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Silence that is worth a word on the screen, and silence after which the demo ends by itself: with the service gone, it
+/// would wait for ever.
+const SILENCE_SHOWN_SECONDS: u64 = 4;
+const SILENCE_ENDED_SECONDS: u64 = 45;
 /// What the demo's own threads may take to end.
 const ALLOWANCE: Duration = Duration::from_secs(30);
 
@@ -113,6 +117,7 @@ fn perform(
     let mut show = Show {
         stage,
         pages: &pages,
+        readiness: service.readiness(),
         script,
         shared: &shared,
         held: None,
@@ -121,7 +126,7 @@ fn perform(
     show.run(screen, &shutdown, arguments.run_for.map(|span| span.0));
     journal.release();
     if was_live {
-        say("stopping: the last events come through, then the service drains");
+        say("stopping: the last events come through, then the service drains (Ctrl-C again ends at once)");
     }
 
     shutdown.request(Cause::Finished {
@@ -174,12 +179,19 @@ fn settle(shared: &Shared, clock: SystemClock) {
         }
         facts = now;
     }
+    if !facts.complete() {
+        let (events, seconds) = (grouped(facts.unanswered()), PATIENCE.as_secs());
+        say(&format!(
+            "{events} events have no outcome, and for {seconds} s none came: not waiting any longer"
+        ));
+    }
 }
 
 /// What is on the screen, from the first event to the last.
 struct Show<'a> {
     stage: &'a Stage,
     pages: &'a [String],
+    readiness: &'a Readiness,
     script: Script,
     shared: &'a Shared,
     /// The prediction that is shown, and since when.
@@ -194,16 +206,19 @@ impl Show<'_> {
             let facts = self.shared.facts();
             self.hold(&facts, elapsed);
             let begun = self.shared.time.has_begun();
+            let trouble = trouble(&self.readiness.causes(), &facts);
             screen.show(&Scene {
                 broker: self.stage.broker_sentence(),
                 pages: self.pages,
                 moment: begun.then(|| self.script.at(elapsed)),
+                trouble: trouble.as_deref().filter(|_| begun),
                 elapsed_seconds: elapsed.as_secs(),
                 shown: self.held.as_ref().map(|(seen, _)| seen),
                 facts: &facts,
             });
             let left = run_for.map_or(FRAME, |whole| whole.saturating_sub(elapsed));
-            if left.is_zero() || shutdown.wait_for(FRAME.min(left)) {
+            let is_dead = facts.silent_seconds >= SILENCE_ENDED_SECONDS;
+            if is_dead || left.is_zero() || shutdown.wait_for(FRAME.min(left)) {
                 return;
             }
         }
@@ -217,6 +232,15 @@ impl Show<'_> {
             self.held = Some((seen, elapsed));
         }
     }
+}
+
+/// What keeps the service from working, as far as it says so itself, else as it looks from outside.
+fn trouble(causes: &[Unmet], facts: &Facts) -> Option<String> {
+    if let Some(unmet) = causes.first() {
+        return Some(format!("{}: {}", unmet.condition, unmet.detail));
+    }
+    let seconds = facts.silent_seconds;
+    (seconds >= SILENCE_SHOWN_SECONDS).then(|| format!("no outcome for {seconds} s; Ctrl-C shows the log"))
 }
 
 fn pages(service: &Service) -> Vec<String> {
@@ -287,6 +311,24 @@ mod tests {
     fn it_ends_well_only_if_every_event_has_its_outcome() {
         let of = |events| verdict(ExitCode::Drained, ExitCode::Drained, &summary(events));
         assert_eq!((of(10), of(11)), (ExitCode::Drained, ExitCode::GuaranteeLost));
+    }
+
+    #[test]
+    fn trouble_is_what_the_service_says_else_what_is_seen() {
+        let facts = |silent_seconds| Facts {
+            silent_seconds,
+            ..Facts::default()
+        };
+        let unmet = Unmet {
+            condition: "lane 0 takes events".to_owned(),
+            detail: "paused: flood".to_owned(),
+        };
+        assert_eq!(trouble(&[], &facts(3)), None);
+        assert!(trouble(&[], &facts(7)).is_some_and(|text| text.starts_with("no outcome for 7 s")));
+        assert_eq!(
+            trouble(&[unmet], &facts(7)).as_deref(),
+            Some("lane 0 takes events: paused: flood")
+        );
     }
 
     #[test]

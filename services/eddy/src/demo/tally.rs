@@ -165,6 +165,8 @@ pub(super) struct Facts {
     pub(super) accuracy_before: Option<f64>,
     /// Accuracy since it hangs askew.
     pub(super) accuracy_after: Option<f64>,
+    /// Seconds without any outcome although some are waited for.
+    pub(super) silent_seconds: u64,
     /// Outcomes a second, over the last five.
     pub(super) outcomes_per_second: f64,
     /// Mean confidence of each of the last seconds, the newest last.
@@ -291,6 +293,12 @@ impl Tally {
         // The present second is not over: it would make the rate look low.
         let over: Vec<&Second> = timeline.iter().rev().skip(1).take(5).collect();
         let outcomes: u32 = over.iter().map(|second| second.outcomes).sum();
+        let is_waiting = self.unanswered_bytes > 0;
+        let silent = timeline
+            .iter()
+            .rev()
+            .take_while(|second| is_waiting && second.outcomes == 0);
+        let silent_seconds = silent.count() as u64;
         let mut histogram = [0; BARS];
         for second in timeline.iter().rev().take(10) {
             for (sum, count) in histogram.iter_mut().zip(second.histogram) {
@@ -309,6 +317,7 @@ impl Tally {
             unanswered_bytes: self.unanswered_bytes,
             accuracy_before: self.before.accuracy(),
             accuracy_after: self.after.accuracy(),
+            silent_seconds,
             outcomes_per_second: f64::from(outcomes) / over.len().max(1) as f64,
             confidence: timeline.iter().map(Second::mean_confidence).collect(),
             histogram,

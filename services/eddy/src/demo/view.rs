@@ -68,6 +68,8 @@ pub(super) struct Scene<'a> {
     pub(super) pages: &'a [String],
     /// What happens now; nothing before the first event.
     pub(super) moment: Option<Moment>,
+    /// What keeps the service from working, in a few words.
+    pub(super) trouble: Option<&'a str>,
     /// Seconds since the first event.
     pub(super) elapsed_seconds: u64,
     /// The prediction to show. Not the newest: that one changes too fast to be seen.
@@ -104,7 +106,7 @@ pub(super) fn frame(scene: &Scene<'_>, palette: Palette, (columns, rows): (usize
 pub(super) fn plain_line(scene: &Scene<'_>) -> String {
     let facts = scene.facts;
     format!(
-        "{:>4} s  {}  {} events  {:.0}/s  confidence {}  {} flowed back  {} dead letters",
+        "{:>4} s  {}  {} events  {:.0}/s  confidence {}  {} flowed back  {} dead letters{}",
         scene.elapsed_seconds,
         phase(scene.moment),
         grouped(facts.events),
@@ -117,6 +119,10 @@ pub(super) fn plain_line(scene: &Scene<'_>) -> String {
             .map_or_else(|| "–".to_owned(), |mean| format!("{mean:.2}")),
         grouped(facts.samples),
         grouped(facts.dead()),
+        scene
+            .trouble
+            .map(|trouble| format!("  {}", clean(trouble)))
+            .unwrap_or_default(),
     )
 }
 
@@ -139,7 +145,10 @@ fn camera(scene: &Scene<'_>, palette: Palette) -> Vec<Line> {
         vec![piece(phase(scene.moment), warm_if(tilts))],
         says(scene.shown),
         sure(scene.shown),
-        Line::new(),
+        scene
+            .trouble
+            .map(|trouble| vec![piece(clean(trouble), Style::Warm)])
+            .unwrap_or_default(),
     ];
     let mut row = |name: &str, value: String, note: String| {
         right.push(vec![dim(format!("{name:<12}")), plain(value), dim(note)]);

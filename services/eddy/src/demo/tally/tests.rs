@@ -151,3 +151,15 @@ fn reasons_beyond_the_limit_are_counted_together() {
     }
     assert_eq!((counts.len(), counts["other"]), (REASONS + 1, 10));
 }
+
+#[test]
+fn silence_counts_only_while_an_outcome_is_waited_for() {
+    let mut tally = Tally::default();
+    let number = sent(&mut tally, 1, Phase::Straight);
+    tally.predicted(number, says(1, 0.9), NOW);
+    assert_eq!(tally.facts(NOW + Duration::from_secs(20)).silent_seconds, 0);
+    let waits = sent(&mut tally, 1, Phase::Straight);
+    assert_eq!(tally.facts(NOW + Duration::from_secs(30)).silent_seconds, 30);
+    tally.died(waits, "malformed", NOW + Duration::from_secs(30));
+    assert_eq!(tally.facts(NOW + Duration::from_secs(30)).silent_seconds, 0);
+}
