@@ -120,8 +120,14 @@ impl Bytes {
 }
 
 impl std::fmt::Display for Bytes {
+    /// Exact: what is written here reads back as the same number.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        bytesize::ByteSize::b(self.0).display().iec().fmt(f)
+        let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+        let whole = units.into_iter().find(|(_, size)| self.0 > 0 && self.0 % size == 0);
+        match whole {
+            Some((unit, size)) => write!(f, "{} {unit}", self.0 / size),
+            None => write!(f, "{} B", self.0),
+        }
     }
 }
 
@@ -159,5 +165,26 @@ impl JsonSchema for Bytes {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": ["string", "integer"], "format": "bytes", "examples": ["64 KiB", "1 MiB"] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Bytes;
+
+    proptest! {
+        #[test]
+        fn a_size_reads_back_as_it_was_written(n: u64) {
+            let text = serde_json::to_string(&Bytes(n)).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Bytes>(&text).unwrap(), Bytes(n));
+        }
+    }
+
+    #[test]
+    fn a_size_is_written_in_its_largest_whole_unit() {
+        let texts = [0, 1000, 1 << 10, 3 << 20, 5 << 30].map(|n| Bytes(n).to_string());
+        assert_eq!(texts, ["0 B", "1000 B", "1 KiB", "3 MiB", "5 GiB"]);
     }
 }
