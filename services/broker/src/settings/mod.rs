@@ -9,21 +9,24 @@
 mod client;
 mod properties;
 mod secret;
+mod security;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use eddy_pipeline::checkpoint;
-use eddy_pipeline::event::Destination;
 use eddy_pipeline::settings::{Bytes, Problem, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use properties::{GUARDED, Guarded, Properties, PropertyValue};
 pub use secret::Secret;
+pub use security::{Mechanism, Sasl, Tls};
+pub use topics::Topics;
 
 /// What a broker is opened with: both tables and the pipeline's name.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,96 +161,6 @@ pub enum Compression {
     Lz4,
     /// Zstandard: nearly as small as gzip and much faster. Needs brokers and readers from Kafka 2.1 on.
     Zstd,
-}
-
-/// `[kafka.tls]`: encryption, and who is trusted. Relative paths start at the pipeline file.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Tls {
-    /// PEM file with the certificate authorities that may vouch for the brokers. Default: the system's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca: Option<PathBuf>,
-    /// PEM file with our own certificate, where the brokers ask for one. Needs `key`. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate: Option<PathBuf>,
-    /// PEM file with the private key of `certificate`. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<PathBuf>,
-    /// Password of `key`, where it has one. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_password: Option<Secret>,
-}
-
-/// `[kafka.sasl]`: name and password, or a token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Sasl {
-    /// How we prove who we are. Required.
-    pub mechanism: Mechanism,
-    /// Our name, for all mechanisms but `OAUTHBEARER`. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub username: Option<String>,
-    /// Our password, for all mechanisms but `OAUTHBEARER`. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<Secret>,
-    /// Our token for `OAUTHBEARER`, a signed JWT with `exp` and `sub`. It is read again before it expires, so that
-    /// something outside can renew it in its file. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<Secret>,
-}
-
-/// How we prove who we are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Mechanism {
-    /// Name and password as they are: only over TLS.
-    #[serde(rename = "PLAIN")]
-    Plain,
-    /// Name and password without sending the password.
-    #[serde(rename = "SCRAM-SHA-256")]
-    ScramSha256,
-    /// The same with a longer hash.
-    #[serde(rename = "SCRAM-SHA-512")]
-    ScramSha512,
-    /// A token from an identity provider.
-    #[serde(rename = "OAUTHBEARER")]
-    OauthBearer,
-}
-
-impl Mechanism {
-    /// Kafka's own name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Plain => "PLAIN",
-            Self::ScramSha256 => "SCRAM-SHA-256",
-            Self::ScramSha512 => "SCRAM-SHA-512",
-            Self::OauthBearer => "OAUTHBEARER",
-        }
-    }
-}
-
-/// `[topics]`: the names of the topics. All four differ.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Topics {
-    /// What is read. Default: `"events"`.
-    pub events: String,
-    /// Where predictions are written. Default: `"predictions"`.
-    pub predictions: String,
-    /// Where events worth a label are written, with their original bytes. Default: `"retraining"`.
-    pub retraining: String,
-    /// Where events that could not be scored are written, with their original bytes. Default: `"dead-letters"`.
-    pub dead_letters: String,
-}
-
-impl Default for Topics {
-    fn default() -> Self {
-        Self {
-            events: "events".into(),
-            predictions: "predictions".into(),
-            retraining: "retraining".into(),
-            dead_letters: "dead-letters".into(),
-        }
-    }
 }
 
 const fn default_lanes() -> u16 {
@@ -421,89 +334,6 @@ impl Kafka {
     }
 }
 
-impl Tls {
-    fn problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        if self.certificate.is_some() != self.key.is_some() {
-            let message = "a certificate and its key go together; write both or neither";
-            problems.push(Problem::new("kafka.tls", message));
-        }
-        if self.key_password.is_some() && self.key.is_none() {
-            problems.push(Problem::new(
-                "kafka.tls.key_password",
-                "there is no key; write kafka.tls.key or remove this",
-            ));
-        }
-        problems
-    }
-}
-
-impl Sasl {
-    fn problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let by_token = self.mechanism == Mechanism::OauthBearer;
-        let mechanism = self.mechanism.as_str();
-        let fields = [
-            ("username", self.username.is_some(), !by_token),
-            ("password", self.password.is_some(), !by_token),
-            ("token", self.token.is_some(), by_token),
-        ];
-        for (name, is_there, is_needed) in fields {
-            let message = match (is_there, is_needed) {
-                (false, true) => format!("{mechanism} needs it; write it"),
-                (true, false) => format!("{mechanism} has no use for it; remove it"),
-                _ => continue,
-            };
-            problems.push(Problem::new(format!("kafka.sasl.{name}"), message));
-        }
-        problems
-    }
-}
-
-impl Topics {
-    /// The name of an output topic.
-    pub fn output(&self, to: Destination) -> &str {
-        match to {
-            Destination::Predictions => &self.predictions,
-            Destination::Retraining => &self.retraining,
-            Destination::DeadLetters => &self.dead_letters,
-        }
-    }
-
-    /// Every topic with the key that names it.
-    pub fn all(&self) -> [(&'static str, &str); 4] {
-        [
-            ("topics.events", &self.events),
-            ("topics.predictions", &self.predictions),
-            ("topics.retraining", &self.retraining),
-            ("topics.dead_letters", &self.dead_letters),
-        ]
-    }
-
-    /// Everything that is wrong with the table.
-    pub fn problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let all = self.all();
-        for (at, (key, name)) in all.iter().enumerate() {
-            if !is_topic_name(name) {
-                let message = format!("`{name}` is not a topic name; use 1 to 249 letters, digits, `.`, `_` and `-`");
-                problems.push(Problem::new(*key, message));
-            }
-            if let Some((twin, _)) = all[..at].iter().find(|(_, other)| other == name) {
-                let message =
-                    format!("`{name}` is also {twin}; give each its own topic, or records would go in circles");
-                problems.push(Problem::new(*key, message));
-            }
-        }
-        problems
-    }
-}
-
-fn is_topic_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    (1..=249).contains(&name.len()) && name.bytes().all(allowed) && name != "." && name != ".."
-}
-
 fn is_loopback(address: &str) -> bool {
     let address = address.rsplit_once("://").map_or(address, |(_, rest)| rest);
     let host = match address.strip_prefix('[') {
@@ -514,8 +344,7 @@ fn is_loopback(address: &str) -> bool {
 }
 
 fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = name.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() {
         "localhost".into()

@@ -28,6 +28,7 @@ impl Secret {
     ///
     /// # Errors
     /// One sentence that names the file or the variable, never its content.
+    #[expect(clippy::disallowed_methods, reason = "this is where secrets are read")]
     pub fn reveal(&self) -> Result<String, String> {
         let text = match self {
             Self::File(path) => std::fs::read_to_string(path).map_err(|error| {

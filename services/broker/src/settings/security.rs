@@ -1,0 +1,115 @@
+//! `[kafka.tls]` and `[kafka.sasl]`: encryption, and who we are.
+//!
+//! Owns: what goes together and what does not. Never does: hold a secret; see [`Secret`].
+
+use std::path::PathBuf;
+
+use eddy_pipeline::settings::Problem;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Secret;
+
+/// `[kafka.tls]`: encryption, and who is trusted. Relative paths start at the pipeline file.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file with the certificate authorities that may vouch for the brokers. Default: the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// PEM file with our own certificate, where the brokers ask for one. Needs `key`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// PEM file with the private key of `certificate`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// Password of `key`, where it has one. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_password: Option<Secret>,
+}
+
+/// `[kafka.sasl]`: name and password, or a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sasl {
+    /// How we prove who we are. Required.
+    pub mechanism: Mechanism,
+    /// Our name, for all mechanisms but `OAUTHBEARER`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Our password, for all mechanisms but `OAUTHBEARER`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+    /// Our token for `OAUTHBEARER`, a signed JWT with `exp` and `sub`. It is read again before it expires, so that
+    /// something outside can renew it in its file. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
+}
+
+/// How we prove who we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Mechanism {
+    /// Name and password as they are: only over TLS.
+    #[serde(rename = "PLAIN")]
+    Plain,
+    /// Name and password without sending the password.
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    /// The same with a longer hash.
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+    /// A token from an identity provider.
+    #[serde(rename = "OAUTHBEARER")]
+    OauthBearer,
+}
+
+impl Mechanism {
+    /// Kafka's own name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+            Self::OauthBearer => "OAUTHBEARER",
+        }
+    }
+}
+
+impl Tls {
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.certificate.is_some() != self.key.is_some() {
+            let message = "a certificate and its key go together; write both or neither";
+            problems.push(Problem::new("kafka.tls", message));
+        }
+        if self.key_password.is_some() && self.key.is_none() {
+            problems.push(Problem::new(
+                "kafka.tls.key_password",
+                "there is no key; write kafka.tls.key or remove this",
+            ));
+        }
+        problems
+    }
+}
+
+impl Sasl {
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let by_token = self.mechanism == Mechanism::OauthBearer;
+        let mechanism = self.mechanism.as_str();
+        let fields = [
+            ("username", self.username.is_some(), !by_token),
+            ("password", self.password.is_some(), !by_token),
+            ("token", self.token.is_some(), by_token),
+        ];
+        for (name, is_there, is_needed) in fields {
+            let message = match (is_there, is_needed) {
+                (false, true) => format!("{mechanism} needs it; write it"),
+                (true, false) => format!("{mechanism} has no use for it; remove it"),
+                _ => continue,
+            };
+            problems.push(Problem::new(format!("kafka.sasl.{name}"), message));
+        }
+        problems
+    }
+}
