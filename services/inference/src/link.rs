@@ -22,6 +22,8 @@ pub(crate) struct Link<B> {
     rebalances: VecDeque<Polled>,
     waited: Duration,
     paused: bool,
+    /// Partitions may have come since they were paused.
+    is_outdated: bool,
 }
 
 impl<B: Broker> Link<B> {
@@ -31,6 +33,7 @@ impl<B: Broker> Link<B> {
             rebalances: VecDeque::new(),
             waited: Duration::ZERO,
             paused: false,
+            is_outdated: false,
         }
     }
 
@@ -82,9 +85,10 @@ impl<B: Broker> Link<B> {
 
     /// Pauses all partitions until [`Link::go_on`].
     pub(crate) fn hold(&mut self) -> Result<(), BrokerError> {
-        if !self.paused {
+        if !self.paused || self.is_outdated {
             self.broker.pause(true)?;
             self.paused = true;
+            self.is_outdated = false;
         }
         Ok(())
     }
@@ -102,9 +106,10 @@ impl<B: Broker> Link<B> {
         }
     }
 
-    /// Makes the next [`Link::hold`] pause again: partitions that have come since are not paused yet.
+    /// Makes the next [`Link::hold`] pause again: partitions that have come since are not paused yet. What is paused
+    /// stays so until [`Link::go_on`].
     pub(crate) fn forget_hold(&mut self) {
-        self.paused = false;
+        self.is_outdated = true;
     }
 
     /// Ends a wait: partitions flow again.
