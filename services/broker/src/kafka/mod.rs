@@ -62,6 +62,13 @@ impl KafkaBroker {
     pub fn statistics(&self) -> Option<ConsumerStatistics> {
         self.intake.statistics()
     }
+
+    fn renew_if_wanted(&mut self) -> Result<(), BrokerError> {
+        if self.outflow.wants_renewal() {
+            self.outflow.renew(&self.settings, self.lane)?;
+        }
+        Ok(())
+    }
 }
 
 impl std::fmt::Debug for KafkaBroker {
@@ -146,7 +153,8 @@ impl Broker for KafkaBroker {
     }
 
     fn abort(&mut self) -> Result<(), BrokerError> {
-        self.outflow.abort()
+        self.outflow.abort()?;
+        self.renew_if_wanted()
     }
 
     fn renew_producer(&mut self) -> Result<(), BrokerError> {
@@ -158,7 +166,8 @@ impl Broker for KafkaBroker {
     }
 
     fn discard(&mut self) -> Result<(), BrokerError> {
-        self.outflow.discard()
+        self.outflow.discard()?;
+        self.renew_if_wanted()
     }
 
     fn close(&mut self) -> Result<(), BrokerError> {

@@ -29,6 +29,17 @@ const EMPTY_WITHIN: Duration = Duration::from_secs(10);
 /// The pause between two looks at the queue of delivery reports, which grows up to the second figure.
 const LOOK_PAUSE_US: (u64, u64) = (100, 1_000);
 
+/// How outputs go into requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    /// As many in one request as the settings allow.
+    Together,
+    /// Together still; the next producer sends singly.
+    TogetherForTheLastTime,
+    /// Each in a request of its own, because a topic takes less than the settings say.
+    Singly,
+}
+
 pub(super) struct Outflow {
     producer: BaseProducer<ProducerEvents>,
     outputs: [String; 3],
@@ -36,12 +47,13 @@ pub(super) struct Outflow {
     transactional_id: Option<String>,
     transaction_timeout: Duration,
     in_transaction: bool,
+    sending: Sending,
 }
 
 impl Outflow {
     /// Makes the producer, looks for the output topics and takes over the transactional id.
     pub(super) fn open(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
-        let outflow = Self::unready(settings, lane)?;
+        let outflow = Self::unready(settings, lane, Sending::Together)?;
         for to in Destination::ALL {
             let topic = &outflow.outputs[to as usize];
             let count = metadata::partitions(outflow.producer.client(), topic);
@@ -54,7 +66,11 @@ impl Outflow {
 
     /// A new producer in the place of this one, which it fences.
     pub(super) fn renew(&mut self, settings: &Settings, lane: u16) -> Result<(), BrokerError> {
-        let successor = Self::unready(settings, lane)?;
+        let sending = match self.sending {
+            Sending::Together => Sending::Together,
+            Sending::TogetherForTheLastTime | Sending::Singly => Sending::Singly,
+        };
+        let successor = Self::unready(settings, lane, sending)?;
         for to in Destination::ALL {
             successor
                 .events()
@@ -65,13 +81,16 @@ impl Outflow {
         Ok(())
     }
 
-    fn unready(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
+    fn unready(settings: &Settings, lane: u16, sending: Sending) -> Result<Self, BrokerError> {
         let outputs = Destination::ALL.map(|to| settings.topics.output(to).to_owned());
         let token = settings.kafka.sasl.as_ref().and_then(|sasl| sasl.token.clone());
         let events = ProducerEvents::new(format!("producer of lane {lane}"), outputs.clone(), token);
-        let config = settings
+        let mut config = settings
             .producer_config(lane)
             .map_err(|message| super::refused("making a producer", message))?;
+        if sending == Sending::Singly {
+            config.set("batch.num.messages", "1");
+        }
         let producer: BaseProducer<ProducerEvents> = super::create(&config, events, "making a producer")?;
         // Serves the first token refresh, without which no connection is made.
         producer.poll(Duration::ZERO);
@@ -83,6 +102,7 @@ impl Outflow {
             transactional_id: is_transactional.then(|| settings.transactional_id(lane)),
             transaction_timeout: settings.kafka.transaction_timeout.0,
             in_transaction: false,
+            sending,
         })
     }
 
@@ -254,8 +274,38 @@ impl Outflow {
         self.deliveries().in_flight()
     }
 
-    pub(super) fn take_failures(&self, into: &mut Vec<Undelivered>) {
+    /// Takes the failures since the last look. A topic refuses a request as a whole, so several outputs that are too
+    /// large at once say nothing about any of them: they are told as a failure to be tried again, and from the next
+    /// producer on each output has a request of its own.
+    pub(super) fn take_failures(&mut self, into: &mut Vec<Undelivered>) {
+        let known = into.len();
         self.deliveries().take_failures(into);
+        if self.sending == Sending::Singly {
+            return;
+        }
+        for to in Destination::ALL {
+            let is_suspect = |failed: &Undelivered| failed.too_large && failed.to == to;
+            let suspects = into[known..].iter().filter(|failed| is_suspect(failed)).count();
+            if suspects < 2 {
+                continue;
+            }
+            for failed in into[known..].iter_mut().filter(|failed| is_suspect(failed)) {
+                failed.too_large = false;
+                failed.error.fault = Fault::Abortable;
+            }
+            self.sending = Sending::TogetherForTheLastTime;
+            tracing::warn!(
+                topic = self.outputs[to as usize],
+                outputs = suspects,
+                "a topic takes less in one request than kafka.max_output_bytes; sending outputs one by one from now on, \
+                 which is slow: lower kafka.max_output_bytes to the topic's max.message.bytes, or raise that"
+            );
+        }
+    }
+
+    /// Whether a new producer is wanted, now that nothing is on its way.
+    pub(super) fn wants_renewal(&self) -> bool {
+        self.sending == Sending::TogetherForTheLastTime
     }
 
     pub(super) fn partitions_of(&self, to: Destination) -> i32 {
