@@ -100,7 +100,7 @@ pub fn assemble(pipeline: &Pipeline) -> Result<Assembly, Problems> {
 fn culprit(error: &Error) -> &'static str {
     match error {
         Error::Sha256 { .. } => "sha256",
-        Error::Golden { .. } | Error::GoldenMismatch { .. } => "golden",
+        error if error.is_about_golden_file() => "golden",
         Error::Providers { .. } => "providers",
         Error::Inputs { .. } => "inputs",
         _ => "path",

@@ -5,6 +5,9 @@
 
 use std::path::PathBuf;
 
+/// What errors call the golden file.
+pub(crate) const GOLDEN_FILE: &str = "golden file";
+
 /// Why the runtime or a model cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -154,6 +157,17 @@ pub enum Error {
         /// What is wrong.
         fault: String,
     },
+}
+
+impl Error {
+    /// Whether it is about the golden file and not about the model itself.
+    pub fn is_about_golden_file(&self) -> bool {
+        match self {
+            Self::Golden { .. } | Self::GoldenMismatch(_) => true,
+            Self::Read { what, .. } | Self::TooLarge { what, .. } => *what == GOLDEN_FILE,
+            _ => false,
+        }
+    }
 }
 
 /// Where a model and its golden file part.

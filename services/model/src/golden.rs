@@ -11,7 +11,7 @@ use half::f16;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::error::Error;
+use crate::error::{Error, GOLDEN_FILE};
 use crate::file;
 
 const FORMAT: u32 = 1;
@@ -67,7 +67,7 @@ impl Golden {
         tolerance: Option<f64>,
     ) -> Result<Self, Error> {
         let limit = file::Limit {
-            what: "golden file",
+            what: GOLDEN_FILE,
             max_bytes: MAX_BYTES,
             setting: "nothing: use fewer rows",
         };
