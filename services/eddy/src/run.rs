@@ -153,6 +153,11 @@ impl Service {
         &self.readiness
     }
 
+    /// Whether it drains, asked to or because a lane failed.
+    pub fn is_ending(&self) -> bool {
+        self.shutdown.is_requested()
+    }
+
     /// Asks for the drain; `by` says in the log who asks.
     pub fn request_drain(&self, by: &str) {
         self.shutdown.request(Cause::Asked { by: by.to_owned() });

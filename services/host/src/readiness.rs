@@ -127,9 +127,11 @@ impl Readiness {
         change(&mut conditions);
         let is_ready = conditions.phase == Phase::Started && conditions.unmet.is_empty();
         let was_ready = self.shared.is_ready.swap(is_ready, Ordering::AcqRel);
+        let is_draining = conditions.phase == Phase::Draining;
         drop(conditions);
         match (was_ready, is_ready) {
             (false, true) => tracing::info!("ready"),
+            (true, false) if is_draining => tracing::info!("not ready any more: draining"),
             (true, false) => tracing::warn!(causes = ?self.causes(), "not ready any more"),
             _ => {}
         }

@@ -315,28 +315,32 @@ impl<B: Broker> Lane<B> {
     /// Between batches: takes what the group gives, and lets go of what it wants back once that is durable or undone.
     fn take_up_rebalances(&mut self) -> Result<(), Stopped> {
         while let Some(rebalance) = self.link.first_rebalance().cloned() {
-            let done = match &rebalance {
-                Polled::Assigned(partitions) => self.link.broker.accept(partitions),
-                Polled::Revoked { partitions, lost } => {
-                    let started = self.clock.now().monotonic;
-                    if *lost {
-                        self.undo(None)?;
-                    } else {
-                        let settled = self.ledger.settle_all(&mut self.link, self.clock.as_ref())?;
-                        self.settled(settled, started);
-                    }
-                    self.ledger.forget(partitions);
-                    self.link.broker.release(partitions)
-                }
-                Polled::Record | Polled::Idle => Ok(()),
-            };
+            if let Err(error) = self.take_up(&rebalance)? {
+                // It stays the first, so the next turn takes it up again.
+                self.undo(Some(error))?;
+                return self.serve_group();
+            }
             self.link.drop_first_rebalance();
             self.note_rebalance(&rebalance);
-            if let Err(error) = done {
-                self.undo(Some(error))?;
-            }
         }
         Ok(())
+    }
+
+    fn take_up(&mut self, rebalance: &Polled) -> Result<Result<(), BrokerError>, Stopped> {
+        let (partitions, lost) = match rebalance {
+            Polled::Assigned(partitions) => return Ok(self.link.broker.accept(partitions)),
+            Polled::Revoked { partitions, lost } => (partitions, *lost),
+            Polled::Record | Polled::Idle => return Ok(Ok(())),
+        };
+        if lost {
+            self.undo(None)?;
+        } else {
+            let started = self.clock.now().monotonic;
+            let settled = self.ledger.settle_all(&mut self.link, self.clock.as_ref())?;
+            self.settled(settled, started);
+        }
+        self.ledger.forget(partitions);
+        Ok(self.link.broker.release(partitions))
     }
 
     /// Makes what was done durable, takes the batch back and pauses, offsets untouched.
@@ -382,10 +386,7 @@ impl<B: Broker> Lane<B> {
 
     /// A turn of a paused stream: serves the group, takes nothing.
     fn sit_out(&mut self) -> Result<Turn, Stopped> {
-        let served = self.link.hold().and_then(|()| self.link.poll_group(IDLE));
-        if let Err(error) = served {
-            self.undo(Some(error))?;
-        }
+        self.serve_group()?;
         self.take_up_rebalances()?;
         // Partitions that have just come are not held yet; the next turn holds them again.
         self.link.forget_hold();
@@ -393,6 +394,14 @@ impl<B: Broker> Lane<B> {
         Ok(Turn::Paused(
             self.pause.as_ref().map_or(PauseCause::Model, |pause| pause.cause),
         ))
+    }
+
+    /// Serves the group for a moment, and takes nothing.
+    fn serve_group(&mut self) -> Result<(), Stopped> {
+        match self.link.hold().and_then(|()| self.link.poll_group(IDLE)) {
+            Ok(()) => Ok(()),
+            Err(error) => self.undo(Some(error)),
+        }
     }
 
     fn note_rebalance(&mut self, rebalance: &Polled) {

@@ -101,3 +101,24 @@ impl Default for DeadLetterSettings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_must_outlast_two_checkpoint_intervals() {
+        let settings = CheckpointSettings {
+            interval: Span::seconds(5),
+            ..CheckpointSettings::default()
+        };
+        assert_eq!(settings.problems(Span::seconds(10)), []);
+        let problems = settings.problems(Span::seconds(9));
+        assert_eq!(problems[0].key, "checkpoint.interval");
+        assert!(
+            problems[0].message.contains("kafka.transaction_timeout"),
+            "{}",
+            problems[0]
+        );
+    }
+}

@@ -194,7 +194,11 @@ impl Checkpoint {
                 Next::Do(Step::Commit)
             }
             Step::Commit | Step::StoreOffsets => Next::Do(Step::Publish),
-            Step::Abort | Step::Discard => Next::Do(Step::RollBack),
+            Step::Abort | Step::Discard => {
+                // Aborted, it cannot have been committed.
+                self.commit_asked = false;
+                Next::Do(Step::RollBack)
+            }
             Step::Renew if self.commit_asked => Next::Do(Step::Inspect),
             Step::Renew => Next::Do(Step::RollBack),
             Step::Inspect if went == Went::Committed => Next::Do(Step::Publish),
@@ -216,11 +220,7 @@ impl Checkpoint {
             (Step::RollBack | Step::Inspect, _) => Next::Stop(Stop::GuaranteeLost),
             (Step::Renew | Step::Abort | Step::Discard, Fault::Refused) => Next::Stop(Stop::GuaranteeLost),
             (Step::Drain | Step::SendOffsets | Step::Commit, Fault::Abortable | Fault::Refused)
-            | (Step::StoreOffsets | Step::Publish, _) => {
-                // The client answered, so the commit did not happen.
-                self.commit_asked = false;
-                Next::Do(self.undo())
-            }
+            | (Step::StoreOffsets | Step::Publish, _) => Next::Do(self.undo()),
             (Step::Drain, Fault::TimedOut) => Next::Do(self.undo()),
             _ => self.renew(now),
         }

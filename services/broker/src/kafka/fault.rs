@@ -106,7 +106,7 @@ pub(super) fn failed(doing: impl Into<String>, error: &KafkaError) -> BrokerErro
 pub(super) fn next_step(code: Code) -> Option<&'static str> {
     Some(match code {
         Code::TopicAuthorizationFailed => {
-            "allow our principal to read the events topic and to write the output topics; `eddy topics` prints the ACLs"
+            "allow our principal to read the events topic and to write the output topics"
         }
         Code::GroupAuthorizationFailed => "allow our principal to read the group kafka.group",
         Code::TransactionalIdAuthorizationFailed => {
@@ -121,7 +121,7 @@ pub(super) fn next_step(code: Code) -> Option<&'static str> {
             "another program uses the same group with another way of sharing partitions; give kafka.group a name of its own"
         }
         Code::UnknownTopic | Code::UnknownTopicOrPartition => {
-            "create it with `eddy topics PIPELINE.toml --apply`, or correct its name under [topics]"
+            "create it (kafka-topics.sh --create --topic …), or correct its name under [topics]"
         }
         Code::MessageSizeTooLarge => "raise the topic's max.message.bytes, or lower kafka.max_output_bytes to it",
         _ => return None,

@@ -36,7 +36,7 @@ pub(super) fn partitions<C: ClientContext>(client: &Client<C>, topic: &str) -> R
             fault: Fault::Refused,
             doing: format!("looking for topic `{topic}`"),
             message:
-                "it does not exist; create it with `eddy topics PIPELINE.toml --apply`, or correct its name under \
+                "it does not exist; create it (kafka-topics.sh --create --topic …), or correct its name under \
                       [topics]"
                     .into(),
         }),

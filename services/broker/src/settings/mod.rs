@@ -16,7 +16,6 @@ mod topics;
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use eddy_pipeline::checkpoint;
 use eddy_pipeline::settings::{Bytes, Problem, Span};
@@ -271,20 +270,6 @@ impl Kafka {
         problems.extend(properties::problems("kafka.consumer", &self.consumer));
         problems.extend(properties::problems("kafka.producer", &self.producer));
         problems
-    }
-
-    /// What is wrong with a checkpoint interval, seen from here: a transaction must outlast it.
-    pub fn checkpoint_problem(&self, interval: Duration) -> Option<Problem> {
-        let outlasted = self.guarantee == Guarantee::ExactlyOnce && interval >= self.transaction_timeout.0;
-        outlasted.then(|| {
-            let message = format!(
-                "{} is not shorter than kafka.transaction_timeout, which is {}: Kafka would abort each transaction before \
-                 its checkpoint; shorten the interval or lengthen the timeout",
-                Span(interval),
-                self.transaction_timeout
-            );
-            Problem::new("checkpoint.interval", message)
-        })
     }
 
     /// Makes relative file paths relative to `folder`: that of the pipeline file.

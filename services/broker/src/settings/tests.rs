@@ -129,20 +129,6 @@ fn paths_start_at_the_pipeline_file() {
 }
 
 #[test]
-fn a_transaction_must_outlast_the_checkpoint_interval() {
-    let kafka = minimal();
-    assert_eq!(kafka.checkpoint_problem(Duration::from_millis(9_999)), None);
-    let problem = kafka.checkpoint_problem(Duration::from_secs(10)).unwrap();
-    assert_eq!(problem.key, "checkpoint.interval");
-    assert!(problem.message.contains("10s"), "{problem}");
-    let at_least_once = Kafka {
-        guarantee: Guarantee::AtLeastOnce,
-        ..kafka
-    };
-    assert_eq!(at_least_once.checkpoint_problem(Duration::from_secs(60)), None);
-}
-
-#[test]
 fn only_unencrypted_remote_brokers_are_warned_about() {
     let warnings = |brokers: &str| {
         settings(Kafka {

@@ -12,7 +12,7 @@ fn a_missing_topic_is_named_with_the_command_that_creates_it() {
     let error = KafkaBroker::open(&settings, 0).unwrap_err();
     assert_eq!(error.fault, Fault::Refused);
     assert!(
-        error.to_string().contains("`nowhere`") && error.to_string().contains("eddy topics"),
+        error.to_string().contains("`nowhere`") && error.to_string().contains("kafka-topics.sh --create"),
         "{error}"
     );
     settings.topics.retraining = "retraining".into();
