@@ -180,6 +180,7 @@ fn fault(rng: &mut fastrand::Rng, guarantee: Guarantee) -> Planned {
     let (op, mishap) = match rng.u8(0..10) {
         0..3 => anywhere(rng, guarantee),
         3..6 => delivery(rng),
+        6 => assignment(rng),
         _ => match guarantee {
             Guarantee::ExactlyOnce => transactional(rng),
             Guarantee::AtLeastOnce => plain(rng),
@@ -216,6 +217,12 @@ fn anywhere(rng: &mut fastrand::Rng, guarantee: Guarantee) -> (Op, Mishap) {
         _ => Mishap::Outage(Duration::from_millis(rng.u64(1..4000))),
     };
     (op, mishap)
+}
+
+/// The client does not do what was asked of it, and would if it were asked again.
+fn assignment(rng: &mut fastrand::Rng) -> (Op, Mishap) {
+    let op = pick(rng, &[Op::Accept, Op::Release, Op::Pause, Op::Rewind]);
+    (op, Mishap::Fails(Fault::Retriable))
 }
 
 fn delivery(rng: &mut fastrand::Rng) -> (Op, Mishap) {
