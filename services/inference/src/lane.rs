@@ -14,20 +14,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eddy_broker::{Broker, BrokerError, Fault, Polled, SendError, Ticket};
+use eddy_broker::{Broker, BrokerError, Polled};
 use eddy_pipeline::checkpoint::{Checkpoint, Stop};
-use eddy_pipeline::event::{Destination, Output};
+use eddy_pipeline::event::Destination;
 use eddy_pipeline::flood::Flood;
 use eddy_pipeline::outcome::{Accounts, Outcome};
-use eddy_pipeline::rejection::{Reason, Rejection};
+use eddy_pipeline::rejection::Reason;
 use eddy_pipeline::time::Clock;
 use eddy_telemetry::catalogue::{CheckpointOutcome, PauseCause};
 use eddy_telemetry::{BatchFacts, LaneMetrics};
 
-use crate::batch::{Fate, Row};
-use crate::emit::{Body, Emitter};
+use crate::batch::Row;
+use crate::emit::Emitter;
+use crate::hand::{Hand, output_too_large};
 use crate::ledger::{Ledger, Settled};
 use crate::link::Link;
+use crate::poll_times::PollTimes;
 use crate::report::LaneReport;
 use crate::scoring::Scoring;
 use crate::settings::{BatchSettings, CheckpointSettings, DeadLetterSettings};
@@ -38,8 +40,6 @@ pub use crate::ledger::Stopped;
 const IDLE: Duration = Duration::from_millis(50);
 /// How often the lag is looked at.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
-/// One wait for room in the producer's queue.
-const TICK: Duration = Duration::from_millis(1);
 
 /// What a turn of the loop did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -462,148 +462,4 @@ impl<B: Broker> Lane<B> {
     fn since(&self, started: Duration) -> Duration {
         self.clock.now().monotonic.saturating_sub(started)
     }
-}
-
-/// Where the time of a poll goes: waiting for records, or taking them in. Reads the clock once a burst, not once a record.
-struct PollTimes {
-    waiting_since: Duration,
-    working_since: Option<Duration>,
-    first_record: Option<Duration>,
-    waited: Duration,
-    worked: Duration,
-}
-
-impl PollTimes {
-    fn new(now: Duration) -> Self {
-        let (waited, worked) = (Duration::ZERO, Duration::ZERO);
-        Self {
-            waiting_since: now,
-            working_since: None,
-            first_record: None,
-            waited,
-            worked,
-        }
-    }
-
-    fn is_waiting(&self) -> bool {
-        self.working_since.is_none()
-    }
-
-    fn work_began(&mut self, now: Duration) {
-        self.waited += now.saturating_sub(self.waiting_since);
-        self.working_since = Some(now);
-        self.first_record.get_or_insert(now);
-    }
-
-    fn wait_began(&mut self, now: Duration) {
-        match self.working_since.take() {
-            Some(since) => self.worked += now.saturating_sub(since),
-            None => self.waited += now.saturating_sub(self.waiting_since),
-        }
-        self.waiting_since = now;
-    }
-
-    /// Time spent waiting, and time spent taking records in.
-    fn end(mut self, now: Duration) -> (Duration, Duration) {
-        self.wait_began(now);
-        (self.waited, self.worked)
-    }
-}
-
-/// Hands one event's outputs over, at its place in the open span.
-struct Hand<'a, B> {
-    link: &'a mut Link<B>,
-    ledger: &'a mut Ledger,
-    place: (Ticket, u32),
-}
-
-impl<B: Broker> Hand<'_, B> {
-    fn over(
-        &mut self,
-        emitter: &mut Emitter,
-        scoring: &Scoring,
-        row: &Row,
-        condemned: &[Destination],
-    ) -> Result<Outcome, BrokerError> {
-        let tensor_row = match &row.fate {
-            Fate::Scored(tensor_row) => *tensor_row,
-            Fate::Rejected(rejection) => return self.dead_letter(emitter, scoring, row, rejection, condemned),
-        };
-        if condemned.contains(&Destination::Predictions)
-            || !emitter.prediction(scoring, row, tensor_row, |output| self.send(output))?
-        {
-            return self.dead_letter(emitter, scoring, row, &output_too_large(), condemned);
-        }
-        let arms = scoring.arms(tensor_row);
-        if arms.is_empty() {
-            return Ok(Outcome::Predicted);
-        }
-        let omit = condemned.contains(&Destination::Retraining);
-        self.with_or_without_body(omit, Destination::Retraining, |hand, body| {
-            emitter.sample(scoring, row, tensor_row, body, |output| hand.send(output))
-        })?;
-        Ok(Outcome::Selected(arms))
-    }
-
-    fn dead_letter(
-        &mut self,
-        emitter: &mut Emitter,
-        scoring: &Scoring,
-        row: &Row,
-        rejection: &Rejection,
-        condemned: &[Destination],
-    ) -> Result<Outcome, BrokerError> {
-        let omit = condemned.contains(&Destination::DeadLetters);
-        self.with_or_without_body(omit, Destination::DeadLetters, |hand, body| {
-            emitter.dead_letter(scoring.batch(), row, rejection, body, |output| hand.send(output))
-        })?;
-        Ok(Outcome::DeadLettered(rejection.reason))
-    }
-
-    /// Sends an output with its body, or, where that is too large, without. What is too large even so stops the service:
-    /// dropping it would lose an event.
-    fn with_or_without_body(
-        &mut self,
-        omit: bool,
-        to: Destination,
-        mut send: impl FnMut(&mut Self, Body) -> Result<bool, BrokerError>,
-    ) -> Result<(), BrokerError> {
-        if (!omit && send(self, Body::Original)?) || send(self, Body::Omitted)? {
-            return Ok(());
-        }
-        Err(BrokerError {
-            fault: Fault::Refused,
-            doing: format!("writing to the {to} topic"),
-            message: "the output is too large even without the event's bytes; raise the topic's max.message.bytes"
-                .into(),
-        })
-    }
-
-    /// Puts one output into the producer's queue, waiting for room. False: it is too large.
-    fn send(&mut self, output: &Output<'_>) -> Result<bool, BrokerError> {
-        loop {
-            match self.link.broker.send(output, self.place.0, self.place.1) {
-                Ok(()) => return Ok(true),
-                Err(SendError::TooLarge { detail }) => {
-                    tracing::warn!(topic = %output.to, detail, "an output is too large");
-                    return Ok(false);
-                }
-                Err(SendError::Failed(error)) => return Err(error),
-                Err(SendError::Full) => {
-                    self.ledger.wait(self.link, TICK)?;
-                    if let Some(error) = self.ledger.look_for_failures(self.link) {
-                        return Err(error);
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn output_too_large() -> Rejection {
-    Rejection::new(
-        Reason::OutputTooLarge,
-        "the prediction of this event is larger than its topic accepts; pass fewer fields through or raise the topic's \
-         max.message.bytes",
-    )
 }

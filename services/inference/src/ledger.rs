@@ -6,7 +6,7 @@
 //! Invariant: offsets are handed to the broker only for spans whose every output is delivered (at least once) or stands
 //! in the same transaction (exactly once). Spans become durable from the front.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use eddy_broker::{Broker, BrokerError, Fault, Ticket, Undelivered};
@@ -19,6 +19,7 @@ use eddy_telemetry::catalogue::PauseCause;
 
 use crate::link::Link;
 use crate::settings::CheckpointSettings;
+use crate::spans::Spans;
 
 /// Most spans under way at once, at least once.
 const MAX_SPANS: usize = 256;
@@ -48,6 +49,7 @@ pub(crate) enum Settled {
     RolledBack,
 }
 
+/// How far a partition has come.
 #[derive(Debug, Clone, Copy)]
 struct Progress {
     /// The offset to go back to.
@@ -56,24 +58,13 @@ struct Progress {
     next: i64,
 }
 
-#[derive(Debug)]
-struct Span {
-    ticket: Ticket,
-    opened: Duration,
-    offsets: Vec<(Partition, i64)>,
-    /// Each event, in order.
-    rows: Vec<Source>,
-}
-
 /// One lane's ledger.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     checkpoint: Checkpoint,
     settings: CheckpointSettings,
     progress: BTreeMap<Partition, Progress>,
-    spans: VecDeque<Span>,
-    spare: Vec<Span>,
-    next_ticket: Ticket,
+    spans: Spans,
     /// Events whose offsets were stored since the lane last committed, at least once.
     stored: usize,
     accounts: Accounts,
@@ -89,9 +80,7 @@ impl Ledger {
             checkpoint,
             settings,
             progress: BTreeMap::new(),
-            spans: VecDeque::new(),
-            spare: Vec::new(),
-            next_ticket: 0,
+            spans: Spans::default(),
             stored: 0,
             accounts: Accounts::new(),
             condemned: HashMap::new(),
@@ -139,41 +128,19 @@ impl Ledger {
             }
             link.broker.begin()?;
         }
-        let mut span = self.spare.pop().unwrap_or_else(|| Span {
-            ticket: 0,
-            opened: Duration::ZERO,
-            offsets: Vec::new(),
-            rows: Vec::new(),
-        });
-        span.ticket = self.next_ticket;
-        span.opened = now.monotonic;
-        span.offsets.clear();
-        span.rows.clear();
-        self.next_ticket = self.next_ticket.wrapping_add(1);
-        self.spans.push_back(span);
+        self.spans.open(now.monotonic);
         Ok(())
     }
 
     /// Ticket of the open span, and the number of the next event in it.
     pub(crate) fn place(&self) -> (Ticket, u32) {
-        let span = self.spans.back().expect("outputs are handed over inside a span");
-        (span.ticket, span.rows.len() as u32)
+        self.spans.place()
     }
 
     /// Notes the outcome of the next event of the open span; its outputs were handed over.
     pub(crate) fn settle(&mut self, source: Source, outcome: Outcome) {
         self.accounts.settle(outcome);
-        let span = self.spans.back_mut().expect("outcomes are noted inside a span");
-        span.rows.push(source);
-        let next = source.offset + 1;
-        match span
-            .offsets
-            .iter_mut()
-            .find(|(partition, _)| *partition == source.partition)
-        {
-            Some((_, offset)) => *offset = next,
-            None => span.offsets.push((source.partition, next)),
-        }
+        self.spans.add(source);
     }
 
     /// Outputs of this event that Kafka found too large the last time.
@@ -181,14 +148,9 @@ impl Ledger {
         self.condemned.get(&source).map_or(&[], Vec::as_slice)
     }
 
-    /// Events that are under way in spans.
-    fn rows_under_way(&self) -> usize {
-        self.spans.iter().map(|span| span.rows.len()).sum()
-    }
-
     /// How long the lane may sleep before a checkpoint is due; `None` when there is no work under way.
     pub(crate) fn due_in(&self, now: Now) -> Option<Duration> {
-        let span = self.spans.front()?;
+        let span = self.spans.oldest()?;
         match self.checkpoint.guarantee() {
             Guarantee::ExactlyOnce => Some((span.opened + self.settings.interval.0).saturating_sub(now.monotonic)),
             Guarantee::AtLeastOnce => Some(TICK),
@@ -202,14 +164,14 @@ impl Ledger {
         clock: &dyn Clock,
         ahead: Duration,
     ) -> Result<Settled, Stopped> {
-        let Some(front) = self.spans.front() else {
+        let Some(front) = self.spans.oldest() else {
             return Ok(Settled::Nothing);
         };
         match self.checkpoint.guarantee() {
             Guarantee::ExactlyOnce => {
                 let age = clock.now().monotonic.saturating_sub(front.opened);
                 let due = age >= self.settings.interval.0
-                    || self.rows_under_way() >= self.settings.records
+                    || self.spans.rows(usize::MAX) >= self.settings.records
                     || age + ahead >= self.settings.interval.0 * 2;
                 if due {
                     self.settle_all(link, clock)
@@ -287,8 +249,7 @@ impl Ledger {
 
     /// Remembers that an output was too large, so that its event goes another way when it comes again.
     fn condemn(&mut self, failed: &Undelivered) -> BrokerError {
-        let span = self.spans.iter().find(|span| span.ticket == failed.ticket);
-        let Some(source) = span.and_then(|span| span.rows.get(failed.row as usize)).copied() else {
+        let Some(source) = self.spans.source(failed.ticket, failed.row) else {
             return failed.error.clone();
         };
         let known = self.condemned.entry(source).or_default();
@@ -322,7 +283,7 @@ impl Ledger {
                 }
                 self.publish(delivered, clock.now());
             }
-            let crowded = self.spans.len() >= MAX_SPANS || self.rows_under_way() >= self.settings.records;
+            let crowded = self.spans.len() >= MAX_SPANS || self.spans.rows(usize::MAX) >= self.settings.records;
             if !crowded {
                 return Ok(if delivered > 0 {
                     Settled::Durable
@@ -342,8 +303,8 @@ impl Ledger {
     /// Stores the offsets of the first spans. The client commits them now and then; the lane itself does after
     /// `checkpoint.records` events, so that a crash repeats a number of events that is known beforehand.
     fn store<B: Broker>(&mut self, link: &mut Link<B>, spans: usize) -> Result<(), BrokerError> {
-        let offsets = offsets_of(self.spans.iter().take(spans));
-        self.stored += self.spans.iter().take(spans).map(|span| span.rows.len()).sum::<usize>();
+        let offsets = self.spans.offsets(spans);
+        self.stored += self.spans.rows(spans);
         let commit_now = self.stored >= self.settings.records;
         link.broker.store_offsets(&offsets, commit_now)?;
         if commit_now {
@@ -399,9 +360,9 @@ impl Ledger {
     fn perform<B: Broker>(&mut self, step: Step, link: &mut Link<B>, clock: &dyn Clock) -> Result<Went, BrokerError> {
         match step {
             Step::Drain => self.drain(link, clock)?,
-            Step::SendOffsets => link.broker.send_offsets(&offsets_of(&self.spans))?,
+            Step::SendOffsets => link.broker.send_offsets(&self.spans.offsets(usize::MAX))?,
             Step::Commit => link.broker.commit()?,
-            Step::StoreOffsets => link.broker.store_offsets(&offsets_of(&self.spans), true)?,
+            Step::StoreOffsets => link.broker.store_offsets(&self.spans.offsets(usize::MAX), true)?,
             Step::Abort => {
                 link.broker.abort()?;
                 self.metrics.transaction_aborted();
@@ -458,7 +419,7 @@ impl Ledger {
     }
 
     fn inspect<B: Broker>(&mut self, link: &mut Link<B>) -> Result<Went, BrokerError> {
-        let offsets = offsets_of(&self.spans);
+        let offsets = self.spans.offsets(usize::MAX);
         let partitions: Vec<Partition> = offsets.iter().map(|(partition, _)| *partition).collect();
         let committed = link.broker.committed(&partitions)?;
         let all = offsets
@@ -473,19 +434,26 @@ impl Ledger {
         if self.checkpoint.guarantee() == Guarantee::ExactlyOnce {
             self.mark();
         }
-        for span in self.spans.drain(..spans) {
-            self.accounts.commit();
-            self.metrics.commit();
+        let Self {
+            spans: queue,
+            accounts,
+            metrics,
+            progress,
+            condemned,
+            ..
+        } = self;
+        queue.take(spans, |span| {
+            accounts.commit();
+            metrics.commit();
             for (partition, offset) in &span.offsets {
-                if let Some(progress) = self.progress.get_mut(partition) {
+                if let Some(progress) = progress.get_mut(partition) {
                     progress.durable = *offset;
                 }
             }
-            if !self.condemned.is_empty() {
-                self.condemned.retain(|source, _| !span.rows.contains(source));
+            if !condemned.is_empty() {
+                condemned.retain(|source, _| !span.rows.contains(source));
             }
-            self.spare.push(span);
-        }
+        });
         self.show(now);
     }
 
@@ -514,7 +482,7 @@ impl Ledger {
         for progress in self.progress.values_mut() {
             progress.next = progress.durable;
         }
-        self.spare.extend(self.spans.drain(..));
+        self.spans.take(self.spans.len(), |_| ());
         self.accounts.rollback();
         self.metrics.rollback();
         Ok(())
@@ -545,13 +513,4 @@ impl Ledger {
         };
         Stopped { stop, message }
     }
-}
-
-/// The furthest offset of each partition, in order of appearance.
-fn offsets_of<'a>(spans: impl IntoIterator<Item = &'a Span>) -> Vec<(Partition, i64)> {
-    let mut offsets: BTreeMap<Partition, i64> = BTreeMap::new();
-    for span in spans {
-        offsets.extend(span.offsets.iter().copied());
-    }
-    offsets.into_iter().collect()
 }

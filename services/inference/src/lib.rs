@@ -11,11 +11,14 @@ pub mod settings;
 
 mod batch;
 mod emit;
+mod hand;
 pub mod lane;
 mod ledger;
 mod link;
+mod poll_times;
 mod report;
 pub mod scoring;
+mod spans;
 
 pub use batch::{Batch, Fate, Row};
 pub use emit::{Body, Emitter};
