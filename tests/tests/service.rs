@@ -1,0 +1,56 @@
+//! The service on a real Kafka, one promise a test: what a user sees on the topics, on the pages and as exit codes.
+//!
+//! The tests share one broker; each has topics and a group of its own.
+
+#[path = "service/faults.rs"]
+mod faults;
+#[path = "service/large.rs"]
+mod large;
+#[path = "service/outputs.rs"]
+mod outputs;
+#[path = "service/pages.rs"]
+mod pages;
+
+use eddy_tests::stage::{Plan, Stage};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_eddy-under-test");
+const EXACTLY_ONCE: &str = "exactly-once";
+const AT_LEAST_ONCE: &str = "at-least-once";
+
+/// A model that looks up a row of a table of ten: `pair(row, factor)` gives `[4 row, …, 4 row + 3]` times the factor, and
+/// a row that the table does not have makes the whole run fail.
+const PICK: &str = r#"
+[fields.features]
+type = "vector"
+length = 2
+
+[[models]]
+name = "pick"
+path = "{models}/pick.onnx"
+head = { type = "regression" }
+"#;
+
+/// A model of 32 features whose every prediction is worth a label.
+const ALL_UNSURE: &str = r#"
+[fields.features]
+type = "vector"
+length = 32
+
+[[models]]
+name = "mlp"
+path = "{models}/mlp32.onnx"
+head = { type = "classification", from = "logits" }
+
+[select]
+confidence_below = 1.0
+"#;
+
+fn stage(name: &str, guarantee: &str, text: &str) -> Stage {
+    Stage::new(&Plan {
+        name,
+        guarantee,
+        partitions: 1,
+        limits: &[],
+        text,
+    })
+}

@@ -1,0 +1,215 @@
+//! Outputs that are too large for their topics: each has a way out that ends, and nothing else suffers.
+
+use eddy_tests::kafka::Message;
+use eddy_tests::oracle::Outputs;
+use eddy_tests::stage::{Event, Plan, Stage, by_id};
+
+use crate::{ALL_UNSURE, AT_LEAST_ONCE, BINARY, EXACTLY_ONCE};
+
+/// Events of a run, and how many of them are large.
+const EVENTS: usize = 200;
+
+fn is_large(number: usize) -> bool {
+    number % 50 == 25
+}
+
+/// Text that no compression makes small, different for each number.
+fn noise(number: usize) -> String {
+    let mut random = fastrand::Rng::with_seed(number as u64);
+    std::iter::repeat_with(|| random.alphanumeric()).take(4000).collect()
+}
+
+fn event(number: usize) -> Event {
+    let note = if is_large(number) {
+        noise(number)
+    } else {
+        "short".into()
+    };
+    let text = format!(r#"{{"note":"{note}","features":{:?}}}"#, [0.25; 32]);
+    Event::new(text)
+        .named(&format!("{number:03}"))
+        .header("tenant", "north")
+}
+
+/// Runs the events on topics of which one takes no message beyond a kilobyte or two.
+fn run(name: &str, guarantee: &str, limit: (&str, &str), text: &str, events: &[Event]) -> Outputs {
+    let stage = Stage::new(&Plan {
+        name,
+        guarantee,
+        partitions: 1,
+        limits: &[limit],
+        text: &format!("{text}\n{ALL_UNSURE}"),
+    });
+    stage.send(events);
+    stage.run(BINARY, &[("EDDY__DEAD_LETTERS__FLOOD_SHARE", "1.0")])
+}
+
+/// The messages by id: as many as there are, where the guarantee allows no more.
+fn ids<'a>(messages: &'a [Message], guarantee: &str) -> Vec<&'a str> {
+    if guarantee == EXACTLY_ONCE {
+        return by_id(messages).into_keys().collect();
+    }
+    let ids = messages.iter().map(|message| message.header("eddy.id").unwrap());
+    let ids: std::collections::BTreeSet<_> = ids.collect();
+    assert!(messages.len() < 8 * EVENTS, "what is done again ends");
+    ids.into_iter().collect()
+}
+
+fn numbered(which: impl Fn(usize) -> bool) -> Vec<String> {
+    (0..EVENTS)
+        .filter(|number| which(*number))
+        .map(|number| format!("{number:03}"))
+        .collect()
+}
+
+/// sha256 as `sha256sum` computes it.
+fn sha256(bytes: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("body");
+    std::fs::write(&file, bytes).unwrap();
+    let output = std::process::Command::new("sha256sum").arg(&file).output().unwrap();
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+#[track_caller]
+fn assert_omitted(message: &Message, original: &Event) {
+    assert_eq!(message.header("eddy.body"), Some("omitted"));
+    assert_eq!(message.value.as_deref(), Some(&[][..]));
+    let digest = sha256(original.value.as_deref().unwrap());
+    assert_eq!(message.header("eddy.sha256"), Some(digest.as_str()));
+}
+
+fn predictions_too_large(name: &str, guarantee: &str) {
+    let events: Vec<_> = (0..EVENTS).map(event).collect();
+    let text = "[events]\npass_through = [\"/note\"]\n";
+    let outputs = run(name, guarantee, ("predictions", "1024"), text, &events);
+    assert_eq!(
+        ids(&outputs.predictions, guarantee),
+        numbered(|number| !is_large(number))
+    );
+    assert_eq!(ids(&outputs.dead_letters, guarantee), numbered(is_large));
+    let mut samples = ids(&outputs.samples, guarantee);
+    if guarantee == AT_LEAST_ONCE {
+        // A sample may be written before its event's prediction turns out to be too large.
+        samples.retain(|id| !is_large(id.parse().unwrap()));
+    }
+    assert_eq!(samples, numbered(|number| !is_large(number)));
+    for dead in &outputs.dead_letters {
+        let number: usize = dead.header("eddy.id").unwrap().parse().unwrap();
+        assert_eq!(
+            (dead.header("eddy.stage"), dead.header("eddy.reason")),
+            (Some("output"), Some("output_too_large"))
+        );
+        assert_eq!(
+            (&dead.value, dead.header("eddy.body")),
+            (&events[number].value, Some("original"))
+        );
+        assert_eq!(dead.header("tenant"), Some("north"));
+    }
+}
+
+#[test]
+fn exactly_once_a_prediction_too_large_for_its_topic_is_a_dead_letter_and_the_others_are_written() {
+    predictions_too_large("large-predictions-eos", EXACTLY_ONCE);
+}
+
+#[test]
+fn at_least_once_a_prediction_too_large_for_its_topic_is_a_dead_letter_and_the_others_are_written() {
+    predictions_too_large("large-predictions-alo", AT_LEAST_ONCE);
+}
+
+fn samples_too_large(name: &str, guarantee: &str) {
+    let events: Vec<_> = (0..EVENTS).map(event).collect();
+    let outputs = run(name, guarantee, ("retraining", "2048"), "", &events);
+    assert_eq!(ids(&outputs.predictions, guarantee), numbered(|_| true));
+    assert_eq!(ids(&outputs.samples, guarantee), numbered(|_| true));
+    assert!(outputs.dead_letters.is_empty());
+    for sample in &outputs.samples {
+        let number: usize = sample.header("eddy.id").unwrap().parse().unwrap();
+        if is_large(number) {
+            assert_omitted(sample, &events[number]);
+        } else {
+            assert_eq!(
+                (&sample.value, sample.header("eddy.body")),
+                (&events[number].value, Some("original"))
+            );
+        }
+    }
+}
+
+#[test]
+fn exactly_once_a_sample_too_large_for_its_topic_is_written_without_its_body() {
+    samples_too_large("large-samples-eos", EXACTLY_ONCE);
+}
+
+#[test]
+fn at_least_once_a_sample_too_large_for_its_topic_is_written_without_its_body() {
+    samples_too_large("large-samples-alo", AT_LEAST_ONCE);
+}
+
+/// What cannot be decoded, some of it large.
+fn poison(number: usize) -> Event {
+    let text = if is_large(number) {
+        noise(number)
+    } else {
+        format!("no JSON {number}")
+    };
+    Event::new(text).named(&format!("{number:03}"))
+}
+
+fn dead_letters_too_large(name: &str, guarantee: &str) {
+    let events: Vec<_> = (0..EVENTS).map(poison).collect();
+    let outputs = run(name, guarantee, ("dead-letters", "2048"), "", &events);
+    assert_eq!(ids(&outputs.dead_letters, guarantee), numbered(|_| true));
+    assert!(outputs.predictions.is_empty() && outputs.samples.is_empty());
+    for dead in &outputs.dead_letters {
+        let number: usize = dead.header("eddy.id").unwrap().parse().unwrap();
+        assert_eq!(dead.header("eddy.reason"), Some("malformed"));
+        if is_large(number) {
+            assert_omitted(dead, &events[number]);
+        } else {
+            assert_eq!(
+                (&dead.value, dead.header("eddy.body")),
+                (&events[number].value, Some("original"))
+            );
+        }
+    }
+}
+
+#[test]
+fn exactly_once_a_dead_letter_too_large_for_its_topic_is_written_without_its_body() {
+    dead_letters_too_large("large-dead-eos", EXACTLY_ONCE);
+}
+
+#[test]
+fn at_least_once_a_dead_letter_too_large_for_its_topic_is_written_without_its_body() {
+    dead_letters_too_large("large-dead-alo", AT_LEAST_ONCE);
+}
+
+#[test]
+fn an_event_beyond_what_an_output_may_be_is_a_dead_letter_without_its_body() {
+    let stage = Stage::new(&Plan {
+        name: "large-event",
+        guarantee: EXACTLY_ONCE,
+        partitions: 1,
+        limits: &[("events", "3000000")],
+        text: ALL_UNSURE,
+    });
+    let large = Event::new(vec![b'x'; 2_000_000]).named("large");
+    stage.send(&[event(0), large.clone(), event(1)]);
+    let outputs = stage.run(BINARY, &[("EDDY__DEAD_LETTERS__FLOOD_SHARE", "1.0")]);
+    assert_eq!(
+        by_id(&outputs.predictions).into_keys().collect::<Vec<_>>(),
+        ["000", "001"]
+    );
+    let [dead] = outputs.dead_letters.as_slice() else {
+        panic!("{} dead letters", outputs.dead_letters.len())
+    };
+    assert_eq!(dead.header("eddy.reason"), Some("too_large"));
+    assert_omitted(dead, &large);
+}
