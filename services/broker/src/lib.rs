@@ -103,7 +103,8 @@ pub trait Broker {
     /// When the client refuses.
     fn release(&mut self, partitions: &[Partition]) -> Result<(), BrokerError>;
 
-    /// Stops (`true`) or resumes fetching of all assigned partitions. `poll` goes on serving the group meanwhile.
+    /// Stops (`true`) or resumes fetching of all assigned partitions, those included that are accepted meanwhile. `poll`
+    /// goes on serving the group.
     ///
     /// # Errors
     /// When the client refuses.

@@ -1,4 +1,4 @@
-//! The events of one batch: what the outputs will need of them, copied once into one arena.
+//! The events of one batch: what the outputs will need of them, copied once into two arenas.
 //!
 //! Owns: key, original bytes, headers, id and pass-through fields of each event, in input order, and its fate.
 //! Never does: decode or score; tensors live in `Inputs`, row by row, filled straight from the broker's buffer.
@@ -11,7 +11,7 @@ use eddy_pipeline::decode::Captured;
 use eddy_pipeline::event::{Header, Record, Source};
 use eddy_pipeline::rejection::Rejection;
 
-/// A piece of the arena.
+/// A piece of an arena.
 type Piece = Range<u32>;
 
 /// What became of an event.
@@ -56,27 +56,29 @@ impl Row {
 #[derive(Debug, Default)]
 pub struct Batch {
     rows: Vec<Row>,
+    /// Keys, values, values of headers, pass-through fields.
     arena: Vec<u8>,
+    /// Ids, sources, names of headers: apart, so that each use need not check again that they are text.
+    texts: String,
     headers: Vec<(Piece, Option<Piece>)>,
     scored: u32,
     value_bytes: u64,
-    text: String,
 }
 
 impl Batch {
     /// Takes an event in. `decoded` says whether it now stands in the tensors; `captured` holds its id and the like.
     pub fn push(&mut self, record: &Record<'_>, decoded: Result<(), Rejection>, captured: &Captured) {
-        self.text.clear();
-        record.source.write(record.topic, &mut self.text);
-        let source_text = store(&mut self.arena, self.text.as_bytes());
+        let source_start = self.texts.len() as u32;
+        record.source.write(record.topic, &mut self.texts);
+        let source_text = source_start..self.texts.len() as u32;
         let id = match &captured.id {
-            Some(id) => store(&mut self.arena, id.as_bytes()),
+            Some(id) => store_text(&mut self.texts, id),
             None => source_text.clone(),
         };
         self.value_bytes += record.value.map_or(0, <[u8]>::len) as u64;
         let first_header = self.headers.len() as u32;
         for header in record.headers {
-            let name = store(&mut self.arena, header.name.as_bytes());
+            let name = store_text(&mut self.texts, header.name);
             let value = header.value.map(|value| store(&mut self.arena, value));
             self.headers.push((name, value));
         }
@@ -117,6 +119,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.rows.clear();
         self.arena.clear();
+        self.texts.clear();
         self.headers.clear();
         self.scored = 0;
         self.value_bytes = 0;
@@ -129,7 +132,7 @@ impl Batch {
 
     /// Bytes that the events take.
     pub fn bytes(&self) -> usize {
-        self.arena.len()
+        self.arena.len() + self.texts.len()
     }
 
     /// Turns a scored row into a rejected one: the model, or its output, refused it.
@@ -162,12 +165,12 @@ impl Batch {
 
     /// `eddy.id`.
     pub fn id<'a>(&'a self, row: &Row) -> &'a str {
-        text(&self.arena, &row.id)
+        text(&self.texts, &row.id)
     }
 
     /// `topic/partition/offset`.
     pub fn source<'a>(&'a self, row: &Row) -> &'a str {
-        text(&self.arena, &row.source_text)
+        text(&self.texts, &row.source_text)
     }
 
     /// The event's key.
@@ -189,7 +192,7 @@ impl Batch {
     pub fn headers<'a>(&'a self, row: &Row) -> impl Iterator<Item = Header<'a>> {
         let range = row.headers.start as usize..row.headers.end as usize;
         self.headers[range].iter().map(|(name, value)| Header {
-            name: text(&self.arena, name),
+            name: text(&self.texts, name),
             value: value.as_ref().map(|piece| slice(&self.arena, piece)),
         })
     }
@@ -201,10 +204,16 @@ fn store(arena: &mut Vec<u8>, bytes: &[u8]) -> Piece {
     start..arena.len() as u32
 }
 
+fn store_text(texts: &mut String, text: &str) -> Piece {
+    let start = texts.len() as u32;
+    texts.push_str(text);
+    start..texts.len() as u32
+}
+
 fn slice<'a>(arena: &'a [u8], piece: &Piece) -> &'a [u8] {
     &arena[piece.start as usize..piece.end as usize]
 }
 
-fn text<'a>(arena: &'a [u8], piece: &Piece) -> &'a str {
-    std::str::from_utf8(slice(arena, piece)).expect("only text was stored here")
+fn text<'a>(texts: &'a str, piece: &Piece) -> &'a str {
+    &texts[piece.start as usize..piece.end as usize]
 }

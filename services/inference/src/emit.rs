@@ -27,13 +27,15 @@ pub enum Body {
     Original,
     /// Nothing: the bytes would not fit into the topic. Their sha256 stands in a header.
     Omitted,
+    /// Nothing, and neither the event's key nor its headers: even they would not fit.
+    Bare,
 }
 
 impl Body {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Original => "original",
-            Self::Omitted => "omitted",
+            Self::Omitted | Self::Bare => "omitted",
         }
     }
 }
@@ -87,9 +89,7 @@ impl Emitter {
         self.renderer
             .prediction(&event, scoring.verdicts(tensor_row), &mut self.json);
         let mut headers = Headers::of(batch, row);
-        headers.carry(batch, row, |name| {
-            name == "traceparent" || name == "tracestate" || name.starts_with("ce_")
-        });
+        headers.carry(batch, row, |name| is_trace(name) || name.starts_with("ce_"));
         send(&self.output(Destination::Predictions, batch, row, Some(&self.json), &headers.list))
     }
 
@@ -149,13 +149,19 @@ impl Emitter {
                 headers.carry(batch, row, |_| true);
                 batch.value(row)
             }
-            Body::Omitted => {
+            Body::Omitted | Body::Bare => {
                 headers.add(HEADER_SHA256, digest.as_bytes());
-                headers.carry(batch, row, |name| name == "traceparent");
+                if body == Body::Omitted {
+                    headers.carry(batch, row, is_trace);
+                }
                 Some(&[][..])
             }
         };
-        send(&self.output(to, batch, row, value, &headers.list))
+        let mut output = self.output(to, batch, row, value, &headers.list);
+        if body == Body::Bare {
+            output.key = None;
+        }
+        send(&output)
     }
 
     fn output<'a>(
@@ -178,10 +184,15 @@ impl Emitter {
     }
 }
 
+/// Headers of the W3C trace context.
+fn is_trace(name: &str) -> bool {
+    name == "traceparent" || name == "tracestate"
+}
+
 fn omitted_digest(batch: &Batch, row: &Row, body: Body) -> String {
     match body {
         Body::Original => String::new(),
-        Body::Omitted => format!("{:x}", Sha256::digest(batch.value(row).unwrap_or_default())),
+        Body::Omitted | Body::Bare => format!("{:x}", Sha256::digest(batch.value(row).unwrap_or_default())),
     }
 }
 

@@ -49,8 +49,7 @@ impl<B: Broker> Hand<'_, B> {
         if arms.is_empty() {
             return Ok(Outcome::Predicted);
         }
-        let omit = condemned.contains(&Destination::Retraining);
-        self.with_or_without_body(omit, Destination::Retraining, |hand, body| {
+        self.in_some_form(Destination::Retraining, condemned, |hand, body| {
             emitter.sample(scoring, row, tensor_row, body, |output| hand.send(output))
         })?;
         Ok(Outcome::Selected(arms))
@@ -64,28 +63,31 @@ impl<B: Broker> Hand<'_, B> {
         rejection: &Rejection,
         condemned: &[Destination],
     ) -> Result<Outcome, BrokerError> {
-        let omit = condemned.contains(&Destination::DeadLetters);
-        self.with_or_without_body(omit, Destination::DeadLetters, |hand, body| {
+        self.in_some_form(Destination::DeadLetters, condemned, |hand, body| {
             emitter.dead_letter(scoring.batch(), row, rejection, body, |output| hand.send(output))
         })?;
         Ok(Outcome::DeadLettered(rejection.reason))
     }
 
-    /// Sends an output with its body, or, where that is too large, without. What is too large even so stops the service:
-    /// dropping it would lose an event.
-    fn with_or_without_body(
+    /// Sends an output whole, or in the largest lesser form that its topic takes. What is too large even bare stops the
+    /// service: dropping it would lose an event.
+    fn in_some_form(
         &mut self,
-        omit: bool,
         to: Destination,
+        condemned: &[Destination],
         mut send: impl FnMut(&mut Self, Body) -> Result<bool, BrokerError>,
     ) -> Result<(), BrokerError> {
-        if (!omit && send(self, Body::Original)?) || send(self, Body::Omitted)? {
-            return Ok(());
+        let refused = condemned.iter().filter(|refused| **refused == to).count();
+        for body in [Body::Original, Body::Omitted, Body::Bare].into_iter().skip(refused) {
+            if send(self, body)? {
+                return Ok(());
+            }
         }
         Err(BrokerError {
             fault: Fault::Refused,
             doing: format!("writing to the {to} topic"),
-            message: "the output is too large even without the event's bytes; raise the topic's max.message.bytes"
+            message: "the output is too large even without the event's bytes, key and headers; raise the topic's \
+                      max.message.bytes and kafka.max_output_bytes"
                 .into(),
         })
     }

@@ -239,7 +239,7 @@ impl<B: Broker> Lane<B> {
         let mut too_large = Vec::new();
         for row in self.scoring.batch().rows() {
             let condemned = self.ledger.condemned(row.source).to_vec();
-            let place = self.ledger.place();
+            let place = self.ledger.place(row.source);
             let mut hand = Hand {
                 link: &mut self.link,
                 ledger: &mut self.ledger,
@@ -340,6 +340,7 @@ impl<B: Broker> Lane<B> {
             self.settled(settled, started);
         }
         self.ledger.forget(partitions);
+        self.link.forget(partitions);
         Ok(self.link.broker.release(partitions))
     }
 
@@ -388,8 +389,6 @@ impl<B: Broker> Lane<B> {
     fn sit_out(&mut self) -> Result<Turn, Stopped> {
         self.serve_group()?;
         self.take_up_rebalances()?;
-        // Partitions that have just come are not held yet; the next turn holds them again.
-        self.link.forget_hold();
         self.show(true);
         Ok(Turn::Paused(
             self.pause.as_ref().map_or(PauseCause::Model, |pause| pause.cause),
@@ -432,10 +431,10 @@ impl<B: Broker> Lane<B> {
         if lag_is_due {
             self.lag_shown = now.monotonic;
             for (partition, end) in self.link.broker.ends() {
-                let lag = self.ledger.lag(partition, end);
-                self.ledger
-                    .metrics()
-                    .lag(self.link.broker.topic(partition), partition.number, lag);
+                if let Some(lag) = self.ledger.lag(partition, end) {
+                    let topic = self.link.broker.topic(partition);
+                    self.ledger.metrics().lag(topic, partition.number, lag);
+                }
             }
         }
         if idle || lag_is_due {

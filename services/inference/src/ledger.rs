@@ -23,6 +23,8 @@ use crate::spans::Spans;
 
 /// Most spans under way at once, at least once.
 const MAX_SPANS: usize = 256;
+/// Forms of a sample or dead letter that are smaller than the whole: without the body, and without key and headers too.
+const LESSER_FORMS: usize = 2;
 /// One wait for the producer or the cluster.
 const TICK: Duration = Duration::from_millis(1);
 /// One wait before a call is made again that may succeed later.
@@ -70,6 +72,9 @@ pub(crate) struct Ledger {
     accounts: Accounts,
     condemned: HashMap<Source, Vec<Destination>>,
     undelivered: Vec<Undelivered>,
+    /// How far each partition had come when work was undone. Until it is there again, every batch is a checkpoint of its
+    /// own: whatever went wrong can then be told from its neighbours, and no transaction is open while the models run.
+    redo: BTreeMap<Partition, i64>,
     last_error: Option<BrokerError>,
     metrics: LaneMetrics,
 }
@@ -85,6 +90,7 @@ impl Ledger {
             accounts: Accounts::new(),
             condemned: HashMap::new(),
             undelivered: Vec::new(),
+            redo: BTreeMap::new(),
             last_error: None,
             metrics,
         }
@@ -113,11 +119,10 @@ impl Ledger {
         progress.next = source.offset + 1;
     }
 
-    /// Records between what is durable and the end of a partition.
-    pub(crate) fn lag(&self, partition: Partition, end: i64) -> u64 {
-        self.progress
-            .get(&partition)
-            .map_or(0, |progress| u64::try_from(end - progress.durable).unwrap_or(0))
+    /// Records between what is durable and the end of a partition; `None` before the first record of it.
+    pub(crate) fn lag(&self, partition: Partition, end: i64) -> Option<u64> {
+        let progress = self.progress.get(&partition)?;
+        Some(u64::try_from(end - progress.durable).unwrap_or(0))
     }
 
     /// Opens the span that the next outputs belong to, with its transaction where there is one.
@@ -132,15 +137,15 @@ impl Ledger {
         Ok(())
     }
 
-    /// Ticket of the open span, and the number of the next event in it.
-    pub(crate) fn place(&self) -> (Ticket, u32) {
-        self.spans.place()
+    /// Gives the next event its place in the open span: the span's ticket, and its number within.
+    pub(crate) fn place(&mut self, source: Source) -> (Ticket, u32) {
+        self.spans.place(source)
     }
 
-    /// Notes the outcome of the next event of the open span; its outputs were handed over.
+    /// Notes the outcome of the event that was placed last; its outputs were handed over.
     pub(crate) fn settle(&mut self, source: Source, outcome: Outcome) {
         self.accounts.settle(outcome);
-        self.spans.add(source);
+        self.spans.settle(source);
     }
 
     /// Outputs of this event that Kafka found too large the last time.
@@ -170,7 +175,8 @@ impl Ledger {
         match self.checkpoint.guarantee() {
             Guarantee::ExactlyOnce => {
                 let age = clock.now().monotonic.saturating_sub(front.opened);
-                let due = age >= self.settings.interval.0
+                let due = !self.redo.is_empty()
+                    || age >= self.settings.interval.0
                     || self.spans.rows(usize::MAX) >= self.settings.records
                     || age + ahead >= self.settings.interval.0 * 2;
                 if due {
@@ -223,6 +229,7 @@ impl Ledger {
     /// Forgets partitions that are let go. What was under way of them must have been settled or undone.
     pub(crate) fn forget(&mut self, partitions: &[Partition]) {
         self.progress.retain(|partition, _| !partitions.contains(partition));
+        self.redo.retain(|partition, _| !partitions.contains(partition));
         self.condemned
             .retain(|source, _| !partitions.contains(&source.partition));
     }
@@ -249,22 +256,19 @@ impl Ledger {
 
     /// Remembers that an output was too large, so that its event goes another way when it comes again.
     fn condemn(&mut self, failed: &Undelivered) -> BrokerError {
+        let error = |fault| BrokerError {
+            fault,
+            ..failed.error.clone()
+        };
         let Some(source) = self.spans.source(failed.ticket, failed.row) else {
-            return failed.error.clone();
+            // Its span was given up already; should the output come again, so will its failure.
+            return error(Fault::Abortable);
         };
         let known = self.condemned.entry(source).or_default();
-        if known.contains(&failed.to) && failed.to != Destination::Predictions {
-            // Even without its body it is too large: there is no smaller output to try.
-            return BrokerError {
-                fault: Fault::Refused,
-                ..failed.error.clone()
-            };
-        }
         known.push(failed.to);
-        BrokerError {
-            fault: Fault::Abortable,
-            ..failed.error.clone()
-        }
+        let times = known.iter().filter(|to| **to == failed.to).count();
+        let is_last = failed.to != Destination::Predictions && times > LESSER_FORMS;
+        error(if is_last { Fault::Refused } else { Fault::Abortable })
     }
 
     /// At least once: spans at the front whose outputs are all delivered become durable; nothing is waited for, unless
@@ -305,12 +309,19 @@ impl Ledger {
     fn store<B: Broker>(&mut self, link: &mut Link<B>, spans: usize) -> Result<(), BrokerError> {
         let offsets = self.spans.offsets(spans);
         self.stored += self.spans.rows(spans);
-        let commit_now = self.stored >= self.settings.records;
-        link.broker.store_offsets(&offsets, commit_now)?;
-        if commit_now {
-            self.stored = 0;
+        link.broker.store_offsets(&offsets, false)?;
+        if self.stored < self.settings.records {
+            return Ok(());
         }
-        Ok(())
+        self.stored = 0;
+        match link.broker.store_offsets(&offsets, true) {
+            // They are noted; the client goes on trying, and so do we with the next ones.
+            Err(error) if error.fault != Fault::Refused => {
+                tracing::warn!(error = %error, "offsets of delivered outputs are not committed yet");
+                Ok(())
+            }
+            committed => committed,
+        }
     }
 
     fn delivered_spans(&self, broker: &impl Broker) -> usize {
@@ -366,8 +377,12 @@ impl Ledger {
             Step::Abort => {
                 link.broker.abort()?;
                 self.metrics.transaction_aborted();
+                self.learn_the_cause(link)?;
             }
-            Step::Discard => link.broker.discard()?,
+            Step::Discard => {
+                link.broker.discard()?;
+                self.learn_the_cause(link)?;
+            }
             Step::Renew => {
                 link.broker.renew_producer()?;
                 self.metrics.producer_renewed();
@@ -377,6 +392,15 @@ impl Ledger {
             Step::RollBack => self.roll_back(link)?,
         }
         Ok(Went::Well)
+    }
+
+    /// What brought an abort about may be known only now: a refusal stops the service, an output that was too large is
+    /// remembered while its span is still there.
+    fn learn_the_cause<B: Broker>(&mut self, link: &mut Link<B>) -> Result<(), BrokerError> {
+        match self.look_for_failures(link) {
+            Some(error) if error.fault == Fault::Refused => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn drain<B: Broker>(&mut self, link: &mut Link<B>, clock: &dyn Clock) -> Result<(), BrokerError> {
@@ -440,6 +464,7 @@ impl Ledger {
             metrics,
             progress,
             condemned,
+            redo,
             ..
         } = self;
         queue.take(spans, |span| {
@@ -448,6 +473,9 @@ impl Ledger {
             for (partition, offset) in &span.offsets {
                 if let Some(progress) = progress.get_mut(partition) {
                     progress.durable = *offset;
+                }
+                if redo.get(partition).is_some_and(|undone| undone <= offset) {
+                    redo.remove(partition);
                 }
             }
             if !condemned.is_empty() {
@@ -479,7 +507,11 @@ impl Ledger {
         if !back.is_empty() {
             link.broker.rewind(&back)?;
         }
-        for progress in self.progress.values_mut() {
+        for (partition, progress) in &mut self.progress {
+            if progress.next > progress.durable {
+                let undone = self.redo.entry(*partition).or_insert(progress.next);
+                *undone = progress.next.max(*undone);
+            }
             progress.next = progress.durable;
         }
         self.spans.take(self.spans.len(), |_| ());

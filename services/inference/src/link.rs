@@ -22,8 +22,8 @@ pub(crate) struct Link<B> {
     rebalances: VecDeque<Polled>,
     waited: Duration,
     paused: bool,
-    /// Partitions may have come since they were paused.
-    is_outdated: bool,
+    /// Records that came while nobody could take them, and are not put back yet.
+    strays: Vec<(Partition, i64)>,
 }
 
 impl<B: Broker> Link<B> {
@@ -33,7 +33,7 @@ impl<B: Broker> Link<B> {
             rebalances: VecDeque::new(),
             waited: Duration::ZERO,
             paused: false,
-            is_outdated: false,
+            strays: Vec::new(),
         }
     }
 
@@ -85,36 +85,44 @@ impl<B: Broker> Link<B> {
 
     /// Pauses all partitions until [`Link::go_on`].
     pub(crate) fn hold(&mut self) -> Result<(), BrokerError> {
-        if !self.paused || self.is_outdated {
+        if !self.paused {
             self.broker.pause(true)?;
             self.paused = true;
-            self.is_outdated = false;
         }
         Ok(())
     }
 
     /// Serves the group while the partitions are paused. A record that comes all the same is put back.
     pub(crate) fn poll_group(&mut self, time: Duration) -> Result<(), BrokerError> {
-        let mut stray = None;
-        match self.broker.poll(time, &mut |record| stray = Some(record.source))? {
+        self.put_back()?;
+        let strays = &mut self.strays;
+        match self.broker.poll(time, &mut |record| {
+            strays.push((record.source.partition, record.source.offset))
+        })? {
             Polled::Record | Polled::Idle => {}
             rebalance => self.rebalances.push_back(rebalance),
         }
-        match stray {
-            Some(source) => self.broker.rewind(&[(source.partition, source.offset)]),
-            None => Ok(()),
-        }
+        self.put_back()
     }
 
-    /// Makes the next [`Link::hold`] pause again: partitions that have come since are not paused yet. What is paused
-    /// stays so until [`Link::go_on`].
-    pub(crate) fn forget_hold(&mut self) {
-        self.is_outdated = true;
+    /// Goes back to records that came while nobody could take them. They stay noted until that has succeeded.
+    fn put_back(&mut self) -> Result<(), BrokerError> {
+        if !self.strays.is_empty() {
+            self.broker.rewind(&self.strays)?;
+            self.strays.clear();
+        }
+        Ok(())
+    }
+
+    /// Forgets what is known of partitions that are let go.
+    pub(crate) fn forget(&mut self, partitions: &[Partition]) {
+        self.strays.retain(|(partition, _)| !partitions.contains(partition));
     }
 
     /// Ends a wait: partitions flow again.
     pub(crate) fn go_on(&mut self) -> Result<(), BrokerError> {
         self.waited = Duration::ZERO;
+        self.put_back()?;
         if self.paused {
             self.broker.pause(false)?;
             self.paused = false;

@@ -22,6 +22,10 @@ use eddy_pipeline::time::Clock;
 use crate::batch::Batch;
 use crate::settings::BatchSettings;
 
+/// Most terminated runs of one model on one batch: enough to find two guilty rows in a batch of thousands, few enough
+/// that the lane polls again before the group takes it for dead.
+const MAX_TIMEOUTS: usize = 25;
+
 /// One version of one model, ready to score.
 #[derive(Debug, Clone)]
 pub struct ModelIdentity {
@@ -291,6 +295,16 @@ impl Search<'_> {
             return Ok(());
         };
         self.slot.facts.faults.push(error.fault);
+        let timed_out = self
+            .slot
+            .facts
+            .faults
+            .iter()
+            .filter(|fault| **fault == RunFault::TimedOut)
+            .count();
+        if timed_out > MAX_TIMEOUTS {
+            return Err(self.slot.sick(error));
+        }
         if error.fault == RunFault::BadOutput {
             return Err(self.slot.sick(error));
         }

@@ -43,16 +43,17 @@ impl Spans {
         self.queue.push_back(span);
     }
 
-    /// Ticket of the open span, and the number of the next event in it.
-    pub(crate) fn place(&self) -> (Ticket, u32) {
-        let span = self.queue.back().expect("outputs are handed over inside a span");
-        (span.ticket, span.rows.len() as u32)
+    /// Places the next event in the open span: the span's ticket, and the event's number within. Before its outputs are
+    /// sent, so that a failure of one of them finds its event.
+    pub(crate) fn place(&mut self, source: Source) -> (Ticket, u32) {
+        let span = self.queue.back_mut().expect("outputs are handed over inside a span");
+        span.rows.push(source);
+        (span.ticket, span.rows.len() as u32 - 1)
     }
 
-    /// Notes the next event of the open span.
-    pub(crate) fn add(&mut self, source: Source) {
+    /// Notes that the outputs of an event of the open span were handed over.
+    pub(crate) fn settle(&mut self, source: Source) {
         let span = self.queue.back_mut().expect("outcomes are noted inside a span");
-        span.rows.push(source);
         let next = source.offset + 1;
         match span
             .offsets

@@ -19,7 +19,7 @@ impl Flood {
         Self { limit, window: window.max(1), batches: VecDeque::new(), events: 0, dead: 0 }
     }
 
-    /// Takes a batch in, unless with it the share over a full window would reach the limit. What is refused leaves no
+    /// Takes a batch in, unless its own share and, with it, the share over a full window reach the limit. What is refused leaves no
     /// trace, so that the same batch can be tried again.
     ///
     /// # Errors
@@ -36,7 +36,9 @@ impl Flood {
             leaving += 1;
         }
         let share = bad as f64 / all.max(self.window) as f64;
-        if self.limit < 1.0 && dead > 0 && share >= self.limit {
+        // A batch that is itself below the limit is the end of a flood, whatever came before it.
+        let own_share = dead as f64 / events.max(1) as f64;
+        if self.limit < 1.0 && share >= self.limit && own_share >= self.limit {
             return Err(share);
         }
         self.batches.drain(..leaving);
@@ -86,6 +88,16 @@ mod tests {
         let mut flood = Flood::new(0.5, 100);
         assert_eq!(flood.admit(100, 49), Ok(()));
         assert_eq!(flood.admit(1, 0), Ok(()));
+    }
+
+    #[test]
+    fn after_a_flood_the_first_healthy_batch_passes() {
+        let mut flood = Flood::new(0.5, 1000);
+        for _ in 0..499 {
+            assert_eq!(flood.admit(1, 1), Ok(()));
+        }
+        assert!(flood.admit(256, 256).is_err());
+        assert_eq!(flood.admit(256, 1), Ok(()));
     }
 
     #[test]
