@@ -59,9 +59,17 @@ pub fn events(seed: u64, count: usize, keys: Keys) -> Vec<Event> {
                 Keys::Distinct(n) => Some(format!("camera-{}", random.usize(..n))),
             };
             let poisoned = random.usize(..100) < 2;
-            let (value, expected) =
-                if poisoned { poison(&mut random) } else { (Some(healthy(&mut random)), Expected::Prediction) };
-            Event { id: format!("event-{number}"), key, value, expected }
+            let (value, expected) = if poisoned {
+                poison(&mut random)
+            } else {
+                (Some(healthy(&mut random)), Expected::Prediction)
+            };
+            Event {
+                id: format!("event-{number}"),
+                key,
+                value,
+                expected,
+            }
         })
         .collect()
 }
@@ -71,8 +79,14 @@ fn healthy(random: &mut fastrand::Rng) -> Vec<u8> {
     let features = features(random, WIDTH);
     match random.usize(..3) {
         0 => format!(r#"{{"features":{features}}}"#),
-        1 => format!(r#"{{"note":"{}","features":{features},"extra":[1,{{"a":null}}]}}"#, "x".repeat(random.usize(..200))),
-        _ => format!(r#"{{"meta":{{"site":{{"n":{}}},"ok":true}},"features":{features}}}"#, random.u32(..)),
+        1 => format!(
+            r#"{{"note":"{}","features":{features},"extra":[1,{{"a":null}}]}}"#,
+            "x".repeat(random.usize(..200))
+        ),
+        _ => format!(
+            r#"{{"meta":{{"site":{{"n":{}}},"ok":true}},"features":{features}}}"#,
+            random.u32(..)
+        ),
     }
     .into_bytes()
 }
@@ -94,13 +108,32 @@ fn poison(random: &mut fastrand::Rng) -> (Option<Vec<u8>>, Expected) {
         2 => (String::new(), "malformed"),
         3 => (whole[..whole.len() / 2].to_owned(), "malformed"),
         4 => (format!("{whole} trailing"), "malformed"),
-        5 => (format!(r#"{{"features":{}}}"#, features(random, WIDTH - 1)), "wrong_shape"),
+        5 => (
+            format!(r#"{{"features":{}}}"#, features(random, WIDTH - 1)),
+            "wrong_shape",
+        ),
         6 => (r#"{"features":"thirty-two numbers"}"#.to_owned(), "wrong_type"),
         7 => (r#"{"other":1}"#.to_owned(), "missing_field"),
         8 => (r#"{"features":null}"#.to_owned(), "missing_field"),
-        9 => (format!(r#"{{"deep":{}{},"features":[]}}"#, "[".repeat(10_000), "]".repeat(10_000)), "limit_exceeded"),
-        10 => (format!(r#"{{"features":{0},"features":{0}}}"#, features(random, WIDTH)), "duplicate_key"),
-        _ => (format!(r#"{{"features":{}}}"#, features(random, WIDTH).replacen('[', "[1e999,", 1)), "any"),
+        9 => (
+            format!(
+                r#"{{"deep":{}{},"features":[]}}"#,
+                "[".repeat(10_000),
+                "]".repeat(10_000)
+            ),
+            "limit_exceeded",
+        ),
+        10 => (
+            format!(r#"{{"features":{0},"features":{0}}}"#, features(random, WIDTH)),
+            "duplicate_key",
+        ),
+        _ => (
+            format!(
+                r#"{{"features":{}}}"#,
+                features(random, WIDTH).replacen('[', "[1e999,", 1)
+            ),
+            "any",
+        ),
     };
     (Some(text.into_bytes()), Expected::DeadLetter(reason))
 }
@@ -118,13 +151,23 @@ pub fn send(client: &ClientConfig, topic: &str, events: &[Event]) {
         .expect("a producer can be made");
     for event in events {
         let headers = OwnedHeaders::new()
-            .insert(Header { key: "eddy.id", value: Some(&event.id) })
-            .insert(Header { key: "traceparent", value: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01") });
+            .insert(Header {
+                key: "eddy.id",
+                value: Some(&event.id),
+            })
+            .insert(Header {
+                key: "traceparent",
+                value: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            });
         let mut record = BaseRecord::<str, [u8]>::to(topic).headers(headers);
         record.key = event.key.as_deref();
         record.payload = event.value.as_deref();
         while let Err((error, unsent)) = producer.send(record) {
-            assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), "{topic} takes events");
+            assert_eq!(
+                error,
+                KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull),
+                "{topic} takes events"
+            );
             producer.poll(Duration::from_millis(10));
             record = unsent;
         }
@@ -166,7 +209,11 @@ pub fn check(events: &[Event], outputs: &Outputs, duplicates: usize) -> Counts {
     let predicted = distinct(&outputs.predictions, &by_id, &mut counts.duplicates);
     let sampled = distinct(&outputs.samples, &by_id, &mut counts.duplicates);
     let dead = distinct(&outputs.dead_letters, &by_id, &mut counts.duplicates);
-    assert!(counts.duplicates <= duplicates, "{} duplicates, {duplicates} are allowed", counts.duplicates);
+    assert!(
+        counts.duplicates <= duplicates,
+        "{} duplicates, {duplicates} are allowed",
+        counts.duplicates
+    );
     for event in events {
         let id = event.id.as_str();
         match event.expected {
@@ -176,31 +223,67 @@ pub fn check(events: &[Event], outputs: &Outputs, duplicates: usize) -> Counts {
                 dead.get(id).map(|message| message.header("eddy.detail"))
             ),
             Expected::DeadLetter(reason) => {
-                assert!(dead.contains_key(id) && !predicted.contains_key(id), "{id} must be a dead letter ({reason})");
+                assert!(
+                    dead.contains_key(id) && !predicted.contains_key(id),
+                    "{id} must be a dead letter ({reason})"
+                );
                 let got = dead[id].header("eddy.reason").expect("a dead letter has a reason");
-                assert!(reason == "any" || got == reason, "{id}: the reason is {got}, and {reason} was expected");
-                assert!(!dead[id].header("eddy.detail").unwrap_or_default().is_empty(), "{id}: a reason has a sentence");
+                assert!(
+                    reason == "any" || got == reason,
+                    "{id}: the reason is {got}, and {reason} was expected"
+                );
+                assert!(
+                    !dead[id].header("eddy.detail").unwrap_or_default().is_empty(),
+                    "{id}: a reason has a sentence"
+                );
             }
         }
     }
     for (id, sample) in &sampled {
         assert!(predicted.contains_key(id), "{id} was sampled and not predicted");
-        assert_eq!(sample.value, by_id[id].value, "{id}: a sample has the event's own bytes");
-        assert!(sample.header("eddy.selection").is_some_and(|text| text.contains("uncertainty")), "{id}: says why");
+        assert_eq!(
+            sample.value, by_id[id].value,
+            "{id}: a sample has the event's own bytes"
+        );
+        assert!(
+            sample
+                .header("eddy.selection")
+                .is_some_and(|text| text.contains("uncertainty")),
+            "{id}: says why"
+        );
     }
     for (id, message) in &predicted {
         let value: Value = serde_json::from_slice(message.value.as_deref().unwrap_or_default()).expect("JSON");
         let flagged = value["models"]["mlp"]["flags"] == serde_json::json!(["uncertainty"]);
-        assert_eq!(flagged, sampled.contains_key(id), "{id}: the flag of a prediction says whether it was sampled");
+        assert_eq!(
+            flagged,
+            sampled.contains_key(id),
+            "{id}: the flag of a prediction says whether it was sampled"
+        );
         assert_eq!(value["id"], *id);
     }
     for (id, message) in &dead {
-        assert_eq!(message.value, by_id[id].value, "{id}: a dead letter has the event's own bytes");
+        assert_eq!(
+            message.value, by_id[id].value,
+            "{id}: a dead letter has the event's own bytes"
+        );
     }
-    for message in outputs.predictions.iter().chain(&outputs.samples).chain(&outputs.dead_letters) {
+    for message in outputs
+        .predictions
+        .iter()
+        .chain(&outputs.samples)
+        .chain(&outputs.dead_letters)
+    {
         let id = message.header("eddy.id").expect("every output has an id");
-        assert_eq!(message.key.as_deref(), by_id[id].key.as_deref().map(str::as_bytes), "{id}: the key is kept");
-        assert!(message.header("traceparent").is_some(), "{id}: the trace is carried through");
+        assert_eq!(
+            message.key.as_deref(),
+            by_id[id].key.as_deref().map(str::as_bytes),
+            "{id}: the key is kept"
+        );
+        assert!(
+            message.header("traceparent").is_some(),
+            "{id}: the trace is carried through"
+        );
     }
     counts.predictions = predicted.len();
     counts.samples = sampled.len();

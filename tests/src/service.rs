@@ -47,12 +47,7 @@ impl Replica {
         Self::start_at(folder, binary, pipeline, ("replica-0", settings))
     }
 
-    fn start_at(
-        folder: &Path,
-        binary: &str,
-        pipeline: &Path,
-        (instance, settings): (&str, &[(&str, &str)]),
-    ) -> Self {
+    fn start_at(folder: &Path, binary: &str, pipeline: &Path, (instance, settings): (&str, &[(&str, &str)])) -> Self {
         let port = free_port();
         let log = folder.join(format!("{instance}.{port}.log"));
         let child = Command::new(binary)
@@ -77,8 +72,15 @@ impl Replica {
     /// Asks it to drain, and waits for its end.
     pub fn terminate(&mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("`kill` is part of any system");
-        assert!(sent.success(), "the process had ended before it was asked to: {}", self.log());
+        let sent = Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("`kill` is part of any system");
+        assert!(
+            sent.success(),
+            "the process had ended before it was asked to: {}",
+            self.log()
+        );
         self.wait()
     }
 
@@ -136,7 +138,11 @@ pub fn free_port() -> u16 {
 fn get(port: u16, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
+    .ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let code = answer.split_whitespace().nth(1)?.parse().ok()?;

@@ -66,7 +66,13 @@ impl Run {
         std::fs::write(&pipeline, text).unwrap();
         let events = oracle::events(seed, EVENTS, keys);
         oracle::send(&kafka.client(), &format!("{name}-events"), &events);
-        Self { kafka, name: name.to_owned(), pipeline, _folder: folder, events }
+        Self {
+            kafka,
+            name: name.to_owned(),
+            pipeline,
+            _folder: folder,
+            events,
+        }
     }
 
     fn replica(&self, number: usize) -> Replica {
@@ -97,7 +103,12 @@ impl Run {
         let events = self.topic("events");
         wait_for("lag 0", || {
             let stopped = replicas.iter_mut().position(|replica| !replica.is_running());
-            assert_eq!(stopped, None, "a replica stopped: {}", stopped.map_or(String::new(), |at| replicas[at].log()));
+            assert_eq!(
+                stopped,
+                None,
+                "a replica stopped: {}",
+                stopped.map_or(String::new(), |at| replicas[at].log())
+            );
             (self.kafka.lag(&self.group(), &events) == 0).then_some(())
         });
         for replica in &mut replicas {
@@ -105,16 +116,25 @@ impl Run {
             assert_eq!(replica.terminate().code(), Some(0), "{}", replica.log());
         }
         Outputs {
-            predictions: self.kafka.read_all(&self.topic("predictions"), Isolation::ReadCommitted),
+            predictions: self
+                .kafka
+                .read_all(&self.topic("predictions"), Isolation::ReadCommitted),
             samples: self.kafka.read_all(&self.topic("retraining"), Isolation::ReadCommitted),
-            dead_letters: self.kafka.read_all(&self.topic("dead-letters"), Isolation::ReadCommitted),
+            dead_letters: self
+                .kafka
+                .read_all(&self.topic("dead-letters"), Isolation::ReadCommitted),
         }
     }
 
     fn wait_for_progress(&self, point: usize, replicas: &mut [Replica]) -> usize {
         wait_for(&format!("{point} events to be committed"), || {
             let stopped = replicas.iter_mut().position(|replica| !replica.is_running());
-            assert_eq!(stopped, None, "a replica stopped: {}", stopped.map_or(String::new(), |at| replicas[at].log()));
+            assert_eq!(
+                stopped,
+                None,
+                "a replica stopped: {}",
+                stopped.map_or(String::new(), |at| replicas[at].log())
+            );
             let committed = self.kafka.committed(&self.group(), &self.topic("events"));
             let done = committed.into_iter().flatten().sum::<i64>() as usize;
             (done >= point).then_some(done)
@@ -124,7 +144,11 @@ impl Run {
 
 fn assert_balanced(status: &Value) {
     let events = &status["events"];
-    let number = |key: &str| events[key].as_u64().unwrap_or_else(|| panic!("{key} is a number in {status}"));
+    let number = |key: &str| {
+        events[key]
+            .as_u64()
+            .unwrap_or_else(|| panic!("{key} is a number in {status}"))
+    };
     let outcomes = number("predicted") + number("dead_lettered") + number("abandoned") + number("in_flight");
     assert_eq!(number("consumed"), outcomes, "{status}");
     assert_eq!(number("in_flight"), 0, "nothing is under way at rest: {status}");

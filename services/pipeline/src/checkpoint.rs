@@ -115,7 +115,11 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { retries: 20, renewals: 5, window: Duration::from_secs(60) }
+        Self {
+            retries: 20,
+            renewals: 5,
+            window: Duration::from_secs(60),
+        }
     }
 }
 
@@ -180,7 +184,11 @@ impl Checkpoint {
         }
         self.retries = 0;
         // A retriable call that never succeeds has an unknown fate, like one that timed out.
-        let fault = if fault == Fault::Retriable { Fault::TimedOut } else { fault };
+        let fault = if fault == Fault::Retriable {
+            Fault::TimedOut
+        } else {
+            fault
+        };
         self.recover(step, fault, now)
     }
 

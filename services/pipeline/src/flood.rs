@@ -16,7 +16,13 @@ pub struct Flood {
 impl Flood {
     /// A limit on the share (0 to 1; 1 switches it off) over the latest `window` events.
     pub fn new(limit: f64, window: usize) -> Self {
-        Self { limit, window: window.max(1), batches: VecDeque::new(), events: 0, dead: 0 }
+        Self {
+            limit,
+            window: window.max(1),
+            batches: VecDeque::new(),
+            events: 0,
+            dead: 0,
+        }
     }
 
     /// Takes a batch in, unless its own share and, with it, the share over a full window reach the limit. What is refused leaves no

@@ -46,7 +46,10 @@ pub trait Scorer: Send {
     /// # Errors
     /// [`RunError`] when that is impossible; the default says so.
     fn rebuild(&mut self) -> Result<(), RunError> {
-        Err(RunError { fault: RunFault::Refused, message: "this model cannot be rebuilt while it runs".into() })
+        Err(RunError {
+            fault: RunFault::Refused,
+            message: "this model cannot be rebuilt while it runs".into(),
+        })
     }
 
     /// Expected time of a run on so many rows, from calibration; zero where it was not calibrated.

@@ -59,6 +59,8 @@ pub(super) fn of_code(code: Code) -> Fault {
         | Code::InvalidTransactionalState => Fault::Fatal,
         // The group moved on without us: what was done is for its next owner to do again.
         Code::IllegalGeneration | Code::UnknownMemberId | Code::State => Fault::Abortable,
+        // The client dropped it because the transaction failed, or because the client itself did, which it says.
+        Code::PurgeQueue | Code::PurgeInflight => Fault::Abortable,
         _ => Fault::Retriable,
     }
 }
@@ -92,6 +94,14 @@ pub(super) fn of_transaction(call: Call, error: &KafkaError, fatal: Option<Code>
     }
 }
 
+/// The kind of a producer's fatal error: only its successor can go on.
+pub(super) fn of_fatal(code: Code) -> Fault {
+    match of_code(code) {
+        Fault::Fenced => Fault::Fenced,
+        _ => Fault::Fatal,
+    }
+}
+
 /// The failure of a call that is not transactional.
 pub(super) fn failed(doing: impl Into<String>, error: &KafkaError) -> BrokerError {
     let fault = error.rdkafka_error_code().map_or(Fault::Fatal, of_code);
@@ -105,9 +115,7 @@ pub(super) fn failed(doing: impl Into<String>, error: &KafkaError) -> BrokerErro
 /// What an operator can do about a code, as the end of a sentence.
 pub(super) fn next_step(code: Code) -> Option<&'static str> {
     Some(match code {
-        Code::TopicAuthorizationFailed => {
-            "allow our principal to read the events topic and to write the output topics"
-        }
+        Code::TopicAuthorizationFailed => "allow our principal to read the events topic and to write the output topics",
         Code::GroupAuthorizationFailed => "allow our principal to read the group kafka.group",
         Code::TransactionalIdAuthorizationFailed => {
             "allow our principal to write and describe transactional ids that begin with kafka.group"
@@ -140,6 +148,7 @@ mod tests {
         assert_eq!(of_code(Code::BrokerTransportFailure), Fault::Retriable);
         assert_eq!(of_code(Code::MessageTimedOut), Fault::Retriable);
         assert_eq!(of_code(Code::IllegalGeneration), Fault::Abortable);
+        assert_eq!(of_code(Code::PurgeQueue), Fault::Abortable);
     }
 
     #[test]

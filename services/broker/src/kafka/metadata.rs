@@ -35,10 +35,9 @@ pub(super) fn partitions<C: ClientContext>(client: &Client<C>, topic: &str) -> R
         (Code::UnknownTopic | Code::UnknownTopicOrPartition, _) => Err(BrokerError {
             fault: Fault::Refused,
             doing: format!("looking for topic `{topic}`"),
-            message:
-                "it does not exist; create it (kafka-topics.sh --create --topic …), or correct its name under \
+            message: "it does not exist; create it (kafka-topics.sh --create --topic …), or correct its name under \
                       [topics]"
-                    .into(),
+                .into(),
         }),
         (code, _) => Err(BrokerError {
             fault: fault::of_code(code),

@@ -18,7 +18,10 @@ use super::tree::{Content, Entry, Node, Place, join};
 pub const PREFIX: &str = "EDDY__";
 
 /// The overriding variables of this process. One that is not UTF-8 comes with replacement characters.
-#[expect(clippy::disallowed_methods, reason = "the one place where settings are read from the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where settings are read from the environment"
+)]
 pub fn of_process() -> Vec<(String, String)> {
     std::env::vars_os()
         .map(|(name, value)| {

@@ -6,7 +6,10 @@ use super::{Budget, Checkpoint, Fault, Guarantee, Next, Step, Stop, Went};
 use crate::time::Now;
 
 fn at(seconds: u64) -> Now {
-    Now { monotonic: Duration::from_secs(seconds), unix_ms: 0 }
+    Now {
+        monotonic: Duration::from_secs(seconds),
+        unix_ms: 0,
+    }
 }
 
 /// Runs a checkpoint: `script` says how each step goes, in order; what it does not name goes well. Gives the steps taken
@@ -66,17 +69,30 @@ fn a_failed_delivery_at_least_once_discards_and_rolls_back() {
 #[test]
 fn a_retriable_error_repeats_the_same_step() {
     let wrong = Went::Wrong(Fault::Retriable);
-    let (steps, end) = run(Guarantee::ExactlyOnce, &[(Step::SendOffsets, wrong), (Step::SendOffsets, wrong)]);
+    let (steps, end) = run(
+        Guarantee::ExactlyOnce,
+        &[(Step::SendOffsets, wrong), (Step::SendOffsets, wrong)],
+    );
     assert_eq!(
         steps,
-        [Step::Drain, Step::SendOffsets, Step::SendOffsets, Step::SendOffsets, Step::Commit, Step::Publish]
+        [
+            Step::Drain,
+            Step::SendOffsets,
+            Step::SendOffsets,
+            Step::SendOffsets,
+            Step::Commit,
+            Step::Publish
+        ]
     );
     assert_eq!(end, Next::Durable);
 }
 
 #[test]
 fn a_commit_of_unknown_fate_that_took_effect_is_published() {
-    let script = [(Step::Commit, Went::Wrong(Fault::TimedOut)), (Step::Inspect, Went::Committed)];
+    let script = [
+        (Step::Commit, Went::Wrong(Fault::TimedOut)),
+        (Step::Inspect, Went::Committed),
+    ];
     let (steps, end) = run(Guarantee::ExactlyOnce, &script);
     assert_eq!(steps[2..], [Step::Commit, Step::Renew, Step::Inspect, Step::Publish]);
     assert_eq!(end, Next::Durable);
@@ -84,7 +100,10 @@ fn a_commit_of_unknown_fate_that_took_effect_is_published() {
 
 #[test]
 fn a_commit_of_unknown_fate_that_took_no_effect_is_rolled_back() {
-    let script = [(Step::Commit, Went::Wrong(Fault::TimedOut)), (Step::Inspect, Went::NotCommitted)];
+    let script = [
+        (Step::Commit, Went::Wrong(Fault::TimedOut)),
+        (Step::Inspect, Went::NotCommitted),
+    ];
     let (steps, end) = run(Guarantee::ExactlyOnce, &script);
     assert_eq!(steps[2..], [Step::Commit, Step::Renew, Step::Inspect, Step::RollBack]);
     assert_eq!(end, Next::RolledBack);
@@ -92,7 +111,10 @@ fn a_commit_of_unknown_fate_that_took_no_effect_is_rolled_back() {
 
 #[test]
 fn a_fatal_error_before_the_commit_needs_no_inspection() {
-    let (steps, end) = run(Guarantee::ExactlyOnce, &[(Step::SendOffsets, Went::Wrong(Fault::Fatal))]);
+    let (steps, end) = run(
+        Guarantee::ExactlyOnce,
+        &[(Step::SendOffsets, Went::Wrong(Fault::Fatal))],
+    );
     assert_eq!(steps, [Step::Drain, Step::SendOffsets, Step::Renew, Step::RollBack]);
     assert_eq!(end, Next::RolledBack);
 }
@@ -106,13 +128,19 @@ fn an_abort_that_times_out_is_finished_by_a_new_producer() {
     ];
     let (steps, end) = run(Guarantee::ExactlyOnce, &script);
     // Was the commit refused, or did it take effect before it was? Only Kafka knows.
-    assert_eq!(steps[2..], [Step::Commit, Step::Abort, Step::Renew, Step::Inspect, Step::RollBack]);
+    assert_eq!(
+        steps[2..],
+        [Step::Commit, Step::Abort, Step::Renew, Step::Inspect, Step::RollBack]
+    );
     assert_eq!(end, Next::RolledBack);
 }
 
 #[test]
 fn a_refusal_undoes_the_work_and_stops() {
-    let (steps, end) = run(Guarantee::ExactlyOnce, &[(Step::SendOffsets, Went::Wrong(Fault::Refused))]);
+    let (steps, end) = run(
+        Guarantee::ExactlyOnce,
+        &[(Step::SendOffsets, Went::Wrong(Fault::Refused))],
+    );
     assert_eq!(steps[1..], [Step::SendOffsets, Step::Abort, Step::RollBack]);
     assert_eq!(end, Next::Stop(Stop::GuaranteeLost));
 }
@@ -139,7 +167,13 @@ fn fencings_far_apart_are_slow_transactions_and_no_twin() {
 
 #[test]
 fn renewals_in_a_row_are_limited() {
-    let mut checkpoint = Checkpoint::new(Guarantee::ExactlyOnce, Budget { renewals: 2, ..Budget::default() });
+    let mut checkpoint = Checkpoint::new(
+        Guarantee::ExactlyOnce,
+        Budget {
+            renewals: 2,
+            ..Budget::default()
+        },
+    );
     for _ in 0..2 {
         checkpoint.start();
         let next = checkpoint.next(Step::SendOffsets, Went::Wrong(Fault::Fatal), at(0));
@@ -159,7 +193,10 @@ fn a_new_producer_is_waited_for_as_long_as_the_outage_lasts() {
         let next = checkpoint.next(Step::Renew, Went::Wrong(Fault::Retriable), at(second));
         assert_eq!(next, Next::Do(Step::Renew));
     }
-    assert_eq!(checkpoint.next(Step::Renew, Went::Well, at(1000)), Next::Do(Step::RollBack));
+    assert_eq!(
+        checkpoint.next(Step::Renew, Went::Well, at(1000)),
+        Next::Do(Step::RollBack)
+    );
 }
 
 fn any_went() -> impl Strategy<Value = Went> {
