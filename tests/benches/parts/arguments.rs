@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
     pub(crate) events: usize,
     /// Rounds; medians are shown.
     pub(crate) rounds: usize,
-    /// Where `perf record` puts a profile of the whole service, one file a round.
+    /// Where `perf record` puts a profile of the whole service, one file a round. It makes the whole look dearer.
     pub(crate) profile: Option<String>,
 }
 

@@ -106,7 +106,17 @@ struct Profiler(Child);
 impl Profiler {
     fn start(pid: u32, folder: &str, name: &str) -> Self {
         let perf = Command::new("perf")
-            .args(["record", "-q", "-g", "-F", "499", "-p", &pid.to_string(), "-o"])
+            .args([
+                "record",
+                "-q",
+                "--call-graph",
+                "dwarf,8192",
+                "-F",
+                "297",
+                "-p",
+                &pid.to_string(),
+                "-o",
+            ])
             .arg(format!("{folder}/{name}.perf"))
             .stdout(Stdio::null())
             .spawn();
