@@ -6,8 +6,8 @@
 //! Invariant: every reserved output is settled exactly once, delivered or not, and its ticket's counter is its own: a
 //! ticket that would share another's counter is refused until that one is settled.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard};
 
 use eddy_pipeline::event::Destination;
 
@@ -61,6 +61,8 @@ pub(super) struct Deliveries {
     in_flight: AtomicUsize,
     settled: AtomicU64,
     failures: Mutex<Vec<Undelivered>>,
+    /// What the client dropped of its own accord: consequences of a failure, and no news once the lane drops the rest.
+    purged: Mutex<Vec<Undelivered>>,
 }
 
 impl Deliveries {
@@ -70,6 +72,7 @@ impl Deliveries {
             in_flight: AtomicUsize::new(0),
             settled: AtomicU64::new(0),
             failures: Mutex::default(),
+            purged: Mutex::default(),
         }
     }
 
@@ -102,10 +105,18 @@ impl Deliveries {
 
     pub(super) fn fail(&self, undelivered: Undelivered) {
         self.settle(undelivered.ticket);
-        self.failures
-            .lock()
-            .expect("no code panics under this lock")
-            .push(undelivered);
+        held(&self.failures).push(undelivered);
+    }
+
+    /// Counts an output that the client dropped without being asked to: it is as undelivered as one that failed.
+    pub(super) fn purge(&self, undelivered: Undelivered) {
+        self.settle(undelivered.ticket);
+        held(&self.purged).push(undelivered);
+    }
+
+    /// Forgets what the client dropped of its own accord.
+    pub(super) fn forget_purged(&self) {
+        held(&self.purged).clear();
     }
 
     pub(super) fn outstanding(&self, ticket: Ticket) -> usize {
@@ -126,8 +137,10 @@ impl Deliveries {
         self.settled.load(Relaxed)
     }
 
+    /// Moves all failures into `into`, those that are a cause before those that are a consequence.
     pub(super) fn take_failures(&self, into: &mut Vec<Undelivered>) {
-        into.append(&mut self.failures.lock().expect("no code panics under this lock"));
+        into.append(&mut held(&self.failures));
+        into.append(&mut held(&self.purged));
     }
 
     fn slot(&self, ticket: Ticket) -> &Slot {
@@ -135,9 +148,14 @@ impl Deliveries {
     }
 }
 
+fn held(list: &Mutex<Vec<Undelivered>>) -> MutexGuard<'_, Vec<Undelivered>> {
+    list.lock().expect("no code panics under this lock")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{BrokerError, Fault};
 
     #[test]
     fn a_waybill_comes_back_as_it_went() {
@@ -176,6 +194,38 @@ mod tests {
             (1, 1, 2)
         );
         assert_eq!(deliveries.outstanding(9), 0);
+    }
+
+    #[test]
+    fn what_the_client_drops_is_a_failure_until_the_lane_drops_the_rest() {
+        let undelivered = |row| Undelivered {
+            ticket: 1,
+            row,
+            to: Destination::Predictions,
+            too_large: false,
+            error: BrokerError {
+                fault: Fault::Abortable,
+                doing: "delivering".into(),
+                message: "dropped".into(),
+            },
+        };
+        let deliveries = Deliveries::new();
+        let rows = |deliveries: &Deliveries| {
+            let mut taken = Vec::new();
+            deliveries.take_failures(&mut taken);
+            taken.iter().map(|failed| failed.row).collect::<Vec<_>>()
+        };
+        let fail_both = || {
+            assert!(deliveries.reserve(1) && deliveries.reserve(1));
+            deliveries.purge(undelivered(0));
+            deliveries.fail(undelivered(1));
+            assert_eq!((deliveries.outstanding(1), deliveries.in_flight()), (0, 0));
+        };
+        fail_both();
+        assert_eq!(rows(&deliveries), [1, 0], "the cause comes first");
+        fail_both();
+        deliveries.forget_purged();
+        assert_eq!(rows(&deliveries), [1]);
     }
 
     #[test]

@@ -197,6 +197,7 @@ pub(super) struct ProducerEvents {
     pub(super) deliveries: Deliveries,
     outputs: [String; 3],
     partitions: [AtomicI32; 3],
+    is_discarding: AtomicBool,
     token: Option<Secret>,
 }
 
@@ -208,8 +209,19 @@ impl ProducerEvents {
             deliveries: Deliveries::new(),
             outputs,
             partitions,
+            is_discarding: AtomicBool::new(false),
             token,
         }
+    }
+
+    /// From now on the lane itself drops what is queued, so that what is reported as purged is no news.
+    pub(super) fn start_discarding(&self) {
+        self.is_discarding.store(true, Relaxed);
+    }
+
+    /// From now on what is reported as purged was dropped by the client, because of a failure of its own.
+    pub(super) fn stop_discarding(&self) {
+        self.is_discarding.store(false, Relaxed);
     }
 
     pub(super) fn partitions_of(&self, to: Destination) -> i32 {
@@ -263,8 +275,8 @@ impl ProducerContext for ProducerEvents {
             return self.deliveries.settle(ticket);
         };
         let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
-        if matches!(code, Code::PurgeQueue | Code::PurgeInflight) {
-            // Purged on the lane's own order: it knows.
+        let is_purged = matches!(code, Code::PurgeQueue | Code::PurgeInflight);
+        if is_purged && self.is_discarding.load(Relaxed) {
             return self.deliveries.settle(ticket);
         }
         let message_text = match fault::next_step(code) {
@@ -282,12 +294,17 @@ impl ProducerContext for ProducerEvents {
             message: message_text,
         };
         let too_large = code == Code::MessageSizeTooLarge;
-        self.deliveries.fail(Undelivered {
+        let undelivered = Undelivered {
             ticket,
             row,
             to,
             too_large,
             error,
-        });
+        };
+        if is_purged {
+            self.deliveries.purge(undelivered);
+        } else {
+            self.deliveries.fail(undelivered);
+        }
     }
 }

@@ -48,6 +48,8 @@ pub(super) struct Outflow {
     transaction_timeout: Duration,
     in_transaction: bool,
     sending: Sending,
+    /// Failures that were looked at here and not taken by the lane yet.
+    failures: Vec<Undelivered>,
 }
 
 impl Outflow {
@@ -64,19 +66,21 @@ impl Outflow {
         Ok(outflow)
     }
 
-    /// A new producer in the place of this one, which it fences.
+    /// A new producer in the place of this one, which it fences. Failures that were kept by [`Outflow::discard`] and not
+    /// taken yet go over; those of outputs that the old producer still held do not.
     pub(super) fn renew(&mut self, settings: &Settings, lane: u16) -> Result<(), BrokerError> {
         let sending = match self.sending {
             Sending::Together => Sending::Together,
             Sending::TogetherForTheLastTime | Sending::Singly => Sending::Singly,
         };
-        let successor = Self::unready(settings, lane, sending)?;
+        let mut successor = Self::unready(settings, lane, sending)?;
         for to in Destination::ALL {
             successor
                 .events()
                 .set_partitions_of(to, self.events().partitions_of(to));
         }
         successor.init()?;
+        successor.failures = std::mem::take(&mut self.failures);
         *self = successor;
         Ok(())
     }
@@ -103,6 +107,7 @@ impl Outflow {
             transaction_timeout: settings.kafka.transaction_timeout.0,
             in_transaction: false,
             sending,
+            failures: Vec::new(),
         })
     }
 
@@ -153,18 +158,10 @@ impl Outflow {
                 ),
             },
             code => {
-                let fatal = self.producer.client().fatal_error();
-                let fault = fatal
-                    .as_ref()
-                    .map(|(code, _)| *code)
-                    .or(code)
-                    .map_or(Fault::Fatal, fault::of_code);
-                let fault = if fatal.is_some() && fault != Fault::Fenced {
-                    Fault::Fatal
-                } else {
-                    fault
+                let (fault, message) = match self.producer.client().fatal_error() {
+                    Some((fatal, reason)) => (fault::of_fatal(fatal), format!("{error}: {reason}")),
+                    None => (code.map_or(Fault::Fatal, fault::of_code), error.to_string()),
                 };
-                let message = fatal.map_or_else(|| error.to_string(), |(_, reason)| format!("{error}: {reason}"));
                 let doing = format!("sending an output to `{topic}` [{}]", output.partition);
                 SendError::Failed(BrokerError { fault, doing, message })
             }
@@ -199,8 +196,20 @@ impl Outflow {
         }
     }
 
-    /// Drops what is queued and waits until what is on its way has settled one way or the other.
-    pub(super) fn discard(&self) -> Result<(), BrokerError> {
+    /// Drops what is queued and waits until what is on its way has settled one way or the other. Deliveries that failed
+    /// are kept for [`Outflow::take_failures`]: they may be why the lane discards at all.
+    pub(super) fn discard(&mut self) -> Result<(), BrokerError> {
+        self.events().start_discarding();
+        let emptied = self.empty();
+        self.events().stop_discarding();
+        emptied?;
+        self.deliveries().forget_purged();
+        // Now, because the caller asks next whether a new producer is wanted.
+        self.look_at_failures();
+        Ok(())
+    }
+
+    fn empty(&self) -> Result<(), BrokerError> {
         let started = Instant::now();
         while self.deliveries().in_flight() > 0 {
             let elapsed = started.elapsed();
@@ -220,8 +229,6 @@ impl Outflow {
                 });
             }
         }
-        // Failures of what is being dropped are no news.
-        self.deliveries().take_failures(&mut Vec::new());
         Ok(())
     }
 
@@ -274,29 +281,46 @@ impl Outflow {
         self.deliveries().in_flight()
     }
 
-    /// Takes the failures since the last look. A topic refuses a request as a whole, so several outputs that are too
-    /// large at once say nothing about any of them: they are told as a failure to be tried again, and from the next
-    /// producer on each output has a request of its own.
+    /// Takes the failures since the last look.
     pub(super) fn take_failures(&mut self, into: &mut Vec<Undelivered>) {
-        let known = into.len();
-        self.deliveries().take_failures(into);
-        if self.sending == Sending::Singly {
+        self.look_at_failures();
+        into.append(&mut self.failures);
+    }
+
+    /// Works out what the failures since the last look mean.
+    fn look_at_failures(&mut self) {
+        let known = self.failures.len();
+        self.producer.context().deliveries.take_failures(&mut self.failures);
+        if self.failures.len() == known {
             return;
         }
+        if let Some((code, reason)) = self.producer.client().fatal_error() {
+            blame_client(&mut self.failures[known..], fault::of_fatal(code), &reason);
+        }
+        if self.sending != Sending::Singly {
+            self.acquit_requests();
+        }
+    }
+
+    /// A topic refuses a request as a whole, so several outputs that are too large at once say nothing about any of
+    /// them: they are told as a failure to be tried again, and from the next producer on each output has a request of
+    /// its own.
+    fn acquit_requests(&mut self) {
         for to in Destination::ALL {
-            let is_suspect = |failed: &Undelivered| failed.too_large && failed.to == to;
-            let suspects = into[known..].iter().filter(|failed| is_suspect(failed)).count();
-            if suspects < 2 {
+            let is_suspect = |failed: &&mut Undelivered| failed.too_large && failed.to == to;
+            let suspects: Vec<&mut Undelivered> = self.failures.iter_mut().filter(is_suspect).collect();
+            let count = suspects.len();
+            if count < 2 {
                 continue;
             }
-            for failed in into[known..].iter_mut().filter(|failed| is_suspect(failed)) {
+            for failed in suspects {
                 failed.too_large = false;
                 failed.error.fault = Fault::Abortable;
             }
             self.sending = Sending::TogetherForTheLastTime;
             tracing::warn!(
                 topic = self.outputs[to as usize],
-                outputs = suspects,
+                outputs = count,
                 "a topic takes less in one request than kafka.max_output_bytes; sending outputs one by one from now on, \
                  which is slow: lower kafka.max_output_bytes to the topic's max.message.bytes, or raise that"
             );
@@ -348,6 +372,17 @@ impl Outflow {
 
     fn deliveries(&self) -> &Deliveries {
         &self.events().deliveries
+    }
+}
+
+/// What failed after the client itself had failed is no matter of the single output, unless Kafka refused just that.
+fn blame_client(failures: &mut [Undelivered], fault: Fault, reason: &str) {
+    for failed in failures
+        .iter_mut()
+        .filter(|failed| failed.error.fault != Fault::Refused)
+    {
+        failed.error.fault = fault;
+        failed.error.message = format!("{}: {reason}", failed.error.message);
     }
 }
 

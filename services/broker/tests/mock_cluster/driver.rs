@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use eddy_broker::kafka::KafkaBroker;
 use eddy_broker::settings::{Guarantee, Kafka, PropertyValue, Settings, Topics};
-use eddy_broker::{Broker, Polled};
+use eddy_broker::{Broker, Polled, Undelivered};
 use eddy_pipeline::event::{Destination, Header, Output, Partition};
 use eddy_pipeline::settings::Span;
 use rdkafka::ClientConfig;
@@ -124,6 +124,12 @@ impl Lane {
 
     pub(crate) fn offsets(&self) -> Vec<i64> {
         self.seen.iter().map(|seen| seen.offset).collect()
+    }
+
+    pub(crate) fn undelivered(&mut self) -> Vec<Undelivered> {
+        let mut undelivered = Vec::new();
+        self.broker.undelivered(&mut undelivered);
+        undelivered
     }
 
     pub(crate) fn drain(&mut self) {

@@ -3,12 +3,28 @@
 use std::time::Duration;
 
 use eddy_broker::kafka::KafkaBroker;
-use eddy_broker::settings::{Guarantee, Start};
-use eddy_broker::{Broker, BrokerError, Fault};
+use eddy_broker::settings::{Guarantee, PropertyValue, Settings, Start};
+use eddy_broker::{Broker, BrokerError, Fault, Undelivered};
 use eddy_pipeline::settings::Span;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::driver::{Cluster, Lane, cluster, output, partition, produce, settings, until};
+
+/// Settings under which each output has a request of its own, one after the other.
+fn one_by_one(cluster: &Cluster, guarantee: Guarantee) -> Settings {
+    let mut settings = settings(cluster, guarantee);
+    for property in ["batch.num.messages", "max.in.flight.requests.per.connection"] {
+        let one = PropertyValue::Integer(1);
+        settings.kafka.producer.insert(property.into(), one);
+    }
+    settings
+}
+
+fn send_rows(lane: &mut Lane, rows: u32) {
+    for row in 0..rows {
+        lane.broker.send(&output(b"a", &[]), 1, row).unwrap();
+    }
+}
 
 /// A lane in a transaction with one delivered output.
 fn in_transaction(cluster: &Cluster) -> Lane {
@@ -103,6 +119,88 @@ fn aborting_drops_what_is_queued_without_reporting_it() {
     lane.broker.undelivered(&mut undelivered);
     assert_eq!(undelivered, []);
     lane.broker.abort().unwrap();
+}
+
+#[test]
+fn what_the_client_drops_when_it_fails_does_not_count_as_delivered() {
+    let cluster = cluster(1);
+    let mut lane = Lane::open(&one_by_one(&cluster, Guarantee::AtLeastOnce), 0);
+    // Each request takes a while, so that the others still wait when the first one is answered.
+    cluster.broker_round_trip_time(-1, Duration::from_millis(300)).unwrap();
+    cluster.request_errors(
+        RDKafkaApiKey::Produce,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER],
+    );
+    send_rows(&mut lane, 5);
+    lane.drain();
+    let undelivered = lane.undelivered();
+    let rows: Vec<u32> = undelivered.iter().map(|failed| failed.row).collect();
+    assert_eq!(rows, [0, 1, 2, 3, 4]);
+    assert!(
+        undelivered.iter().all(|failed| failed.error.fault == Fault::Fatal),
+        "{undelivered:?}"
+    );
+    assert!(
+        undelivered[4].error.to_string().contains("sequence"),
+        "{}",
+        undelivered[4].error
+    );
+    lane.broker.discard().unwrap();
+    lane.broker.renew_producer().unwrap();
+    send_rows(&mut lane, 5);
+    lane.drain();
+    assert_eq!(lane.undelivered(), []);
+}
+
+#[test]
+fn aborting_keeps_the_reason_and_drops_its_consequences() {
+    let cluster = cluster(1);
+    let mut lane = Lane::with_everything(&one_by_one(&cluster, Guarantee::ExactlyOnce));
+    lane.broker.begin().unwrap();
+    cluster.request_errors(
+        RDKafkaApiKey::Produce,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE],
+    );
+    send_rows(&mut lane, 5);
+    lane.drain();
+    lane.broker.abort().unwrap();
+    let undelivered = lane.undelivered();
+    let told: Vec<_> = undelivered
+        .iter()
+        .map(|failed| (failed.ticket, failed.row, failed.too_large))
+        .collect();
+    assert_eq!(told, [(1, 0, true)]);
+}
+
+#[test]
+fn a_request_that_is_too_large_is_told_from_an_output_also_after_an_abort() {
+    let cluster = cluster(1);
+    let mut settings = settings(&cluster, Guarantee::ExactlyOnce);
+    settings.kafka.linger = Span::ms(200);
+    let mut lane = Lane::with_everything(&settings);
+    lane.broker.begin().unwrap();
+    cluster.request_errors(
+        RDKafkaApiKey::Produce,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE],
+    );
+    send_rows(&mut lane, 3);
+    lane.drain();
+    lane.broker.abort().unwrap();
+    let undelivered = lane.undelivered();
+    assert_eq!(undelivered.len(), 3, "{undelivered:?}");
+    let is_to_be_tried_again = |failed: &Undelivered| !failed.too_large && failed.error.fault == Fault::Abortable;
+    assert!(undelivered.iter().all(is_to_be_tried_again), "{undelivered:?}");
+
+    // From now on each output has a request of its own.
+    lane.broker.begin().unwrap();
+    cluster.request_errors(
+        RDKafkaApiKey::Produce,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE],
+    );
+    send_rows(&mut lane, 3);
+    lane.drain();
+    let undelivered = lane.undelivered();
+    assert!(undelivered[0].too_large && undelivered[1..].iter().all(|failed| !failed.too_large));
 }
 
 #[test]
