@@ -92,7 +92,8 @@ impl ConsumerEvents {
         self.noted().statistics
     }
 
-    fn partition(&self, topic: &str, number: i32) -> Option<Partition> {
+    /// One of our inputs, by its name.
+    pub(super) fn partition(&self, topic: &str, number: i32) -> Option<Partition> {
         let topic = self.inputs.iter().position(|name| name == topic)?;
         Some(Partition {
             topic: topic as u16,

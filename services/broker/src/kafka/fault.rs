@@ -112,6 +112,22 @@ pub(super) fn failed(doing: impl Into<String>, error: &KafkaError) -> BrokerErro
     }
 }
 
+/// A fatal error of the consumer. A new producer would not help, so it is a refusal, whatever its code.
+pub(super) fn of_consumer(doing: String, code: Code, reason: &str) -> BrokerError {
+    let step = match code {
+        Code::FencedInstanceId => {
+            "another process reads with the same static membership (kafka.membership = \"static\"); give each replica a \
+             kafka.instance of its own, and restart this one"
+        }
+        _ => "the client cannot recover from this; restart the service",
+    };
+    BrokerError {
+        fault: Fault::Refused,
+        doing,
+        message: format!("{reason}; {step}"),
+    }
+}
+
 /// What an operator can do about a code, as the end of a sentence.
 pub(super) fn next_step(code: Code) -> Option<&'static str> {
     Some(match code {
@@ -149,6 +165,18 @@ mod tests {
         assert_eq!(of_code(Code::MessageTimedOut), Fault::Retriable);
         assert_eq!(of_code(Code::IllegalGeneration), Fault::Abortable);
         assert_eq!(of_code(Code::PurgeQueue), Fault::Abortable);
+    }
+
+    #[test]
+    fn a_fatal_consumer_is_a_refusal_that_says_to_restart() {
+        for code in [Code::FencedInstanceId, Code::UnknownMemberId, Code::Fatal] {
+            let error = of_consumer("reading".into(), code, "the reason");
+            assert_eq!(error.fault, Fault::Refused);
+            assert!(
+                error.message.contains("the reason") && error.message.contains("restart"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

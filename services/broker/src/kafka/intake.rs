@@ -16,6 +16,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::events::{ConsumerEvents, ConsumerStatistics};
+use super::lists::{check_each, check_each_but};
 use super::{fault, metadata, native};
 use crate::settings::Settings;
 use crate::{BrokerError, Fault, Polled};
@@ -26,6 +27,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 /// A partition that was just taken has no position yet; it is asked again after this.
 const POSITION_PAUSE: Duration = Duration::from_millis(5);
+/// What the client answers to a seek while a partition is being started.
+const EARLY: [Code; 2] = [Code::State, Code::Outdated];
 
 pub(super) struct Intake {
     consumer: Arc<BaseConsumer<ConsumerEvents>>,
@@ -83,7 +86,11 @@ impl Intake {
         match consumer.poll(whole_milliseconds(timeout)) {
             Some(Ok(message)) => Ok(self.hand_over(&message, on_record)),
             Some(Err(error)) => self.interpret(&error),
-            None => Ok(self.next_rebalance()?.unwrap_or(Polled::Idle)),
+            None => match self.next_rebalance()? {
+                Some(rebalance) => Ok(rebalance),
+                // The client says it once, and is merely idle from then on.
+                None => self.fatal().map_or(Ok(Polled::Idle), Err),
+            },
         }
     }
 
@@ -134,25 +141,52 @@ impl Intake {
     }
 
     pub(super) fn accept(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
+        let doing = || format!("taking {}", self.names(partitions));
+        let held = self.held(doing)?;
+        let fresh: Vec<Partition> = partitions.iter().filter(|one| !held.contains(one)).copied().collect();
+        // With nothing new and something named, it is a second try of a call that was answered.
+        if !fresh.is_empty() || partitions.is_empty() {
+            let assigned = self.consumer.incremental_assign(&self.list(&fresh));
+            assigned.map_err(|error| self.failed(doing(), &error))?;
+        }
         self.unanswered = None;
-        let list = self.list(partitions);
-        self.consumer
-            .incremental_assign(&list)
-            .map_err(|error| fault::failed(format!("taking {}", self.names(partitions)), &error))?;
         self.assigned.extend_from_slice(partitions);
         self.assigned.sort_unstable();
         self.assigned.dedup();
         if self.is_paused && !partitions.is_empty() {
-            self.pause_these(&list)?;
+            self.pause_these(&self.list(partitions))?;
         }
         Ok(())
     }
 
     pub(super) fn release(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
-        self.unanswered = None;
-        let released = self.consumer.incremental_unassign(&self.list(partitions));
+        // Whatever fails below: nothing of them is handed over any more.
         self.assigned.retain(|partition| !partitions.contains(partition));
-        released.map_err(|error| fault::failed(format!("letting go of {}", self.names(partitions)), &error))
+        let doing = || format!("letting go of {}", self.names(partitions));
+        let held = self.held(doing)?;
+        let leaving: Vec<Partition> = partitions.iter().filter(|one| held.contains(one)).copied().collect();
+        let list = self.list(&leaving);
+        if self.is_paused && !leaving.is_empty() {
+            // The client would remember the pause and fetch nothing when the partition comes back.
+            let resumed = self.consumer.resume(&list);
+            resumed.map_err(|error| self.failed(doing(), &error))?;
+        }
+        let released = self.consumer.incremental_unassign(&self.list(&leaving));
+        released.map_err(|error| self.failed(doing(), &error))?;
+        self.unanswered = None;
+        Ok(())
+    }
+
+    /// What the client holds, which is not what the lane holds after a call that failed half-way.
+    fn held(&self, doing: impl Fn() -> String) -> Result<Vec<Partition>, BrokerError> {
+        let list = self.consumer.assignment();
+        let list = list.map_err(|error| self.failed(doing(), &error))?;
+        let elements = list.elements();
+        let partition = |topic: &str, number| self.consumer.context().partition(topic, number);
+        let held = elements
+            .iter()
+            .filter_map(|one| partition(one.topic(), one.partition()));
+        Ok(held.collect())
     }
 
     pub(super) fn pause(&mut self, paused: bool) -> Result<(), BrokerError> {
@@ -166,7 +200,7 @@ impl Intake {
         } else {
             self.consumer
                 .resume(&list)
-                .map_err(|error| fault::failed("resuming the partitions", &error))?;
+                .map_err(|error| self.failed("resuming the partitions", &error))?;
             check_each(&list, "resuming")?;
         }
         self.is_paused = paused;
@@ -176,7 +210,7 @@ impl Intake {
     fn pause_these(&self, list: &TopicPartitionList) -> Result<(), BrokerError> {
         self.consumer
             .pause(list)
-            .map_err(|error| fault::failed("pausing the partitions", &error))?;
+            .map_err(|error| self.failed("pausing the partitions", &error))?;
         check_each(list, "pausing")
     }
 
@@ -197,14 +231,14 @@ impl Intake {
             let is_early = |(partition, _): &(Partition, i64)| {
                 let element = list.find_partition(self.topic(*partition), partition.number);
                 let code = element.and_then(|element| element.error().err()?.rdkafka_error_code());
-                code == Some(Code::State) && self.assigned.contains(partition)
+                code.is_some_and(|code| EARLY.contains(&code)) && self.assigned.contains(partition)
             };
             left.retain(is_early);
             if left.is_empty() || is_late {
                 check_each(&list, "going back in")?;
                 return Ok(());
             }
-            check_each_but(&list, "going back in", Code::State)?;
+            check_each_but(&list, "going back in", &EARLY)?;
             std::thread::sleep(POSITION_PAUSE);
         }
         Ok(())
@@ -216,7 +250,7 @@ impl Intake {
         }
         let doing = || format!("asking group `{}` for its offsets", self.group);
         let list = self.consumer.committed_offsets(self.list(partitions), ANSWER_WITHIN);
-        let list = list.map_err(|error| self.explained(fault::failed(doing(), &error)))?;
+        let list = list.map_err(|error| self.explained(self.failed(doing(), &error)))?;
         check_each(&list, "asking for the committed offset of")?;
         let offset =
             |partition: &Partition| match list.find_partition(self.topic(*partition), partition.number)?.offset() {
@@ -246,26 +280,31 @@ impl Intake {
         ];
         let is_gone = |error: &KafkaError| error.rdkafka_error_code().is_some_and(|code| gone.contains(&code));
         match self.consumer.store_offsets(&self.list_with_offsets(&ours)?) {
-            Err(error) if !is_gone(&error) => return Err(fault::failed("noting offsets for the group", &error)),
+            Err(error) if !is_gone(&error) => return Err(self.failed("noting offsets for the group", &error)),
             _ => {}
         }
         if !wait {
             return Ok(());
         }
         match self.consumer.commit(&self.list_with_offsets(&ours)?, CommitMode::Sync) {
-            Err(error) if !is_gone(&error) => Err(self.explained(fault::failed(
-                format!("committing offsets to group `{}`", self.group),
-                &error,
-            ))),
+            Err(error) if !is_gone(&error) => {
+                Err(self.explained(self.failed(format!("committing offsets to group `{}`", self.group), &error)))
+            }
             _ => Ok(()),
         }
     }
 
     pub(super) fn group_metadata(&self) -> Result<ConsumerGroupMetadata, BrokerError> {
-        self.consumer.group_metadata().ok_or_else(|| BrokerError {
+        let metadata = self.consumer.group_metadata();
+        // Asked afterwards: a membership that is lost stays lost until the lane has answered the rebalance that follows.
+        let is_member = native::is_member(self.consumer.client());
+        metadata.filter(|_| is_member).ok_or_else(|| BrokerError {
             fault: Fault::Abortable,
             doing: format!("asking the client for its membership in group `{}`", self.group),
-            message: "it is not a member".into(),
+            message:
+                "it is not a member at present, so Kafka could not refuse the offsets if the partitions have a new \
+                      owner; abort, and poll until it has joined again"
+                    .into(),
         })
     }
 
@@ -326,15 +365,17 @@ impl Intake {
     fn interpret(&mut self, error: &KafkaError) -> Result<Polled, BrokerError> {
         let reason = self.consumer.context().words.take_reason();
         let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
-        let is_fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
-        let fault = match fault::of_code(code) {
-            Fault::Retriable | Fault::Abortable if is_fatal => Fault::Fatal,
-            fault => fault,
-        };
+        if let Some(fatal) = self.fatal() {
+            return Err(fatal);
+        }
+        let fault = fault::of_code(code);
         if matches!(fault, Fault::Retriable | Fault::Abortable) {
             return Ok(self.next_rebalance()?.unwrap_or(Polled::Idle));
         }
         let reason = reason.unwrap_or_else(|| error.to_string());
+        if matches!(fault, Fault::Fatal | Fault::Fenced) {
+            return Err(fault::of_consumer(self.reading(), code, &reason));
+        }
         let (doing, message) = match code {
             Code::AutoOffsetReset => (
                 format!("finding where to begin in {}", self.without_position()),
@@ -352,15 +393,26 @@ impl Intake {
                 ),
             ),
             _ => {
-                let topics = self.inputs.join("`, `");
                 let step = fault::next_step(code).map_or_else(String::new, |step| format!("; {step}"));
-                (
-                    format!("reading `{topics}` as group `{}`", self.group),
-                    format!("{reason}{step}"),
-                )
+                (self.reading(), format!("{reason}{step}"))
             }
         };
         Err(BrokerError { fault, doing, message })
+    }
+
+    /// The error that the client cannot recover from, if it has met one.
+    fn fatal(&self) -> Option<BrokerError> {
+        let (code, reason) = self.consumer.client().fatal_error()?;
+        Some(fault::of_consumer(self.reading(), code, &reason))
+    }
+
+    fn reading(&self) -> String {
+        format!("reading `{}` as group `{}`", self.inputs.join("`, `"), self.group)
+    }
+
+    /// The failure of a call, or what is behind it once the client is beyond repair.
+    fn failed(&self, doing: impl Into<String>, error: &KafkaError) -> BrokerError {
+        self.fatal().unwrap_or_else(|| fault::failed(doing, error))
     }
 
     /// Names the assigned partitions whose committed offset is missing or out of range. Asks Kafka: for a last message
@@ -435,22 +487,4 @@ impl Drop for Intake {
 /// The client counts in milliseconds and would spin for the rest.
 fn whole_milliseconds(timeout: Duration) -> Duration {
     Duration::from_millis(timeout.as_nanos().div_ceil(1_000_000).min(u128::from(u32::MAX)) as u64)
-}
-
-/// Some calls of the client report errors of single partitions only in the list that they were given.
-fn check_each(list: &TopicPartitionList, doing: &str) -> Result<(), BrokerError> {
-    check_each_but(list, doing, Code::NoError)
-}
-
-fn check_each_but(list: &TopicPartitionList, doing: &str, tolerated: Code) -> Result<(), BrokerError> {
-    for element in list.elements() {
-        let Err(error) = element.error() else { continue };
-        if error.rdkafka_error_code() != Some(tolerated) {
-            return Err(fault::failed(
-                format!("{doing} `{}` [{}]", element.topic(), element.partition()),
-                &error,
-            ));
-        }
-    }
-    Ok(())
 }

@@ -10,6 +10,7 @@ mod deliveries;
 mod events;
 mod fault;
 mod intake;
+mod lists;
 mod metadata;
 mod native;
 mod outflow;

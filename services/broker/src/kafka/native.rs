@@ -1,4 +1,4 @@
-//! The one thing for which the wrapper is not good enough: reading headers.
+//! The two things for which the wrapper is not good enough: reading headers, and reading the membership in the group.
 //!
 //! Owns: the only unsafe code of this crate. Never does: keep a pointer beyond the call.
 //!
@@ -11,6 +11,7 @@ use std::ptr;
 
 use eddy_pipeline::event::Header;
 use rdkafka::bindings;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaRespErr;
 
@@ -47,6 +48,25 @@ pub(super) fn with_headers<R>(message: &BorrowedMessage<'_>, use_them: impl FnOn
     } else {
         let many: Vec<Header<'_>> = (0..headers.count).map(header).collect();
         use_them(&many)
+    }
+}
+
+/// Whether the consumer is a member of its group now. Offsets that are sent without a member or a generation are not
+/// fenced.
+pub(super) fn is_member<C: ClientContext>(consumer: &Client<C>) -> bool {
+    // SAFETY: the client is alive for as long as it is borrowed; what comes back is ours until it is destroyed.
+    let metadata = unsafe { bindings::rd_kafka_consumer_group_metadata(consumer.native_ptr()) };
+    if metadata.is_null() {
+        return false;
+    }
+    // SAFETY: `metadata` was just checked; its member id ends with NUL and lives as long as it does, and it is destroyed
+    // once, after the last look.
+    unsafe {
+        let generation = bindings::rd_kafka_consumer_group_metadata_generation_id(metadata);
+        let member = bindings::rd_kafka_consumer_group_metadata_member_id(metadata);
+        let is_named = !member.is_null() && !CStr::from_ptr(member).is_empty();
+        bindings::rd_kafka_consumer_group_metadata_destroy(metadata);
+        is_named && generation >= 0
     }
 }
 

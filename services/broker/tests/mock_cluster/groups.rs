@@ -1,9 +1,10 @@
-use eddy_broker::settings::Guarantee;
-use eddy_broker::{Broker, Polled};
+use eddy_broker::settings::{Guarantee, Membership};
+use eddy_broker::{Broker, Fault, Polled};
 
 use rdkafka::ClientConfig;
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::driver::{DEADLINE, Lane, cluster, partition, produce, settings, until};
 
@@ -69,6 +70,69 @@ fn a_second_lane_gets_its_share_only_when_the_first_lets_go() {
     let of_second = |number: i32| taken.contains(&partition(number));
     assert!(second.seen.iter().all(|seen| of_second(seen.partition)));
     assert!(first.seen.iter().all(|seen| !of_second(seen.partition)));
+}
+
+#[test]
+fn a_partition_that_left_during_a_pause_flows_when_it_comes_back() {
+    let cluster = cluster(2);
+    let settings = settings(&cluster, Guarantee::AtLeastOnce);
+    let mut first = Lane::with_everything(&settings);
+    first.broker.pause(true).unwrap();
+    let mut second = Lane::open(&settings, 1);
+    let moving = until("the first lane has to give up a partition", || {
+        second.poll();
+        match first.poll() {
+            Polled::Revoked { partitions, .. } => Some(partitions),
+            _ => None,
+        }
+    });
+    first.broker.release(&moving).unwrap();
+    first.broker.release(&moving).unwrap();
+    let taken = until("the second lane is given it", || {
+        first.poll();
+        match second.poll() {
+            Polled::Assigned(partitions) => Some(partitions),
+            _ => None,
+        }
+    });
+    assert_eq!(taken, moving);
+    second.broker.accept(&taken).unwrap();
+    second.broker.accept(&taken).unwrap();
+    second.broker.close().unwrap();
+    first.broker.pause(false).unwrap();
+    let back = first.assigned();
+    assert_eq!(back, moving);
+    first.broker.accept(&back).unwrap();
+
+    for number in 0..2 {
+        produce(&cluster.bootstrap_servers(), number, 0..3);
+    }
+    first.read(6);
+}
+
+#[test]
+fn a_consumer_beyond_repair_says_so_at_every_poll() {
+    let cluster = cluster(1);
+    let mut settings = settings(&cluster, Guarantee::AtLeastOnce);
+    settings.kafka.membership = Membership::Static;
+    let mut lane = Lane::with_everything(&settings);
+    cluster.request_errors(
+        RDKafkaApiKey::Heartbeat,
+        &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID],
+    );
+    let mut told = 0;
+    until("it is told three times", || {
+        match lane.try_poll() {
+            Ok(Polled::Revoked { partitions, .. }) => lane.broker.release(&partitions).unwrap(),
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.fault, Fault::Refused, "{error}");
+                assert!(error.to_string().contains("kafka.instance"), "{error}");
+                told += 1;
+            }
+        }
+        (told == 3).then_some(())
+    });
 }
 
 #[test]
