@@ -169,7 +169,7 @@ pub trait Broker {
     /// See [`Fault`]; after [`Fault::TimedOut`] it may have been committed all the same.
     fn commit(&mut self) -> Result<(), BrokerError>;
 
-    /// Drops what is queued and aborts the transaction.
+    /// Drops what is queued and aborts the transaction. What had failed before stays for [`Broker::undelivered`].
     ///
     /// # Errors
     /// See [`Fault`].
@@ -190,7 +190,8 @@ pub trait Broker {
     /// When `wait` is set and the commit fails.
     fn store_offsets(&mut self, offsets: &[(Partition, i64)], wait: bool) -> Result<(), BrokerError>;
 
-    /// Drops everything that is queued and not yet sent, at least once's counterpart of [`Broker::abort`].
+    /// Drops everything that is queued and not yet sent, at least once's counterpart of [`Broker::abort`]. What had failed
+    /// before stays for [`Broker::undelivered`].
     ///
     /// # Errors
     /// When the queue cannot be emptied within the client's own time limit.
