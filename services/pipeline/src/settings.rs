@@ -123,7 +123,9 @@ impl std::fmt::Display for Bytes {
     /// Exact: what is written here reads back as the same number.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-        let whole = units.into_iter().find(|(_, size)| self.0 > 0 && self.0.is_multiple_of(*size));
+        let whole = units
+            .into_iter()
+            .find(|(_, size)| self.0 > 0 && self.0.is_multiple_of(*size));
         match whole {
             Some((unit, size)) => write!(f, "{} {unit}", self.0 / size),
             None => write!(f, "{} B", self.0),
