@@ -27,7 +27,7 @@ test-slow:
 lint:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --features eddy-tests/slow -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 	@tests/setup/lint
 
 bench:

@@ -3,7 +3,7 @@
 //! Owns: the tree of a settings file with the place of each value ([`tree`]), the overlay of environment variables
 //! ([`environment`]), the walk of the tree against the schema ([`walk`]), the reading into types and the sentences that
 //! say what is wrong, where, and what to write instead ([`problems`]), and the reference made from the schema
-//! ([`reference`]).
+//! ([`mod@reference`]).
 //! Never does: read a file or the process environment (except [`environment::of_process`]), know a key of Eddy's, or
 //! print a value that stands where a secret belongs.
 //!
