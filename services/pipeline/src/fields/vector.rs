@@ -22,7 +22,7 @@ impl<'a> PlainVector<'a> {
         Self { name, rule, cells }
     }
 
-    /// Writes one element; the same outcome as that of [`Row::element_float`].
+    /// Writes one element; the same outcome as that of [`super::row::Row::element_float`].
     #[inline]
     pub(crate) fn float(&mut self, at: usize, x: f64) -> Result<(), Rejection> {
         let place = Place::element(self.name, at);
