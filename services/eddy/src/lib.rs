@@ -1,6 +1,6 @@
 //! Eddy's library: the pipeline file, the command line and what they put together.
 //!
-//! Owns: the composition of every crate's settings into one file ([`file`], by [`settings`]), the command line ([`cli`]).
+//! Owns: the composition of every crate's settings into one file ([`mod@file`], by [`settings`]), the command line ([`cli`]).
 //! Never does: work on an event.
 #![deny(missing_docs)]
 

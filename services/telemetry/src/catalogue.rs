@@ -6,7 +6,7 @@
 //! Invariant: names begin with `eddy_`, use base units, and end in `_total` if and only if they are counters. Labels take
 //! values from closed sets or from the configuration, so the number of series is known before the first event.
 //!
-//! A new metric is one row in [`catalogue!`] and one handle in [`crate::Metrics`]; a test finds a row without a handle.
+//! A new metric is one row in `catalogue!` and one handle in [`crate::Metrics`]; a test finds a row without a handle.
 
 use eddy_pipeline::rejection::Reason;
 use eddy_pipeline::score::RunFault;

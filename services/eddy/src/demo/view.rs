@@ -1,7 +1,7 @@
 //! The view: one moment of the demo as lines of styled text.
 //!
 //! Owns: what stands where on the screen. Knows 80 columns by 24 rows and copes with less.
-//! Never does: write to a terminal; that is [`super::terminal`].
+//! Never does: write to a terminal; that is [`super::screen`].
 //!
 //! Invariant: a frame never has more lines or columns than the screen, and nothing is said by colour alone.
 
