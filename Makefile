@@ -22,7 +22,7 @@ test:
 
 test-slow:
 	@tests/setup/all
-	cargo test --locked -p eddy-tests --features slow --test kills -- --nocapture $(ARGS)
+	cargo test --locked --workspace --features eddy-tests/slow --test kills -- --nocapture $(ARGS)
 
 lint:
 	cargo fmt --all --check
@@ -36,7 +36,7 @@ bench:
 	cargo bench --locked -p eddy-tests --bench parts -- $(ARGS)
 
 schema:
-	UPDATE_REFERENCE=1 cargo test --locked -p eddy -p eddy-telemetry --test reference
+	UPDATE_REFERENCE=1 cargo test --locked --workspace --test reference
 
 kafka:
 	@tests/setup/kafka-run
