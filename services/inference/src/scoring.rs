@@ -200,10 +200,13 @@ impl Scoring {
     /// The first model that fails even so.
     pub fn revive(&mut self) -> Result<(), Sick> {
         for slot in &mut self.slots {
-            if slot.model.scorer.probe().is_ok() {
+            let Err(error) = slot.model.scorer.probe() else {
                 continue;
+            };
+            if slot.model.scorer.rebuild().is_err() {
+                // What ails it says more than why it cannot be rebuilt.
+                return Err(slot.sick(error));
             }
-            slot.model.scorer.rebuild().map_err(|error| slot.sick(error))?;
             slot.model.scorer.probe().map_err(|error| slot.sick(error))?;
         }
         Ok(())

@@ -8,6 +8,7 @@
 mod checker;
 mod inputs;
 mod interleave;
+mod pauses;
 mod plan;
 mod shrink;
 mod stub;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use eddy_inference::Emitter;
 use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring};
@@ -32,6 +33,8 @@ pub(crate) fn number(kind: Kind, position: usize) -> usize {
 }
 
 struct Stub {
+    /// Fails on every row, the known-good one too.
+    is_sick: Arc<AtomicBool>,
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
     max_rows: usize,
@@ -39,6 +42,7 @@ struct Stub {
 
 impl Scorer for Stub {
     fn run(&mut self, inputs: &Inputs, rows: Range<usize>, read: &mut dyn FnMut(&[View<'_>])) -> Result<(), RunError> {
+        self.probe()?;
         let Buffer::Float32(numbers) = &inputs.inputs[0].data else {
             unreachable!("the decoder fills what the model asked for");
         };
@@ -67,7 +71,13 @@ impl Scorer for Stub {
     }
 
     fn probe(&mut self) -> Result<(), RunError> {
-        Ok(())
+        if !self.is_sick.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(RunError {
+            fault: RunFault::Refused,
+            message: "the device is gone".into(),
+        })
     }
 
     fn inputs(&self) -> &[TensorSpec] {
@@ -91,8 +101,13 @@ fn spec(name: &str, row_shape: Vec<Option<usize>>) -> TensorSpec {
     }
 }
 
-/// Scoring and outputs of one lane.
+/// Scoring and outputs of one lane, whose model is well.
 pub(crate) fn scoring(limits: &BatchSettings) -> (Scoring, Emitter) {
+    scoring_while(Arc::default(), limits)
+}
+
+/// Scoring and outputs of one lane, whose model fails while `is_sick`.
+pub(crate) fn scoring_while(is_sick: Arc<AtomicBool>, limits: &BatchSettings) -> (Scoring, Emitter) {
     let inputs = vec![spec("x", vec![Some(1)])];
     let outputs = vec![spec("probabilities", vec![Some(2)])];
     let settings = serde_json::from_value(json!({"type": "classification", "from": "probabilities"}));
@@ -121,6 +136,7 @@ pub(crate) fn scoring(limits: &BatchSettings) -> (Scoring, Emitter) {
             sha256: "0".repeat(64),
         },
         scorer: Box::new(Stub {
+            is_sick,
             inputs,
             outputs,
             max_rows: limits.rows,
