@@ -71,17 +71,35 @@ impl Replica {
 
     /// Asks it to drain, and waits for its end.
     pub fn terminate(&mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .expect("`kill` is part of any system");
         assert!(
-            sent.success(),
+            self.signal("TERM"),
             "the process had ended before it was asked to: {}",
             self.log()
         );
         self.wait()
+    }
+
+    /// Sends it a signal; says whether there was a process to take it.
+    pub fn signal(&self, name: &str) -> bool {
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status();
+        sent.expect("`kill` is part of any system").success()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be asked")
+    }
+
+    /// The port of its admin pages, for [`ask`].
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where its log is.
+    pub fn log_path(&self) -> &Path {
+        &self.log
     }
 
     /// Waits for its end.
@@ -97,7 +115,7 @@ impl Replica {
 
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("a child can be asked").is_none()
+        self.ended().is_none()
     }
 
     /// `/status`, once it answers.
@@ -107,12 +125,12 @@ impl Replica {
 
     /// The body of an admin page, if it answers.
     pub fn get(&self, path: &str) -> Option<String> {
-        get(self.port, path).map(|(_, body)| body)
+        ask(self.port, path).map(|(_, body)| body)
     }
 
     /// Status code of an admin page, if it answers.
     pub fn code(&self, path: &str) -> Option<u16> {
-        get(self.port, path).map(|(code, _)| code)
+        ask(self.port, path).map(|(code, _)| code)
     }
 
     /// Everything it logged.
@@ -135,7 +153,8 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("a bound listener has an address").port()
 }
 
-fn get(port: u16, path: &str) -> Option<(u16, String)> {
+/// Status code and body of a page of whoever listens on this port, if it answers.
+pub fn ask(port: u16, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     write!(

@@ -1,0 +1,132 @@
+//! The beginning and the end of a run: at work before the first fault, at rest after the last one.
+//!
+//! Owns: what must hold of the replicas themselves when nothing disturbs them any more.
+
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use eddy_tests::service::ask;
+use serde_json::{Value, json};
+
+use crate::fleet::{Fleet, Held, Seen, drain, held};
+use crate::state::{PATIENCE, State, locked};
+
+const TICK: Duration = Duration::from_millis(50);
+/// Connections that come and go: of two clients to each of three brokers, and of their coordinators.
+const FILES_TO_SPARE: u64 = 12;
+const THREADS_TO_SPARE: u64 = 6;
+/// Memory that a replica may hold beyond the double of what it began with.
+const MIB_TO_SPARE: u64 = 64;
+
+/// Waits until the service is at work; gives the most that a replica holds then.
+pub(crate) fn await_start(fleet: &Mutex<Fleet>, state: &State) -> Held {
+    if !state.wait_for_commit(0, PATIENCE) {
+        state.violated("I7", "nothing was committed after the start".into());
+    }
+    let ready = || {
+        locked(fleet)
+            .seen()
+            .iter()
+            .all(|seen| matches!(ask(seen.port, "/ready"), Some((200, _))))
+    };
+    demand(state, "every replica is ready after the start", ready);
+    let baseline = most(&locked(fleet).seen());
+    state.note("at-work", "", json!(format!("{baseline:?}")));
+    baseline
+}
+
+/// Stops the feed, waits until everything has come out, looks at the replicas and drains them.
+pub(crate) fn bring_to_rest(fleet: &Mutex<Fleet>, state: &State, baseline: Held) {
+    stop_feed(state);
+    let done = || {
+        let events: usize = locked(&state.places).iter().map(Vec::len).sum();
+        state.committed() == events as i64 && locked(&state.checker).complete() == events as u64
+    };
+    let started = Instant::now();
+    demand(
+        state,
+        "everything is committed and has come out after the last fault",
+        done,
+    );
+    state.highest("rest_ms", started.elapsed().as_millis() as u64);
+
+    let started = Instant::now();
+    let probe = state.handed_out.load(Ordering::SeqCst) + 1;
+    state.allowed.store(probe, Ordering::SeqCst);
+    demand(state, "a fresh event comes out", || {
+        locked(&state.checker).complete() == probe && state.committed() == probe as i64
+    });
+    state.highest("probe_ms", started.elapsed().as_millis() as u64);
+    state.note("at-rest", "", Value::Null);
+
+    let seen = locked(fleet).seen();
+    for replica in &seen {
+        let is_idle = || {
+            let status = ask(replica.port, "/status").and_then(|(_, body)| serde_json::from_str::<Value>(&body).ok());
+            status.is_some_and(|status| status["events"]["in_flight"] == 0 && status["events"]["balanced"] == true)
+        };
+        demand(
+            state,
+            &format!("{} has nothing in flight at rest", replica.name),
+            is_idle,
+        );
+        let is_ready = || matches!(ask(replica.port, "/ready"), Some((200, _)));
+        demand(state, &format!("{} is ready at rest", replica.name), is_ready);
+    }
+    compare(baseline, most(&seen), state);
+    for slot in locked(fleet).running() {
+        drain(fleet, slot, state);
+    }
+}
+
+/// No more events; those that were handed out arrive.
+fn stop_feed(state: &State) {
+    state.allowed.store(0, Ordering::SeqCst);
+    let mut before = u64::MAX;
+    demand(state, "the feed delivers what it handed out", || {
+        let handed_out = state.handed_out.load(Ordering::SeqCst);
+        let delivered: usize = locked(&state.places).iter().map(Vec::len).sum();
+        std::mem::replace(&mut before, handed_out) == handed_out && delivered as u64 == handed_out
+    });
+}
+
+fn most(seen: &[Seen]) -> Held {
+    let held = seen.iter().filter_map(|replica| held(replica.pid));
+    held.reduce(|a, b| Held {
+        files: a.files.max(b.files),
+        threads: a.threads.max(b.threads),
+        rss_mib: a.rss_mib.max(b.rss_mib),
+    })
+    .unwrap_or(Held {
+        files: 0,
+        threads: 0,
+        rss_mib: 0,
+    })
+}
+
+/// What a replica holds must not have grown, whatever it went through.
+fn compare(before: Held, after: Held, state: &State) {
+    state.note("held", "", json!(format!("{before:?} before, {after:?} after")));
+    state.highest("rss_mib", after.rss_mib);
+    let grown = after.files > before.files + before.files / 20 + FILES_TO_SPARE
+        || after.threads > before.threads + before.threads / 20 + THREADS_TO_SPARE
+        || after.rss_mib > before.rss_mib * 2 + MIB_TO_SPARE;
+    if grown {
+        state.violated(
+            "I7",
+            format!("the replicas hold more than before: {before:?} became {after:?}"),
+        );
+    }
+}
+
+/// Waits for what must come true; that it does not is a broken promise.
+fn demand(state: &State, what: &str, mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        if started.elapsed() > PATIENCE || state.is_ending() {
+            return state.violated("I7", format!("not within {} s: {what}", PATIENCE.as_secs()));
+        }
+        std::thread::sleep(TICK);
+    }
+}
