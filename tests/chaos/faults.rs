@@ -36,17 +36,30 @@ impl Nemesis<'_> {
         (!running.is_empty()).then(|| running[self.random.usize(..running.len())])
     }
 
-    /// SIGKILL, and a new process under the same name.
+    /// A replica that is at work; now and then any one, since a start can be hit as well.
+    fn busy_victim(&mut self) -> Option<(usize, bool)> {
+        let busy = locked(self.fleet).at_work();
+        if busy.is_empty() || self.random.u8(..6) == 0 {
+            return self.victim().map(|slot| (slot, busy.contains(&slot)));
+        }
+        Some((busy[self.random.usize(..busy.len())], true))
+    }
+
+    /// SIGKILL, and a new process under the same name. It counts if the victim had made something durable.
     fn kill(&mut self, counter: &'static str) {
-        let Some(slot) = self.victim() else { return };
+        let Some((slot, counts)) = self.busy_victim() else {
+            return;
+        };
         let mut fleet = locked(self.fleet);
         fleet.kill(slot);
         let name = fleet.name(slot).to_owned();
         fleet.launch(slot);
         drop(fleet);
-        self.state.count(counter);
+        if counts {
+            self.state.count(counter);
+        }
         self.state.count("kills_total");
-        self.state.note("kill", &name, Value::Null);
+        self.state.note("kill", &name, json!({"at_work": counts}));
     }
 
     /// SIGSTOP for longer than the group waits, so that others take over what it holds; then SIGCONT.

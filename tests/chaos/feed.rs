@@ -63,7 +63,6 @@ pub(crate) fn feed(scene: &Scene, state: &Arc<State>, rate: u64) {
     let mut paused = Duration::ZERO;
     let mut next: u64 = 0;
     while !state.is_ending() {
-        producer.poll(Duration::ZERO);
         if let Some((code, why)) = producer.client().fatal_error() {
             return state.mishap(format!("the feed cannot go on: {code}: {why}"));
         }
@@ -74,7 +73,7 @@ pub(crate) fn feed(scene: &Scene, state: &Arc<State>, rate: u64) {
             if behind > rate * AHEAD_SECONDS {
                 paused += TICK;
             }
-            std::thread::sleep(TICK);
+            producer.poll(TICK);
             continue;
         }
         // Known before it is sent, so that no reader sees an event that never was.

@@ -44,6 +44,8 @@ struct Slot {
     replica: Option<Replica>,
     meant: Meant,
     life: u32,
+    /// In this life something of its work became durable.
+    worked: bool,
 }
 
 /// A replica that runs.
@@ -82,6 +84,7 @@ impl Fleet {
             replica: None,
             meant: Meant::Absent,
             life: 0,
+            worked: false,
         };
         let mut fleet = Self {
             scene: scene.clone(),
@@ -102,6 +105,20 @@ impl Fleet {
         slot.replica = Some(replica);
         slot.meant = Meant::Run;
         slot.life += 1;
+        slot.worked = false;
+    }
+
+    /// Something of this replica's work became durable.
+    pub(crate) fn worked(&mut self, port: u16) {
+        let holds = |slot: &&mut Slot| slot.replica.as_ref().is_some_and(|replica| replica.port() == port);
+        if let Some(slot) = self.slots.iter_mut().find(holds) {
+            slot.worked = true;
+        }
+    }
+
+    /// Slots whose process runs, and some of whose work is durable.
+    pub(crate) fn at_work(&self) -> Vec<usize> {
+        self.running().into_iter().filter(|slot| self.slots[*slot].worked).collect()
     }
 
     /// Slots whose process runs.

@@ -24,13 +24,11 @@ pub(crate) fn await_start(fleet: &Mutex<Fleet>, state: &State) -> Held {
     if !state.wait_for_commit(0, PATIENCE) {
         state.violated("I7", "nothing was committed after the start".into());
     }
-    let ready = || {
-        locked(fleet)
-            .seen()
-            .iter()
-            .all(|seen| matches!(ask(seen.port, "/ready"), Some((200, _))))
+    let at_work = || {
+        let fleet = locked(fleet);
+        fleet.at_work() == fleet.running()
     };
-    demand(state, "every replica is ready after the start", ready);
+    demand(state, "every replica makes something durable after the start", at_work);
     let baseline = most(&locked(fleet).seen());
     state.note("at-work", "", json!(format!("{baseline:?}")));
     baseline
@@ -75,7 +73,8 @@ pub(crate) fn bring_to_rest(fleet: &Mutex<Fleet>, state: &State, baseline: Held)
         demand(state, &format!("{} is ready at rest", replica.name), is_ready);
     }
     compare(baseline, most(&seen), state);
-    for slot in locked(fleet).running() {
+    let running = locked(fleet).running();
+    for slot in running {
         drain(fleet, slot, state);
     }
 }

@@ -91,7 +91,11 @@ pub(crate) fn watch_replicas(fleet: &Mutex<Fleet>, state: &State) {
         let running = locked(fleet).look_after(state);
         let pages: Vec<_> = running.iter().filter_map(|seen| Some((seen, status(seen)?))).collect();
         for (seen, status) in &pages {
-            locked(&state.checker).books(&seen.name, &status["events"]);
+            let books = &status["events"];
+            locked(&state.checker).books(&seen.name, books);
+            if books["predicted"].as_u64().is_some_and(|predicted| predicted > 0) {
+                locked(fleet).worked(seen.port);
+            }
         }
         if let Some(now) = whole_map(&pages)
             && now != owners
