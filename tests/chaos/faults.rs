@@ -12,6 +12,7 @@ use crate::state::{PATIENCE, locked};
 
 /// Bytes a second of a slow connection.
 const SLOW: u64 = 30_000;
+const A_MOMENT: Duration = Duration::from_millis(20);
 /// The watch looks more often than this.
 const A_LOOK: Duration = Duration::from_secs(1);
 
@@ -31,23 +32,35 @@ impl Nemesis<'_> {
         }
     }
 
+    /// A replica that is at work, once there is one.
     fn victim(&mut self) -> Option<usize> {
-        let running = locked(self.fleet).running();
-        (!running.is_empty()).then(|| running[self.random.usize(..running.len())])
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE && !self.state.is_broken() {
+            let busy = locked(self.fleet).at_work();
+            if !busy.is_empty() {
+                return Some(busy[self.random.usize(..busy.len())]);
+            }
+            std::thread::sleep(A_MOMENT);
+        }
+        None
     }
 
-    /// A replica that is at work; now and then any one, since a start can be hit as well.
-    fn busy_victim(&mut self) -> Option<(usize, bool)> {
-        let busy = locked(self.fleet).at_work();
-        if busy.is_empty() || self.random.u8(..6) == 0 {
-            return self.victim().map(|slot| (slot, busy.contains(&slot)));
+    /// The same; now and then any replica, since a start can be hit as well. Says whether it is at work.
+    fn any_victim(&mut self) -> Option<(usize, bool)> {
+        if self.random.u8(..6) > 0 {
+            return self.victim().map(|slot| (slot, true));
         }
-        Some((busy[self.random.usize(..busy.len())], true))
+        let (running, busy) = {
+            let fleet = locked(self.fleet);
+            (fleet.running(), fleet.at_work())
+        };
+        let slot = *running.get(self.random.usize(..running.len().max(1)))?;
+        Some((slot, busy.contains(&slot)))
     }
 
     /// SIGKILL, and a new process under the same name. It counts if the victim had made something durable.
     fn kill(&mut self, counter: &'static str) {
-        let Some((slot, counts)) = self.busy_victim() else {
+        let Some((slot, counts)) = self.any_victim() else {
             return;
         };
         let mut fleet = locked(self.fleet);

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use eddy_tests::service::Replica;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::arguments::Membership;
 use crate::scene::Scene;
@@ -44,8 +44,8 @@ struct Slot {
     replica: Option<Replica>,
     meant: Meant,
     life: u32,
-    /// In this life something of its work became durable.
-    worked: bool,
+    /// What it held when something of its work had become durable for the first time in this life.
+    at_work: Option<Held>,
 }
 
 /// A replica that runs.
@@ -58,6 +58,8 @@ pub(crate) struct Seen {
     /// Of its admin pages.
     pub port: u16,
     pub pid: u32,
+    /// What it held when it had begun to work.
+    pub at_work: Option<Held>,
 }
 
 /// What a process holds.
@@ -66,6 +68,12 @@ pub(crate) struct Held {
     pub files: u64,
     pub threads: u64,
     pub rss_mib: u64,
+}
+
+impl Held {
+    pub(crate) fn shown(self) -> Value {
+        json!({"files": self.files, "threads": self.threads, "rss_mib": self.rss_mib})
+    }
 }
 
 /// The replicas.
@@ -84,7 +92,7 @@ impl Fleet {
             replica: None,
             meant: Meant::Absent,
             life: 0,
-            worked: false,
+            at_work: None,
         };
         let mut fleet = Self {
             scene: scene.clone(),
@@ -105,20 +113,23 @@ impl Fleet {
         slot.replica = Some(replica);
         slot.meant = Meant::Run;
         slot.life += 1;
-        slot.worked = false;
+        slot.at_work = None;
     }
 
     /// Something of this replica's work became durable.
-    pub(crate) fn worked(&mut self, port: u16) {
-        let holds = |slot: &&mut Slot| slot.replica.as_ref().is_some_and(|replica| replica.port() == port);
+    pub(crate) fn worked(&mut self, seen: &Seen) {
+        let holds = |slot: &&mut Slot| slot.replica.as_ref().is_some_and(|replica| replica.pid() == seen.pid);
         if let Some(slot) = self.slots.iter_mut().find(holds) {
-            slot.worked = true;
+            slot.at_work = slot.at_work.or_else(|| held(seen.pid));
         }
     }
 
     /// Slots whose process runs, and some of whose work is durable.
     pub(crate) fn at_work(&self) -> Vec<usize> {
-        self.running().into_iter().filter(|slot| self.slots[*slot].worked).collect()
+        self.running()
+            .into_iter()
+            .filter(|slot| self.slots[*slot].at_work.is_some())
+            .collect()
     }
 
     /// Slots whose process runs.
@@ -200,6 +211,7 @@ impl Fleet {
                 member,
                 port: replica.port(),
                 pid: replica.pid(),
+                at_work: slot.at_work,
             })
         };
         self.slots.iter().filter_map(seen).collect()

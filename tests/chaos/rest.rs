@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use eddy_tests::service::ask;
 use serde_json::{Value, json};
 
-use crate::fleet::{Fleet, Held, Seen, drain, held};
+use crate::fleet::{Fleet, Seen, drain, held};
 use crate::state::{PATIENCE, State, locked};
 
 const TICK: Duration = Duration::from_millis(50);
@@ -19,8 +19,8 @@ const THREADS_TO_SPARE: u64 = 6;
 /// Memory that a replica may hold beyond the double of what it began with.
 const MIB_TO_SPARE: u64 = 64;
 
-/// Waits until the service is at work; gives the most that a replica holds then.
-pub(crate) fn await_start(fleet: &Mutex<Fleet>, state: &State) -> Held {
+/// Waits until every replica is at work.
+pub(crate) fn await_start(fleet: &Mutex<Fleet>, state: &State) {
     if !state.wait_for_commit(0, PATIENCE) {
         state.violated("I7", "nothing was committed after the start".into());
     }
@@ -29,13 +29,11 @@ pub(crate) fn await_start(fleet: &Mutex<Fleet>, state: &State) -> Held {
         fleet.at_work() == fleet.running()
     };
     demand(state, "every replica makes something durable after the start", at_work);
-    let baseline = most(&locked(fleet).seen());
-    state.note("at-work", "", json!(format!("{baseline:?}")));
-    baseline
+    state.note("at-work", "", Value::Null);
 }
 
 /// Stops the feed, waits until everything has come out, looks at the replicas and drains them.
-pub(crate) fn bring_to_rest(fleet: &Mutex<Fleet>, state: &State, baseline: Held) {
+pub(crate) fn bring_to_rest(fleet: &Mutex<Fleet>, state: &State) {
     stop_feed(state);
     let done = || {
         let events: usize = locked(&state.places).iter().map(Vec::len).sum();
@@ -72,7 +70,7 @@ pub(crate) fn bring_to_rest(fleet: &Mutex<Fleet>, state: &State, baseline: Held)
         let is_ready = || matches!(ask(replica.port, "/ready"), Some((200, _)));
         demand(state, &format!("{} is ready at rest", replica.name), is_ready);
     }
-    compare(baseline, most(&seen), state);
+    seen.iter().for_each(|replica| compare(replica, state));
     let running = locked(fleet).running();
     for slot in running {
         drain(fleet, slot, state);
@@ -90,23 +88,13 @@ fn stop_feed(state: &State) {
     });
 }
 
-fn most(seen: &[Seen]) -> Held {
-    let held = seen.iter().filter_map(|replica| held(replica.pid));
-    held.reduce(|a, b| Held {
-        files: a.files.max(b.files),
-        threads: a.threads.max(b.threads),
-        rss_mib: a.rss_mib.max(b.rss_mib),
-    })
-    .unwrap_or(Held {
-        files: 0,
-        threads: 0,
-        rss_mib: 0,
-    })
-}
-
-/// What a replica holds must not have grown, whatever it went through.
-fn compare(before: Held, after: Held, state: &State) {
-    state.note("held", "", json!(format!("{before:?} before, {after:?} after")));
+/// What a replica holds must not have grown since it began to work, whatever it went through.
+fn compare(replica: &Seen, state: &State) {
+    let (Some(before), Some(after)) = (replica.at_work, held(replica.pid)) else {
+        return;
+    };
+    let name = &replica.name;
+    state.note("held", name, json!({"before": before.shown(), "after": after.shown()}));
     state.highest("rss_mib", after.rss_mib);
     let grown = after.files > before.files + before.files / 20 + FILES_TO_SPARE
         || after.threads > before.threads + before.threads / 20 + THREADS_TO_SPARE
@@ -114,7 +102,7 @@ fn compare(before: Held, after: Held, state: &State) {
     if grown {
         state.violated(
             "I7",
-            format!("the replicas hold more than before: {before:?} became {after:?}"),
+            format!("{name} holds more than when it began to work: {before:?} became {after:?}"),
         );
     }
 }

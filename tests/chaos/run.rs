@@ -58,9 +58,9 @@ pub(crate) fn run(arguments: &Arguments, seed: u64, folder: &Path) -> Outcome {
         scope.spawn(move || guarded("the watch of offsets", state, || watch_offsets(scene, state)));
         scope.spawn(move || guarded("the watch of replicas", state, || watch_replicas(fleet, state)));
         guarded("the nemesis", state, || {
-            let baseline = await_start(fleet, state);
+            await_start(fleet, state);
             Nemesis::new(arguments, &mut cluster, seed, (fleet, scene, state)).run();
-            bring_to_rest(fleet, state, baseline);
+            bring_to_rest(fleet, state);
         });
         state.end();
     });

@@ -23,6 +23,8 @@ use crate::state::{State, locked};
 const OFFSETS_EVERY: Duration = Duration::from_millis(150);
 /// How often replicas are looked at.
 const REPLICAS_EVERY: Duration = Duration::from_millis(250);
+/// That offsets could not be asked for is worth a word after so long.
+const NEWS: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 /// After so long without brokers, `/ready` must say so.
 const NOTICED: Duration = Duration::from_secs(60);
@@ -37,50 +39,68 @@ pub(crate) fn watch_offsets(scene: &Scene, state: &State) {
         .set("reconnect.backoff.max.ms", "500")
         .create()
         .expect("a consumer can be made");
+    let mut failed_since: Option<Instant> = None;
     while !state.is_ending() {
-        // A broker that is away is no news; it is asked again.
-        if let Some((committed, ends)) = sample(scene, &consumer) {
-            locked(&state.checker).committed(&committed, ends);
-            state.set_committed(committed.iter().flatten().sum());
+        match sample(scene, &consumer) {
+            Ok((committed, ends)) => {
+                locked(&state.checker).committed(&committed, ends);
+                state.set_committed(committed.iter().flatten().sum());
+                failed_since = None;
+            }
+            // A broker that is away is no news; it is asked again.
+            Err(error) => {
+                let since = failed_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > NEWS {
+                    state.note("cannot-sample", "", Value::from(error));
+                    *since = Instant::now();
+                }
+            }
         }
         std::thread::sleep(OFFSETS_EVERY);
     }
 }
 
-fn sample(scene: &Scene, consumer: &BaseConsumer) -> Option<(Vec<Option<i64>>, Ends)> {
+fn sample(scene: &Scene, consumer: &BaseConsumer) -> Result<(Vec<Option<i64>>, Ends), String> {
     let mut wanted = TopicPartitionList::new();
     wanted.add_partition_range(&scene.events(), 0, PARTITIONS - 1);
-    let found = consumer.committed_offsets(wanted, REQUEST_TIMEOUT).ok()?;
-    let committed = found
-        .elements()
-        .iter()
-        .map(|element| {
-            element.error().ok()?;
-            Some(element.offset().to_raw().filter(|offset| *offset >= 0))
-        })
-        .collect::<Option<Vec<_>>>()?;
+    let committed = consumer
+        .committed_offsets(wanted, REQUEST_TIMEOUT)
+        .map_err(|e| e.to_string())?;
+    let committed = committed.elements().iter().map(|element| {
+        element.error().map_err(|e| e.to_string())?;
+        Ok(element.offset().to_raw().filter(|offset| *offset >= 0))
+    });
+    let committed = committed.collect::<Result<Vec<_>, String>>()?;
 
     let mut wanted = TopicPartitionList::new();
-    for to in Destination::ALL {
-        for partition in 0..PARTITIONS {
-            wanted
-                .add_partition_offset(&scene.output(to), partition, Offset::End)
-                .ok()?;
-        }
+    for (to, partition) in places() {
+        let added = wanted.add_partition_offset(&scene.output(to), partition, Offset::End);
+        added.expect("a valid offset");
     }
-    let found = consumer.offsets_for_times(wanted, REQUEST_TIMEOUT).ok()?;
+    let found = consumer
+        .offsets_for_times(wanted, REQUEST_TIMEOUT)
+        .map_err(|e| e.to_string())?;
     let mut ends = Ends::new();
-    for element in found.elements() {
-        element.error().ok()?;
-        let to = Destination::ALL
-            .into_iter()
-            .find(|to| scene.output(*to) == element.topic())?;
-        ends.insert(
-            (to, element.partition()),
-            element.offset().to_raw().filter(|end| *end >= 0)?,
-        );
+    for (to, partition) in places() {
+        let element = found
+            .find_partition(&scene.output(to), partition)
+            .ok_or("a partition has no answer")?;
+        element.error().map_err(|e| e.to_string())?;
+        let end = element
+            .offset()
+            .to_raw()
+            .filter(|end| *end >= 0)
+            .ok_or("a partition has no end")?;
+        ends.insert((to, partition), end);
     }
-    (ends.len() == Destination::ALL.len() * PARTITIONS as usize).then_some((committed, ends))
+    Ok((committed, ends))
+}
+
+/// The partitions of the output topics.
+fn places() -> impl Iterator<Item = (Destination, i32)> {
+    Destination::ALL
+        .into_iter()
+        .flat_map(|to| (0..PARTITIONS).map(move |partition| (to, partition)))
 }
 
 /// Looks at the replicas until the run ends: that they run, that their books balance, who has which partitions.
@@ -94,7 +114,7 @@ pub(crate) fn watch_replicas(fleet: &Mutex<Fleet>, state: &State) {
             let books = &status["events"];
             locked(&state.checker).books(&seen.name, books);
             if books["predicted"].as_u64().is_some_and(|predicted| predicted > 0) {
-                locked(fleet).worked(seen.port);
+                locked(fleet).worked(seen);
             }
         }
         if let Some(now) = whole_map(&pages)
