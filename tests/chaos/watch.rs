@@ -66,7 +66,8 @@ fn sample(scene: &Scene, consumer: &BaseConsumer) -> Result<(Vec<Option<i64>>, E
     let committed = consumer
         .committed_offsets(wanted, REQUEST_TIMEOUT)
         .map_err(|e| e.to_string())?;
-    let committed = committed.elements().iter().map(|element| {
+    let elements = committed.elements();
+    let committed = elements.iter().map(|element| {
         element.error().map_err(|e| e.to_string())?;
         Ok(element.offset().to_raw().filter(|offset| *offset >= 0))
     });
