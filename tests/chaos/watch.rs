@@ -31,14 +31,7 @@ const NOTICED: Duration = Duration::from_secs(60);
 
 /// Samples committed offsets until the run ends.
 pub(crate) fn watch_offsets(scene: &Scene, state: &State) {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &scene.direct)
-        .set("group.id", scene.group())
-        // With `read_committed` the answer would wait for open transactions, and ends would be those of the stable part.
-        .set("isolation.level", "read_uncommitted")
-        .set("reconnect.backoff.max.ms", "500")
-        .create()
-        .expect("a consumer can be made");
+    let mut consumer = asker(scene);
     let mut failed_since: Option<Instant> = None;
     while !state.is_ending() {
         match sample(scene, &consumer) {
@@ -47,17 +40,30 @@ pub(crate) fn watch_offsets(scene: &Scene, state: &State) {
                 state.set_committed(committed.iter().flatten().sum());
                 failed_since = None;
             }
-            // A broker that is away is no news; it is asked again.
+            // A broker that is away is no news.
             Err(error) => {
                 let since = failed_since.get_or_insert_with(Instant::now);
                 if since.elapsed() > NEWS {
                     state.note("cannot-sample", "", Value::from(error));
                     *since = Instant::now();
                 }
+                // A client may hold on to leaders and coordinators that are gone; a new one asks afresh.
+                consumer = asker(scene);
             }
         }
         std::thread::sleep(OFFSETS_EVERY);
     }
+}
+
+fn asker(scene: &Scene) -> BaseConsumer {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &scene.direct)
+        .set("group.id", scene.group())
+        // With `read_committed` the answer would wait for open transactions, and ends would be those of the stable part.
+        .set("isolation.level", "read_uncommitted")
+        .set("reconnect.backoff.max.ms", "500");
+    config.create().expect("a consumer can be made")
 }
 
 fn sample(scene: &Scene, consumer: &BaseConsumer) -> Result<(Vec<Option<i64>>, Ends), String> {
