@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::kafka::process::spawn_for_the_life_of_this_process;
+
 /// Longest wait for anything. Only failures take this long.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -50,16 +52,17 @@ impl Replica {
     fn start_at(folder: &Path, binary: &str, pipeline: &Path, (instance, settings): (&str, &[(&str, &str)])) -> Self {
         let port = free_port();
         let log = folder.join(format!("{instance}.{port}.log"));
-        let child = Command::new(binary)
-            .arg("run")
+        // It gets SIGKILL when this process ends, however that one ends.
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", "--", binary, "run"])
             .arg(pipeline)
             .env("EDDY__KAFKA__INSTANCE", instance)
             .env("EDDY__ADMIN__ADDRESS", format!("127.0.0.1:{port}"))
             .envs(settings.iter().copied())
             .stdout(Stdio::null())
-            .stderr(File::create(&log).expect("the temporary folder takes a log"))
-            .spawn()
-            .expect("the program under test was built with the tests");
+            .stderr(File::create(&log).expect("the temporary folder takes a log"));
+        let child = spawn_for_the_life_of_this_process(command).expect("`setpriv` is part of Debian (util-linux)");
         Self { child, log, port }
     }
 
