@@ -8,6 +8,7 @@ use eddy_tests::kafka::Message;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::scene::{PARTITIONS, Scene};
@@ -54,7 +55,7 @@ fn next(scene: &Scene, consumer: &BaseConsumer, state: &State) -> Option<(Destin
             let to = Destination::ALL.into_iter().find(|to| scene.output(*to) == topic)?;
             Some((to, Message::from(&record)))
         }
-        Err(KafkaError::MessageConsumption(code)) if code == rdkafka::types::RDKafkaErrorCode::AutoOffsetReset => {
+        Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)) => {
             state.mishap("the reader lost its place: a record that was read is gone".into());
             None
         }

@@ -125,15 +125,17 @@ fn judge(arguments: &Arguments, scene: &Scene, state: &State) {
         state.violated("I1", format!("read along {seen:?}, read again {seen_again:?}"));
     }
     let counted = [
-        ("events", places.iter().map(Vec::len).sum::<usize>() as u64),
+        ("events", places.iter().map(Vec::len).sum::<usize>()),
         ("predictions", seen_again.predictions),
         ("samples", seen_again.samples),
         ("dead_letters", seen_again.dead_letters),
         ("duplicates", seen_again.duplicates),
     ];
-    counted.into_iter().for_each(|(what, count)| state.highest(what, count));
+    counted
+        .into_iter()
+        .for_each(|(what, count)| state.highest(what, count as u64));
     if arguments.guarantee == Guarantee::AtLeastOnce {
-        bound_duplicates(seen_again.duplicates, state);
+        bound_duplicates(seen_again.duplicates as u64, state);
     }
 }
 

@@ -74,13 +74,13 @@ impl Promise {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Events with a prediction.
-    pub predictions: u64,
+    pub predictions: usize,
     /// Events with a sample.
-    pub samples: u64,
+    pub samples: usize,
     /// Events with a dead letter.
-    pub dead_letters: u64,
+    pub dead_letters: usize,
     /// Outputs beyond the first of their event and topic.
-    pub duplicates: u64,
+    pub duplicates: usize,
 }
 
 /// What is remembered of an event: a fingerprint of each of its outputs, zero where there is none yet.

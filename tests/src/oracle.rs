@@ -304,7 +304,7 @@ impl Outputs {
 ///
 /// # Panics
 /// With the first promises that were broken.
-pub fn check(events: &[Event], outputs: &Outputs, duplicates: u64) -> Counts {
+pub fn check(events: &[Event], outputs: &Outputs, duplicates: usize) -> Counts {
     let known = events.to_vec();
     let mut checker = Checker::new(Promise::at_least_once(), move |number| known[number as usize].clone());
     checker.handed_out(events.len() as u64);
