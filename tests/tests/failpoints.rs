@@ -151,20 +151,45 @@ impl Case {
         let stage = self.stage();
         let stream = Stream::start(&stage, self.events());
         let mut replica = self.start(&stage, Some(self.failpoint));
-        let mut company = None;
+        let company = self.make_trouble(&stage, &mut replica);
+        assert_killed(replica.wait(), &replica);
+        let sent = stream.stop();
+
+        let mut heir = self.start(&stage, None);
+        stage.wait_for_end(&mut heir);
+        for mut survivor in company.into_iter().chain([heir]) {
+            assert_eq!(survivor.terminate().code(), Some(0), "{}", survivor.log());
+        }
+        self.check(&stage, sent);
+    }
+
+    /// Runs a replica through its trouble to the end of the stream.
+    fn survives(&self) {
+        let stage = self.stage();
+        let stream = Stream::start(&stage, self.events());
+        let mut replica = self.start(&stage, Some(self.failpoint));
+        self.make_trouble(&stage, &mut replica);
+        let sent = stream.stop();
+        stage.wait_for_end(&mut replica);
+        assert_eq!(replica.terminate().code(), Some(0), "{}", replica.log());
+        self.check(&stage, sent);
+    }
+
+    /// Gives the second replica, if there is one.
+    fn make_trouble(&self, stage: &Stage, replica: &mut Replica) -> Option<Replica> {
         match self.trouble {
             Trouble::None | Trouble::LargeOutputs => {}
             Trouble::Company => {
-                wait_for_progress(&stage);
-                company = Some(join(&stage));
+                wait_for_progress(stage);
+                return Some(join(stage));
             }
             Trouble::Drain => {
-                wait_for_progress(&stage);
+                wait_for_progress(stage);
                 replica.signal("TERM");
             }
             Trouble::Twin => {
                 replica.wait_until_frozen();
-                fence(&stage);
+                fence(stage);
                 replica.signal("CONT");
             }
             Trouble::Silence => {
@@ -177,15 +202,7 @@ impl Case {
                 PROXIED.proxy(0).reset();
             }
         }
-        assert_killed(replica.wait(), &replica);
-        let sent = stream.stop();
-
-        let mut heir = self.start(&stage, None);
-        stage.wait_for_end(&mut heir);
-        for mut survivor in company.into_iter().chain([heir]) {
-            assert_eq!(survivor.terminate().code(), Some(0), "{}", survivor.log());
-        }
-        self.check(&stage, sent);
+        None
     }
 
     /// Freezes a replica, lets another one finish the stream, and wakes the first, which still believes in its partitions.
@@ -368,7 +385,7 @@ fn exactly_once_survives_a_death_while_work_is_undone() {
 }
 
 #[test]
-fn exactly_once_survives_a_death_while_a_fenced_producer_is_replaced() {
+fn exactly_once_survives_a_twin_and_a_death_while_the_fenced_producer_is_replaced() {
     let points = [
         "commit:before:3:stop,renew_producer:before",
         "commit:before:3:stop,renew_producer:during:5",
@@ -377,10 +394,11 @@ fn exactly_once_survives_a_death_while_a_fenced_producer_is_replaced() {
         "commit:before:3:stop,committed:after",
     ];
     all(EXACTLY_ONCE, Trouble::Twin, &points, Case::dies);
+    all(EXACTLY_ONCE, Trouble::Twin, &["commit:before:3:stop"], Case::survives);
 }
 
 #[test]
-fn exactly_once_survives_a_death_after_a_commit_whose_answer_was_lost() {
+fn exactly_once_survives_a_commit_whose_answer_is_lost_and_a_death_after_it() {
     for point in [
         "commit:before:3:stop,renew_producer:before",
         "commit:before:3:stop,committed:before",
@@ -388,6 +406,12 @@ fn exactly_once_survives_a_death_after_a_commit_whose_answer_was_lost() {
     ] {
         all(EXACTLY_ONCE, Trouble::Silence, &[point], Case::dies);
     }
+    all(
+        EXACTLY_ONCE,
+        Trouble::Silence,
+        &["commit:before:3:stop"],
+        Case::survives,
+    );
 }
 
 #[test]
