@@ -1,6 +1,8 @@
 //! The harness of the whole-service tests.
 
+pub mod cluster;
 pub mod kafka;
 pub mod oracle;
+pub mod proxy;
 pub mod service;
 pub mod stage;

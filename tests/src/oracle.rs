@@ -143,12 +143,21 @@ fn poison(random: &mut fastrand::Rng) -> (Option<Vec<u8>>, Expected) {
 /// # Panics
 /// When Kafka does not take them.
 pub fn send(client: &ClientConfig, topic: &str, events: &[Event]) {
-    let producer: BaseProducer = client
-        .clone()
-        .set("enable.idempotence", "true")
-        .set("linger.ms", "5")
-        .create()
-        .expect("a producer can be made");
+    send_through(&producer(client), topic, events);
+}
+
+/// A producer of events.
+pub fn producer(client: &ClientConfig) -> BaseProducer {
+    let mut config = client.clone();
+    config.set("enable.idempotence", "true").set("linger.ms", "5");
+    config.create().expect("a producer can be made")
+}
+
+/// The same as [`send`], through a producer that is there already.
+///
+/// # Panics
+/// When Kafka does not take them.
+pub fn send_through(producer: &BaseProducer, topic: &str, events: &[Event]) {
     for event in events {
         let headers = OwnedHeaders::new()
             .insert(Header {

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::kafka::process::process_state;
+
 /// Longest wait for anything. Only failures take this long.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -71,17 +73,33 @@ impl Replica {
 
     /// Asks it to drain, and waits for its end.
     pub fn terminate(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill")
-            .args(["-TERM", &pid])
+            .args(["-s", name, &pid])
             .status()
             .expect("`kill` is part of any system");
         assert!(
             sent.success(),
-            "the process had ended before it was asked to: {}",
+            "the process had ended before it got SIG{name}: {}",
             self.log()
         );
-        self.wait()
+    }
+
+    /// Waits until it is frozen, by SIGSTOP from whomever.
+    pub fn wait_until_frozen(&mut self) {
+        wait_for("the process to be frozen", || {
+            assert!(self.is_running(), "it ended: {}", self.log());
+            (process_state(self.pid()) == Ok('T')).then_some(())
+        });
     }
 
     /// Waits for its end.
