@@ -4,7 +4,7 @@
 help:
 	@echo 'make demo       a stream of real digits through the whole service, in the terminal   (ARGS="--for 60s --summary json")'
 	@echo 'make test       every test but the slow ones, on a real Apache Kafka'
-	@echo 'make test-slow  the slow ones: clusters of three nodes'
+	@echo 'make test-slow  100,000 random schedules; deaths at every step and lost nodes on a real Apache Kafka'
 	@echo 'make chaos      kills, zombies, broker faults and outages under a checker          (ARGS="--minutes 10 --seed 7")'
 	@echo 'make lint       format, clippy, documentation, licences and advisories'
 	@echo 'make bench      processor time of the service against its bare parts, as a table'
@@ -23,7 +23,8 @@ test:
 
 test-slow:
 	@tests/setup/all
-	cargo test --locked --workspace --features eddy-tests/slow --test cluster -- --nocapture $(ARGS)
+	EDDY_SCHEDULES=50000 cargo test --locked --workspace --test schedules
+	cargo test --locked --workspace --features eddy-tests/slow --test cluster --test failpoints -- --nocapture $(ARGS)
 
 chaos:
 	@tests/setup/all

@@ -260,12 +260,21 @@ pub fn headers(event: &Event) -> OwnedHeaders {
 /// # Panics
 /// When Kafka does not take them.
 pub fn send(client: &ClientConfig, topic: &str, events: &[Event]) {
-    let producer: BaseProducer = client
-        .clone()
-        .set("enable.idempotence", "true")
-        .set("linger.ms", "5")
-        .create()
-        .expect("a producer can be made");
+    send_through(&producer(client), topic, events);
+}
+
+/// A producer of events.
+pub fn producer(client: &ClientConfig) -> BaseProducer {
+    let mut config = client.clone();
+    config.set("enable.idempotence", "true").set("linger.ms", "5");
+    config.create().expect("a producer can be made")
+}
+
+/// The same as [`send`], through a producer that is there already.
+///
+/// # Panics
+/// When Kafka does not take them.
+pub fn send_through(producer: &BaseProducer, topic: &str, events: &[Event]) {
     for event in events {
         let mut record = BaseRecord::<str, [u8]>::to(topic).headers(headers(event));
         record.key = event.key.as_deref();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::kafka::process::spawn_for_the_life_of_this_process;
+use crate::kafka::process::{process_state, spawn_for_the_life_of_this_process};
 
 /// Longest wait for anything. Only failures take this long.
 pub const PATIENCE: Duration = Duration::from_secs(180);
@@ -80,6 +80,14 @@ impl Replica {
             self.log()
         );
         self.wait()
+    }
+
+    /// Waits until it is frozen, by SIGSTOP from whomever.
+    pub fn wait_until_frozen(&mut self) {
+        wait_for("the process to be frozen", || {
+            assert!(self.is_running(), "it ended: {}", self.log());
+            (process_state(self.pid()) == Ok('T')).then_some(())
+        });
     }
 
     /// Sends it a signal; says whether there was a process to take it.

@@ -8,6 +8,8 @@ pub mod assemble;
 pub mod check;
 pub mod cli;
 pub mod demo;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 pub mod file;
 pub mod program;
 pub mod run;

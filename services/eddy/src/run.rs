@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(not(feature = "failpoints"))]
 use eddy_broker::kafka::KafkaBroker;
 use eddy_broker::settings::Guarantee;
 use eddy_host::{
@@ -25,6 +26,8 @@ use eddy_telemetry::{Metrics, ModelFacts};
 use serde_json::{Value, json};
 
 use crate::assemble::{Assembly, assemble};
+#[cfg(feature = "failpoints")]
+use crate::failpoints::FailingBroker as KafkaBroker;
 use crate::file::Pipeline;
 use crate::watched::Watched;
 
