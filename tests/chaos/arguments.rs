@@ -55,6 +55,9 @@ pub(crate) struct Arguments {
     /// Events a second.
     #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u64).range(1..=20_000))]
     pub rate: u64,
+    /// Plants a fault: the replicas run at least once and are judged exactly once. The run passes if that is found.
+    #[arg(long)]
+    pub planted: bool,
     /// Where the verdict goes. Default: a folder below `target/chaos`.
     #[arg(long)]
     pub verdict: Option<PathBuf>,
@@ -129,6 +132,24 @@ pub(crate) struct Goal {
 const MINUTES: f64 = 10.0;
 
 impl Arguments {
+    /// What the outputs are judged by.
+    pub(crate) fn judged(&self) -> Guarantee {
+        if self.planted {
+            Guarantee::ExactlyOnce
+        } else {
+            self.guarantee
+        }
+    }
+
+    /// What the replicas are told to keep.
+    pub(crate) fn kept(&self) -> Guarantee {
+        if self.planted {
+            Guarantee::AtLeastOnce
+        } else {
+            self.guarantee
+        }
+    }
+
     /// The word of a choice, as on the command line.
     pub(crate) fn word(choice: impl ValueEnum) -> String {
         choice

@@ -194,6 +194,7 @@ impl Fleet {
                 state.violated("I9", what);
             }
             self.launch(number);
+            state.count("starts_again");
             state.note("start-again", &name, json!({"code": code}));
         }
         self.seen()
@@ -232,15 +233,15 @@ impl Fleet {
     }
 }
 
-/// Drains a replica with SIGTERM: it must end with 0. The fleet is not locked meanwhile. Gives its last log.
-pub(crate) fn drain(fleet: &Mutex<Fleet>, slot: usize, state: &State) -> String {
+/// Drains a replica with SIGTERM: it must end with 0. The fleet is not locked meanwhile.
+pub(crate) fn drain(fleet: &Mutex<Fleet>, slot: usize, state: &State) {
     locked(fleet).signal(slot, "TERM", Meant::End);
     let started = Instant::now();
     loop {
         let mut fleet = locked(fleet);
         let slot = &mut fleet.slots[slot];
         let Some(replica) = &mut slot.replica else {
-            return String::new();
+            return;
         };
         let ended = replica.ended();
         if ended.is_none() && started.elapsed() < PATIENCE {
@@ -249,6 +250,7 @@ pub(crate) fn drain(fleet: &Mutex<Fleet>, slot: usize, state: &State) -> String 
             continue;
         }
         let log = replica.log();
+        add_final_balance(&log, state);
         let code = ended.and_then(|status| status.code());
         state.count("terminates");
         state.highest("slowest_drain_ms", started.elapsed().as_millis() as u64);
@@ -263,8 +265,21 @@ pub(crate) fn drain(fleet: &Mutex<Fleet>, slot: usize, state: &State) -> String 
         }
         slot.replica = None;
         slot.meant = Meant::Absent;
-        return log;
+        return;
     }
+}
+
+/// Adds what a replica says at its end to what others have said.
+fn add_final_balance(log: &str, state: &State) {
+    let Some((_, balance)) = log.rsplit_once("final balance") else {
+        return;
+    };
+    let number = |key: &str| -> Option<u64> {
+        let (_, rest) = balance.split_once(&format!("{key}: "))?;
+        rest.split([',', ' ', '}']).next()?.parse().ok()
+    };
+    state.add("drained_predicted", number("predicted").unwrap_or(0));
+    state.add("drained_dead_lettered", number("dead_lettered").unwrap_or(0));
 }
 
 /// What a process holds, if it still runs.

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use eddy_tests::checker::{Checker, Promise, Violation};
+use eddy_tests::checker::{Checker, Counts as Seen, Promise, Violation};
 use eddy_tests::cluster::Cluster;
 use serde_json::{Value, json};
 
@@ -37,8 +37,23 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn passed(&self) -> bool {
+    /// Whether nothing was broken.
+    pub(crate) fn is_clean(&self) -> bool {
         self.violations.is_empty() && self.mishaps.is_empty()
+    }
+
+    /// Whether it is as it must be; where duplicates were planted, they and nothing else must have been found.
+    pub(crate) fn passed(&self, planted: bool) -> bool {
+        if !planted {
+            return self.is_clean();
+        }
+        let found = |promise| {
+            self.violations
+                .iter()
+                .any(|(_, violation)| violation.promise == promise)
+        };
+        let only = self.violations.iter().all(|(_, v)| ["I2", "I4"].contains(&v.promise));
+        found("I2") && only && self.mishaps.is_empty()
     }
 }
 
@@ -64,7 +79,7 @@ pub(crate) fn run(arguments: &Arguments, seed: u64, folder: &Path) -> Outcome {
         });
         state.end();
     });
-    guarded("the judgement", &state, || judge(arguments, &scene, &state));
+    guarded("the judgement", &state, || judge(&scene, &state));
     let outcome = Outcome {
         seed,
         seconds: state.seconds(),
@@ -73,7 +88,7 @@ pub(crate) fn run(arguments: &Arguments, seed: u64, folder: &Path) -> Outcome {
         mishaps: state.mishaps(),
         timeline: state.timeline(),
     };
-    if !outcome.passed() {
+    if !outcome.is_clean() {
         locked(&fleet).keep_logs(folder);
         guarded("the evidence", &state, || {
             keep_outputs(&scene, &state, &outcome, folder)
@@ -105,7 +120,7 @@ fn guarded(what: &'static str, state: &State, work: impl FnOnce()) {
 }
 
 /// At rest: nothing is missing for the reader that read along, nor for one that reads everything once more.
-fn judge(arguments: &Arguments, scene: &Scene, state: &State) {
+fn judge(scene: &Scene, state: &State) {
     let places = locked(&state.places).clone();
     let mut along = locked(&state.checker);
     along.at_rest();
@@ -134,8 +149,22 @@ fn judge(arguments: &Arguments, scene: &Scene, state: &State) {
     counted
         .into_iter()
         .for_each(|(what, count)| state.highest(what, count as u64));
-    if arguments.guarantee == Guarantee::AtLeastOnce {
+    if scene.guarantee == Guarantee::ExactlyOnce {
+        compare_books(seen_again, state);
+    } else {
         bound_duplicates(seen_again.duplicates as u64, state);
+    }
+}
+
+/// Where every replica could say at its end what it had made durable, that is what there is.
+fn compare_books(seen: Seen, state: &State) {
+    if state.counted("kills_total") + state.counted("starts_again") > 0 {
+        return;
+    }
+    let said = ["drained_predicted", "drained_dead_lettered"].map(|what| state.counted(what));
+    if said != [seen.predictions as u64, seen.dead_letters as u64] {
+        let what = format!("the replicas' books say {said:?} predictions and dead letters, and there are {seen:?}");
+        state.violated("I6", what);
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) struct Scene {
     /// `bootstrap.servers` that no fault but the death of a broker disturbs.
     pub direct: String,
     pub recipe: Recipe,
+    /// What the outputs are judged by.
     pub guarantee: Guarantee,
 }
 
@@ -54,7 +55,7 @@ impl Scene {
                 keys: Keys::Mixed(50),
                 model: For::Doubled,
             },
-            guarantee: arguments.guarantee,
+            guarantee: arguments.judged(),
         }
     }
 
@@ -119,7 +120,7 @@ records = {RECORDS}
 [select]
 confidence_below = 0.6
 "#,
-        guarantee = Arguments::word(arguments.guarantee),
+        guarantee = Arguments::word(arguments.kept()),
         membership = Arguments::word(arguments.membership),
         model = model.display(),
     )

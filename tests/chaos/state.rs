@@ -80,7 +80,11 @@ impl State {
     }
 
     pub(crate) fn count(&self, what: &'static str) {
-        *locked(&self.counts).entry(what).or_default() += 1;
+        self.add(what, 1);
+    }
+
+    pub(crate) fn add(&self, what: &'static str, number: u64) {
+        *locked(&self.counts).entry(what).or_default() += number;
     }
 
     pub(crate) fn counted(&self, what: &'static str) -> u64 {

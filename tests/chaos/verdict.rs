@@ -20,9 +20,10 @@ pub(crate) fn verdict(arguments: &Arguments, outcome: &Outcome) -> Value {
         })
         .collect();
     json!({
-        "verdict": if outcome.passed() { "pass" } else { "fail" },
+        "verdict": if outcome.passed(arguments.planted) { "pass" } else { "fail" },
         "seed": outcome.seed,
-        "guarantee": Arguments::word(arguments.guarantee),
+        "guarantee": Arguments::word(arguments.judged()),
+        "planted": arguments.planted,
         "profile": Arguments::word(arguments.profile),
         "membership": Arguments::word(arguments.membership),
         "nodes": arguments.nodes,
@@ -44,6 +45,9 @@ pub(crate) fn summary(verdict: &Value) -> Value {
     if let Some(members) = summary.as_object_mut() {
         members.remove("timeline");
         members.remove("elsewhere");
+        if members["planted"] == false {
+            members.remove("planted");
+        }
         if members["mishaps"].as_array().is_some_and(Vec::is_empty) {
             members.remove("mishaps");
         }
