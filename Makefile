@@ -1,10 +1,11 @@
 # Two commands matter: `make demo` and `make test`. Each sets up what is missing, says so, and needs no network after that.
-.PHONY: help demo test test-slow lint bench schema kafka
+.PHONY: help demo test test-slow chaos lint bench schema kafka
 
 help:
 	@echo 'make demo       a stream of real digits through the whole service, in the terminal   (ARGS="--for 60s --summary json")'
 	@echo 'make test       every test but the slow ones, on a real Apache Kafka'
-	@echo 'make test-slow  100,000 events and random kills, a death at every step, a cluster of three nodes'
+	@echo 'make test-slow  100,000 random schedules; deaths at every step, random kills and lost nodes on a real Apache Kafka'
+	@echo 'make chaos      kills, zombies, broker faults and outages under a checker          (ARGS="--minutes 10 --seed 7")'
 	@echo 'make lint       format, clippy, documentation, licences and advisories'
 	@echo 'make bench      processor time of the service against its bare parts, as a table'
 	@echo 'make kafka      a Kafka on 127.0.0.1:9092, for trying things out'
@@ -22,7 +23,13 @@ test:
 
 test-slow:
 	@tests/setup/all
+	EDDY_SCHEDULES=50000 cargo test --locked --workspace --test schedules
 	cargo test --locked --workspace --features eddy-tests/slow --test kills --test cluster --test failpoints -- --nocapture $(ARGS)
+
+chaos:
+	@tests/setup/all
+	@cargo build --locked -p eddy-tests --bin chaos --bin eddy-under-test
+	@target/debug/chaos $(ARGS)
 
 lint:
 	cargo fmt --all --check

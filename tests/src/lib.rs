@@ -1,5 +1,6 @@
 //! The harness of the whole-service tests.
 
+pub mod checker;
 pub mod cluster;
 pub mod kafka;
 pub mod oracle;

@@ -157,6 +157,8 @@ impl Case {
         let sent = stream.stop();
 
         let mut heir = self.start(&stage, None);
+        // Company can bring the stream to its end alone, before this one has started.
+        wait_for("the heir's share", || heir.log().contains("rebalanced").then_some(()));
         stage.wait_for_end(&mut heir);
         for mut survivor in company.into_iter().chain([heir]) {
             assert_eq!(survivor.terminate().code(), Some(0), "{}", survivor.log());
@@ -236,8 +238,8 @@ impl Case {
             _ => REPEATED,
         };
         let events = &self.events()[..sent];
-        let counts = oracle::check(events, &outputs, allowed);
-        assert_eq!(counts.predictions + counts.dead_letters, sent);
+        let counts = oracle::check(events, &outputs, allowed as u64);
+        assert_eq!(counts.predictions + counts.dead_letters, sent as u64);
         if is_exact {
             oracle::check_order(&outputs);
         }

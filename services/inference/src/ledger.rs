@@ -9,14 +9,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use eddy_broker::{Broker, BrokerError, Fault, Ticket, Undelivered};
+use eddy_broker::{Broker, BrokerError, Fault, SendError, Ticket, Undelivered};
 use eddy_pipeline::checkpoint::{Checkpoint, Guarantee, Next, Step, Stop, Went};
-use eddy_pipeline::event::{Destination, Partition, Source};
+use eddy_pipeline::event::{Destination, Output, Partition, Source};
 use eddy_pipeline::outcome::{Accounts, Outcome, Remembers};
 use eddy_pipeline::time::{Clock, Now};
 use eddy_telemetry::LaneMetrics;
 use eddy_telemetry::catalogue::PauseCause;
 
+use crate::held::Held;
 use crate::link::Link;
 use crate::settings::CheckpointSettings;
 use crate::spans::Spans;
@@ -75,6 +76,8 @@ pub(crate) struct Ledger {
     /// How far each partition had come when work was undone. Until it is there again, every batch is a checkpoint of its
     /// own: whatever went wrong can then be told from its neighbours, and no transaction is open while the models run.
     redo: BTreeMap<Partition, i64>,
+    /// Copies of the outputs in the open transaction; at least once, none.
+    held: Held,
     last_error: Option<BrokerError>,
     metrics: LaneMetrics,
 }
@@ -91,6 +94,7 @@ impl Ledger {
             condemned: HashMap::new(),
             undelivered: Vec::new(),
             redo: BTreeMap::new(),
+            held: Held::default(),
             last_error: None,
             metrics,
         }
@@ -132,6 +136,7 @@ impl Ledger {
                 return Ok(());
             }
             link.broker.begin()?;
+            self.held.clear(self.settings.held_bytes.0);
         }
         self.spans.open(now.monotonic);
         Ok(())
@@ -140,6 +145,11 @@ impl Ledger {
     /// Gives the next event its place in the open span: the span's ticket, and its number within.
     pub(crate) fn place(&mut self, source: Source) -> (Ticket, u32) {
         self.spans.place(source)
+    }
+
+    /// Keeps a copy of an output that was handed over, in case its transaction is aborted.
+    pub(crate) fn hold(&mut self, output: &Output<'_>, place: (Ticket, u32)) {
+        self.held.push(output, place);
     }
 
     /// Notes the outcome of the event that was placed last; its outputs were handed over.
@@ -212,16 +222,9 @@ impl Ledger {
         }
         let next = match fault {
             Fault::Refused if self.spans.is_empty() => Next::Stop(Stop::GuaranteeLost),
-            // The state machine knows what to undo before the service stops.
-            Fault::Refused => self.checkpoint.next(Step::Drain, Went::Wrong(fault), clock.now()),
-            Fault::Fatal | Fault::Fenced | Fault::TimedOut => {
-                self.checkpoint.start();
-                let fault = if fault == Fault::TimedOut { Fault::Fatal } else { fault };
-                self.checkpoint.next(Step::SendOffsets, Went::Wrong(fault), clock.now())
-            }
             // Without an open span there is no transaction to abort.
-            _ if self.spans.is_empty() => Next::Do(Step::RollBack),
-            _ => self.checkpoint.give_up(),
+            Fault::Retriable | Fault::Abortable if self.spans.is_empty() => Next::Do(Step::RollBack),
+            _ => self.checkpoint.give_up(fault, clock.now()),
         };
         self.carry_out(next, link, clock)
     }
@@ -388,6 +391,7 @@ impl Ledger {
                 self.metrics.producer_renewed();
             }
             Step::Inspect => return self.inspect(link),
+            Step::Replay => return self.replay(link),
             Step::Publish => self.publish(self.spans.len(), clock.now()),
             Step::RollBack => self.roll_back(link)?,
         }
@@ -451,6 +455,61 @@ impl Ledger {
             .zip(&committed)
             .all(|((_, ours), theirs)| theirs.is_some_and(|at| at >= *ours));
         Ok(if all { Went::Committed } else { Went::NotCommitted })
+    }
+
+    /// Hands the outputs of the span over again. Once the transaction is begun, an error can only abort it.
+    fn replay<B: Broker>(&mut self, link: &mut Link<B>) -> Result<Went, BrokerError> {
+        let offsets = self.spans.offsets(usize::MAX);
+        let are_ours = offsets.iter().all(|(partition, _)| !link.is_leaving(*partition));
+        // What a topic found too large must take another way, so its event is read again.
+        if !self.held.is_whole() || !are_ours || !self.condemned.is_empty() {
+            return Ok(Went::NotHeld);
+        }
+        link.broker.begin()?;
+        let held = std::mem::take(&mut self.held);
+        let replayed = held.each(|output, place| self.send_again(link, output, place));
+        self.held = held;
+        replayed?;
+        self.metrics.transaction_replayed();
+        tracing::info!(
+            outputs = self.held.len(),
+            "the outputs of an aborted transaction are sent again"
+        );
+        Ok(Went::Well)
+    }
+
+    fn send_again<B: Broker>(
+        &mut self,
+        link: &mut Link<B>,
+        output: &Output<'_>,
+        (ticket, row): (Ticket, u32),
+    ) -> Result<(), BrokerError> {
+        let fails = |error: BrokerError| BrokerError {
+            fault: match error.fault {
+                Fault::Retriable => Fault::Abortable,
+                fault => fault,
+            },
+            ..error
+        };
+        loop {
+            match link.broker.send(output, ticket, row) {
+                Ok(()) => return Ok(()),
+                Err(SendError::Failed(error)) => return Err(fails(error)),
+                Err(SendError::TooLarge { detail }) => {
+                    return Err(BrokerError {
+                        fault: Fault::Abortable,
+                        doing: format!("sending an output to {} again", output.to),
+                        message: detail,
+                    });
+                }
+                Err(SendError::Full) => {
+                    self.wait(link, TICK).map_err(fails)?;
+                    if let Some(error) = self.look_for_failures(link) {
+                        return Err(fails(error));
+                    }
+                }
+            }
+        }
     }
 
     fn publish(&mut self, spans: usize, now: Now) {

@@ -12,6 +12,7 @@ pub mod settings;
 mod batch;
 mod emit;
 mod hand;
+mod held;
 pub mod lane;
 mod ledger;
 mod link;

@@ -48,6 +48,10 @@ pub struct CheckpointSettings {
     /// Longest wait for the delivery of the outputs, before the checkpoint is given up and its work done again.
     /// Default 30s.
     pub delivery_timeout: Span,
+    /// Most bytes of outputs that a lane keeps until their transaction is committed. When one is aborted and the
+    /// partitions are still its own, it sends them again instead of reading and scoring the events a second time; with
+    /// more outputs than this, it does that. Exactly once only; zero keeps none. Default 16 MiB.
+    pub held_bytes: Bytes,
 }
 
 impl Default for CheckpointSettings {
@@ -56,6 +60,7 @@ impl Default for CheckpointSettings {
             interval: Span::ms(100),
             records: 5000,
             delivery_timeout: Span::seconds(30),
+            held_bytes: Bytes::mib(16),
         }
     }
 }

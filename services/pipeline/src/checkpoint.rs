@@ -8,9 +8,13 @@
 //!
 //! ```text
 //! exactly once    Drain ▸ SendOffsets ▸ Commit ▸ Publish          at least once   Drain ▸ StoreOffsets ▸ Publish
-//!                   └──────┴─ abortable ─▸ Abort ▸ RollBack                          └─ any ─▸ Discard ▸ RollBack
-//!                   └─ fatal ─▸ Renew ─▸ (commit asked? Inspect) ▸ Publish | RollBack
+//!                   └──────┴─ abortable ─▸ Abort ▸ Replay | RollBack                 └─ any ─▸ Discard ▸ RollBack
+//!                   └─ fatal ─▸ Renew ─▸ (commit asked? Inspect) ▸ Publish | Replay | RollBack
 //! ```
+//!
+//! `Replay` hands the outputs that are still held over again, in a new transaction, and goes on with `Drain`: nothing is
+//! read or scored a second time. It needs the whole span and the partitions of all its events, which the shell knows; a
+//! span that was given up half-way, or whose group has moved on, is rolled back.
 
 use std::time::Duration;
 
@@ -61,6 +65,8 @@ pub enum Step {
     Renew,
     /// Read the group's committed offsets: did the commit of unknown fate take effect?
     Inspect,
+    /// Hand the span's outputs over again, in a new transaction, if all are held and all partitions are still ours.
+    Replay,
     /// The span is durable: publish what was counted on it.
     Publish,
     /// The span is lost: forget what was counted, go back to the last durable offsets.
@@ -78,6 +84,8 @@ pub enum Went {
     Committed,
     /// Answer of [`Step::Inspect`]: they are not.
     NotCommitted,
+    /// Answer of [`Step::Replay`]: the outputs are not held any more, or not ours to write. Nothing was done.
+    NotHeld,
 }
 
 /// Why the service cannot go on.
@@ -107,6 +115,8 @@ pub enum Next {
 pub struct Budget {
     /// The same retriable call in a row, before it counts as of unknown fate.
     pub retries: u32,
+    /// Replays of the same span, before it is rolled back.
+    pub replays: u32,
     /// Replaced producers within `window`.
     pub renewals: u32,
     /// The window of `renewals`; a second fencing within it is a twin.
@@ -117,6 +127,7 @@ impl Default for Budget {
     fn default() -> Self {
         Self {
             retries: 20,
+            replays: 2,
             renewals: 5,
             window: Duration::from_secs(60),
         }
@@ -129,6 +140,8 @@ pub struct Checkpoint {
     guarantee: Guarantee,
     budget: Budget,
     retries: u32,
+    /// Replays that are left to the span.
+    replays: u32,
     /// Set once `Commit` was asked for: from then on the span may be durable without our knowing.
     commit_asked: bool,
     /// Set when Kafka refused for good: what can be undone is undone first.
@@ -144,6 +157,7 @@ impl Checkpoint {
             guarantee,
             budget,
             retries: 0,
+            replays: 0,
             commit_asked: false,
             stop_after_rollback: None,
             renewed_at: Vec::new(),
@@ -158,16 +172,31 @@ impl Checkpoint {
 
     /// The first step of a checkpoint.
     pub fn start(&mut self) -> Next {
-        self.retries = 0;
-        self.commit_asked = false;
+        self.begin();
+        self.replays = match self.guarantee {
+            Guarantee::ExactlyOnce => self.budget.replays,
+            Guarantee::AtLeastOnce => 0,
+        };
         Next::Do(Step::Drain)
     }
 
-    /// The first step when the span is to be given up: it failed before a checkpoint began, or must not be committed.
-    pub fn give_up(&mut self) -> Next {
+    /// The first step when the span is to be given up: it failed with `fault` before it was whole, or must not be
+    /// committed.
+    pub fn give_up(&mut self, fault: Fault, now: Now) -> Next {
+        self.begin();
+        match fault {
+            Fault::Retriable | Fault::Abortable => Next::Do(self.undo()),
+            Fault::TimedOut => self.renew(now),
+            Fault::Fenced | Fault::Fatal => self.recover(Step::SendOffsets, fault, now),
+            // What can be undone is undone before the service stops.
+            Fault::Refused => self.recover(Step::Drain, fault, now),
+        }
+    }
+
+    fn begin(&mut self) {
         self.retries = 0;
+        self.replays = 0;
         self.commit_asked = false;
-        Next::Do(self.undo())
     }
 
     /// The step after `step`, given how that went.
@@ -205,15 +234,29 @@ impl Checkpoint {
             Step::Abort | Step::Discard => {
                 // Aborted, it cannot have been committed.
                 self.commit_asked = false;
-                Next::Do(Step::RollBack)
+                self.do_again()
             }
             Step::Renew if self.commit_asked => Next::Do(Step::Inspect),
-            Step::Renew => Next::Do(Step::RollBack),
+            Step::Renew => self.do_again(),
             Step::Inspect if went == Went::Committed => Next::Do(Step::Publish),
-            Step::Inspect => Next::Do(Step::RollBack),
+            Step::Inspect => {
+                self.commit_asked = false;
+                self.do_again()
+            }
+            Step::Replay if went == Went::NotHeld => Next::Do(Step::RollBack),
+            Step::Replay => Next::Do(Step::Drain),
             Step::Publish => Next::Durable,
             Step::RollBack => self.stop_after_rollback.map_or(Next::RolledBack, Next::Stop),
         }
+    }
+
+    /// The span's outputs are gone from Kafka: once more with those that are held, or back to its events.
+    fn do_again(&mut self) -> Next {
+        if self.replays == 0 || self.stop_after_rollback.is_some() {
+            return Next::Do(Step::RollBack);
+        }
+        self.replays -= 1;
+        Next::Do(Step::Replay)
     }
 
     fn recover(&mut self, step: Step, fault: Fault, now: Now) -> Next {
@@ -227,7 +270,12 @@ impl Checkpoint {
             // Neither can be refused its purpose: without the old offsets there is no way back.
             (Step::RollBack | Step::Inspect, _) => Next::Stop(Stop::GuaranteeLost),
             (Step::Renew | Step::Abort | Step::Discard, Fault::Refused) => Next::Stop(Stop::GuaranteeLost),
-            (Step::Drain | Step::SendOffsets | Step::Commit, Fault::Abortable | Fault::Refused)
+            // The group has moved on without us, and would refuse the same offsets again.
+            (Step::SendOffsets, Fault::Abortable) => {
+                self.replays = 0;
+                Next::Do(self.undo())
+            }
+            (Step::Drain | Step::SendOffsets | Step::Commit | Step::Replay, Fault::Abortable | Fault::Refused)
             | (Step::StoreOffsets | Step::Publish, _) => Next::Do(self.undo()),
             (Step::Drain, Fault::TimedOut) => Next::Do(self.undo()),
             _ => self.renew(now),

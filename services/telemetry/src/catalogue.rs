@@ -308,6 +308,8 @@ catalogue! {
         "Duration of checkpoints by how they ended.";
     TRANSACTIONS_ABORTED = "eddy_transactions_aborted_total", COUNTER, Times, [],
         "Transactions that were aborted.";
+    TRANSACTIONS_REPLAYED = "eddy_transactions_replayed_total", COUNTER, Times, [],
+        "Aborted transactions whose outputs were sent again without reading their events a second time.";
     PRODUCERS_RENEWED = "eddy_producers_renewed_total", COUNTER, Times, [],
         "Times that a lane replaced its producer.";
     MODEL_INFO = "eddy_model_info", GAUGE, Flag, [MODEL, VERSION, SHA256, PROVIDER],

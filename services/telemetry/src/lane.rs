@@ -175,6 +175,11 @@ impl LaneMetrics {
         self.families.transactions_aborted.inc();
     }
 
+    /// Counts an aborted transaction whose outputs were sent again, at once.
+    pub fn transaction_replayed(&mut self) {
+        self.families.transactions_replayed.inc();
+    }
+
     /// Counts a replaced producer, at once.
     pub fn producer_renewed(&mut self) {
         self.families.producers_renewed.inc();

@@ -59,6 +59,25 @@ impl Message {
     }
 }
 
+impl From<&BorrowedMessage<'_>> for Message {
+    fn from(record: &BorrowedMessage<'_>) -> Self {
+        let headers = record.headers().map(|headers| {
+            headers
+                .iter()
+                .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+                .collect()
+        });
+        Self {
+            partition: record.partition(),
+            offset: record.offset(),
+            key: record.key().map(<[u8]>::to_vec),
+            value: record.payload().map(<[u8]>::to_vec),
+            headers: headers.unwrap_or_default(),
+            timestamp: record.timestamp().to_millis(),
+        }
+    }
+}
+
 impl Topics {
     pub(crate) fn new(bootstrap: String, nodes: usize) -> Self {
         Self { bootstrap, nodes }
@@ -179,7 +198,7 @@ impl Topics {
                         unfinished.remove(&record.partition());
                     }
                     if record.offset() < end {
-                        messages.push(owned(&record));
+                        messages.push(Message::from(&record));
                     }
                 }
             }
@@ -309,21 +328,4 @@ pub fn coordinating_partition(id: &str) -> i32 {
         .encode_utf16()
         .fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
     hash.checked_abs().unwrap_or(0) % INTERNAL_PARTITIONS
-}
-
-fn owned(record: &BorrowedMessage<'_>) -> Message {
-    let headers = record.headers().map(|headers| {
-        headers
-            .iter()
-            .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
-            .collect()
-    });
-    Message {
-        partition: record.partition(),
-        offset: record.offset(),
-        key: record.key().map(<[u8]>::to_vec),
-        value: record.payload().map(<[u8]>::to_vec),
-        headers: headers.unwrap_or_default(),
-        timestamp: record.timestamp().to_millis(),
-    }
 }

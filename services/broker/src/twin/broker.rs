@@ -187,7 +187,11 @@ impl Broker for Twin {
             twin.in_phase(state, Phase::Open, doing)?;
             let producer = twin.transactional(state, doing)?;
             let slots = twin.offsets(state, offsets);
-            if let Err(refused) = state.admits(twin.id, doing) {
+            let generation = state.generation_of(twin.id);
+            if twin.settings.fresh_membership || twin.generation.is_none() {
+                twin.generation = generation;
+            }
+            if let Err(refused) = state.admits(twin.id, twin.generation, doing) {
                 twin.outbox.phase = Phase::MustAbort;
                 return Err(refused);
             }

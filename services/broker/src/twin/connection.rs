@@ -45,6 +45,8 @@ pub struct TwinSettings {
     pub max_message_bytes: usize,
     /// How long the broker keeps a transaction open.
     pub transaction_timeout: Duration,
+    /// Whether the membership is read anew for each transaction; `false` is a planted bug: the first one serves them all.
+    pub fresh_membership: bool,
 }
 
 impl TwinSettings {
@@ -67,6 +69,7 @@ impl TwinSettings {
             queue_records: 100_000,
             max_message_bytes: 1 << 20,
             transaction_timeout: Duration::from_secs(10),
+            fresh_membership: true,
         }
     }
 }
@@ -87,6 +90,8 @@ pub struct Twin {
     /// The partition that records come from, and how many more in a row.
     pub(super) run: Option<(Slot, u32)>,
     pub(super) outbox: Outbox,
+    /// The generation of the group that the last transaction was told.
+    pub(super) generation: Option<u32>,
 }
 
 impl Twin {
@@ -119,6 +124,7 @@ impl Twin {
             paused: false,
             run: None,
             outbox: Outbox::new(producer),
+            generation: None,
         }
     }
 
