@@ -4,27 +4,25 @@
 //! Invariant: a model that loads has the bytes that its SHA-256 names, computes its golden rows, and has said what it
 //! takes and gives.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use eddy_pipeline::score::{RunError, RunFault};
 use eddy_pipeline::tensor::{Input, Inputs, TensorSpec};
 use ort::session::Session;
-use sha2::{Digest as _, Sha256};
 
 use crate::calibration::{BatchCaps, Calibration, measure};
 use crate::engine::Engine;
 use crate::error::{Error, GoldenMismatch};
-use crate::file;
 use crate::golden::Golden;
+use crate::intake::{Intake, take_in};
 use crate::runtime::Runtime;
 use crate::scorer::{OrtScorer, Parts};
 use crate::session::{Choice, Source};
 use crate::settings::{Provider, Settings};
 use crate::signature::{Batch, Signature, describe};
 use crate::tensors::{copy_rows, like};
-use crate::zipmap::{ClassNames, unzip};
+use crate::zipmap::ClassNames;
 
 /// A model that is ready to be run, by as many scorers as there are lanes. It and its scorers share the file's bytes, so
 /// that another session can be made at any time.
@@ -51,28 +49,18 @@ impl Model {
     /// Any fault of the file, of its golden rows or of the providers, as an [`Error`] with its next step.
     pub fn load(runtime: &Runtime, settings: &Settings, folder: &Path, caps: BatchCaps) -> Result<Self, Error> {
         let path = folder.join(&settings.path);
-        let limit = file::Limit {
-            what: "model file",
-            max_bytes: settings.max_bytes.0,
-            setting: "`max_bytes` of the model",
-        };
-        let file = file::read(&path, &limit)?;
-        let sha256 = sha256(&file);
-        if let Some(wanted) = &settings.sha256
-            && !wanted.eq_ignore_ascii_case(&sha256)
-        {
-            return Err(Error::Sha256 {
-                path,
-                found: sha256,
-                wanted: wanted.clone(),
-            });
-        }
-        let (bytes, classes) = onnx(&path, file)?;
+        let Intake {
+            bytes,
+            sha256,
+            classes,
+            weights,
+        } = take_in(settings, &path)?;
         let source = Arc::new(Source {
             runtime: runtime.clone(),
             settings: settings.clone(),
             path,
             bytes,
+            weights,
         });
 
         let (session, choice) = source.open()?;
@@ -174,6 +162,12 @@ impl Model {
         &self.sha256
     }
 
+    /// Files beside it that it keeps data in, each with its SHA-256 in hexadecimal.
+    pub fn external_data(&self) -> impl Iterator<Item = (&str, &str)> {
+        let weights = self.source.weights.iter();
+        weights.map(|file| (file.name.as_str(), file.sha256.as_str()))
+    }
+
     /// Its inputs, in its order.
     pub fn inputs(&self) -> &[TensorSpec] {
         &self.signature.inputs
@@ -249,6 +243,14 @@ impl Model {
                 model = self.name(),
                 provider = %self.provider(),
                 "the model runs on another provider than the one that is preferred"
+            );
+        }
+        for (file, sha256) in self.external_data() {
+            tracing::info!(
+                model = self.name(),
+                file,
+                sha256,
+                "the model keeps data in a file of its own"
             );
         }
         tracing::info!(
@@ -409,40 +411,4 @@ fn check_golden(engine: &mut Engine, golden: &Golden, model: &Path, path: &Path)
         got: mismatch.got,
         tolerance: golden.tolerance(),
     })))
-}
-
-/// The bytes that the runtime is given, and the classes that the file names.
-fn onnx(path: &Path, file: Vec<u8>) -> Result<(Vec<u8>, Vec<ClassNames>), Error> {
-    let not_onnx = |reason: String, hint| Error::NotOnnx {
-        path: path.into(),
-        reason,
-        hint,
-    };
-    if file.is_empty() {
-        return Err(not_onnx("it is empty".into(), "export or copy it again"));
-    }
-    if file.starts_with(b"version https://git-lfs") {
-        return Err(not_onnx(
-            "it is a pointer of Git LFS".into(),
-            "fetch the file itself with `git lfs pull`",
-        ));
-    }
-    if file.trim_ascii_start().starts_with(b"<") {
-        return Err(not_onnx("it looks like a web page".into(), "download the file itself"));
-    }
-    let is_ort_format = file.get(4..8) == Some(b"ORTM");
-    if is_ort_format {
-        return Ok((file, Vec::new()));
-    }
-    let unzipped = unzip(&file).map_err(|error| not_onnx(error.to_string(), "export or copy it again"))?;
-    let classes = unzipped.classes;
-    let rewritten = match unzipped.bytes {
-        Cow::Borrowed(_) => None,
-        Cow::Owned(bytes) => Some(bytes),
-    };
-    Ok((rewritten.unwrap_or(file), classes))
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
