@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use crate::rehearsal::Failure;
 use crate::scan::Refusal;
 
 /// What errors call the golden file.
@@ -113,6 +114,14 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong, and what to do.
         fault: String,
+    },
+    /// The model could not be rehearsed, or its rehearsal did not come to its end.
+    #[error("model file `{path}` {failure}", path = path.display())]
+    Rehearsal {
+        /// The file.
+        path: PathBuf,
+        /// What became of the rehearsal.
+        failure: Box<Failure>,
     },
     /// The runtime refuses the model.
     #[error(

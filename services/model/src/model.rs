@@ -4,14 +4,12 @@
 //! Invariant: a model that loads has the bytes that its SHA-256 names, computes its golden rows, and has said what it
 //! takes and gives.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use eddy_pipeline::score::{RunError, RunFault};
-use eddy_pipeline::tensor::{Input, Inputs, TensorSpec};
-use ort::session::Session;
+use eddy_pipeline::tensor::{Inputs, TensorSpec};
 
-use crate::calibration::{BatchCaps, Calibration, measure};
+use crate::calibration::{BatchCaps, Calibration};
 use crate::engine::Engine;
 use crate::error::{Error, GoldenMismatch};
 use crate::golden::Golden;
@@ -21,7 +19,7 @@ use crate::scorer::{OrtScorer, Parts};
 use crate::session::{Choice, Source};
 use crate::settings::{Provider, Settings};
 use crate::signature::{Batch, Signature, describe};
-use crate::tensors::{copy_rows, like};
+use crate::trial::{has_shapes, repeat_rows};
 use crate::zipmap::ClassNames;
 
 /// A model that is ready to be run, by as many scorers as there are lanes. It and its scorers share the file's bytes, so
@@ -63,6 +61,7 @@ impl Model {
             weights,
         });
 
+        source.rehearse()?;
         let (session, choice) = source.open()?;
         let refuse = |fault| Error::Signature {
             path: source.path.clone(),
@@ -262,128 +261,6 @@ impl Model {
             "a model is loaded"
         );
     }
-}
-
-/// Trying a model out.
-impl Source {
-    /// An engine for trial runs: each has the time that the settings allow.
-    fn engine(&self, session: Session, signature: Signature) -> Result<Engine, Error> {
-        let watch = self
-            .runtime
-            .watchdog()
-            .watch()
-            .map_err(|error| trial_error(&self.path, error))?;
-        let mut engine = Engine::new(session, watch, signature);
-        engine.set_time_limit(Some(self.runtime.settings().trial_limit.0));
-        Ok(engine)
-    }
-
-    fn golden(&self, signature: &Signature, folder: &Path) -> Result<Option<(PathBuf, Golden)>, Error> {
-        let Some(golden) = &self.settings.golden else {
-            return Ok(None);
-        };
-        let path = folder.join(golden);
-        let golden = Golden::read(&path, &signature.inputs, &signature.outputs, self.settings.tolerance)?;
-        Ok(Some((path, golden)))
-    }
-
-    /// Rows that the model takes: the golden ones, or a row of zeros where it takes that. Runs them, which teaches the
-    /// engine what the model leaves open about its outputs. `specs` have no open dimension.
-    fn known_rows(
-        &self,
-        engine: &mut Engine,
-        specs: &[TensorSpec],
-        golden: Option<Inputs>,
-    ) -> Result<Option<Inputs>, Error> {
-        let is_golden = golden.is_some();
-        let rows = golden.unwrap_or_else(|| zeros(specs));
-        let count = match engine.signature().batch {
-            // Two rows, so that an output which does not grow with its input is found out.
-            Batch::Open => 2,
-            Batch::Fixed(size) => size,
-        };
-        match engine.learn_outputs(&repeat_rows(&rows, count)) {
-            Ok(()) => Ok(Some(rows)),
-            Err(RunError {
-                fault: RunFault::Refused,
-                message,
-            }) if !is_golden => {
-                tracing::info!(
-                    model = self.settings.name,
-                    message,
-                    "the model does not take a row of zeros, so it is not calibrated and the first good event serves \
-                     as its probe; give it golden rows"
-                );
-                Ok(None)
-            }
-            Err(error) => Err(trial_error(
-                &self.path,
-                format!("{}; {}", error.message, next_step(error.fault)),
-            )),
-        }
-    }
-
-    fn calibrate(&self, engine: &mut Engine, known: Option<&Inputs>, caps: BatchCaps) -> Calibration {
-        let caps = BatchCaps {
-            rows: self.settings.max_rows.unwrap_or(caps.rows),
-            ..caps
-        };
-        let budget = self.runtime.settings().calibration.0;
-        let points = match known {
-            Some(rows) if !budget.is_zero() => measure(engine, rows, caps, budget),
-            _ => Ok(Vec::new()),
-        };
-        let points = points.unwrap_or_else(|error| {
-            tracing::warn!(
-                model = self.settings.name,
-                error = error.message,
-                "the model could not be calibrated"
-            );
-            Vec::new()
-        });
-        Calibration::new(points, caps, engine.signature().batch).with_max_rows(self.settings.max_rows)
-    }
-}
-
-/// What to do about a model that fails on rows that it should take.
-fn next_step(fault: RunFault) -> &'static str {
-    match fault {
-        RunFault::Refused => "run the model on its golden rows with the `onnxruntime` of Python",
-        RunFault::TimedOut => "raise `runtime.trial_limit`, or export a smaller model",
-        RunFault::BadOutput => "export the model so that each output has one row for each row of the inputs",
-    }
-}
-
-fn trial_error(path: &Path, reason: impl std::fmt::Display) -> Error {
-    Error::Trial {
-        path: path.into(),
-        reason: reason.to_string(),
-    }
-}
-
-fn has_shapes(rows: &Inputs, specs: &[TensorSpec]) -> bool {
-    let is_same = |(input, spec): (&Input, &TensorSpec)| {
-        input
-            .row_shape
-            .iter()
-            .copied()
-            .map(Some)
-            .eq(spec.row_shape.iter().copied())
-    };
-    rows.inputs.iter().zip(specs).all(is_same)
-}
-
-fn zeros(specs: &[TensorSpec]) -> Inputs {
-    let mut inputs = Inputs::with_capacity(specs, 1);
-    inputs.rows = 1;
-    inputs
-}
-
-/// So many rows, repeating the known ones.
-fn repeat_rows(known: &Inputs, count: usize) -> Inputs {
-    let mut rows = like(known, count);
-    copy_rows(known, &mut rows, count, |row| row % known.rows);
-    rows
 }
 
 fn check_golden(engine: &mut Engine, golden: &Golden, model: &Path, path: &Path) -> Result<(), Error> {

@@ -19,6 +19,10 @@ use crate::logger;
 use crate::settings::RuntimeSettings;
 use crate::watchdog::Watchdog;
 
+/// The first minor version that looks at every path and address in a model before it follows it. What our own scan lets
+/// through shall meet a loader that looks as well.
+const MINIMUM: u32 = 27;
+
 /// What a process has of ONNX Runtime. It stays until the process ends: the runtime cannot be set up twice.
 static PROCESS: Mutex<Option<Arc<Process>>> = Mutex::new(None);
 
@@ -69,6 +73,13 @@ impl Runtime {
     /// Its version, major and minor: `1.31`.
     pub fn version(&self) -> &str {
         &self.process.version
+    }
+
+    /// The library, as another process finds it; `None` where the system's loader found it by its name.
+    pub(crate) fn library_for_another_process(&self) -> Option<PathBuf> {
+        let library = self.library();
+        let is_name = library.parent().is_none_or(|folder| folder.as_os_str().is_empty());
+        (!is_name).then(|| std::path::absolute(library).unwrap_or_else(|_| library.into()))
     }
 
     pub(crate) fn environment(&self) -> &Environment {
@@ -137,8 +148,11 @@ fn open(candidates: &[Candidate]) -> Result<(PathBuf, ort::environment::Environm
         let outcome = if candidate.kind != Kind::System && !candidate.path.exists() {
             Err("no such file".to_owned())
         } else {
-            // Never `ort::init`, which panics where this gives an error.
-            ort::init_from(&candidate.path).map_err(reason)
+            match ort::util::probe(&candidate.path) {
+                Some(minor) if minor < MINIMUM => Err(format!("it is version 1.{minor}, which is too old")),
+                // Never `ort::init`, which panics where this gives an error.
+                _ => ort::init_from(&candidate.path).map_err(reason),
+            }
         };
         match outcome {
             Ok(builder) => return Ok((candidate.path.clone(), builder)),
@@ -155,7 +169,7 @@ fn open(candidates: &[Candidate]) -> Result<(PathBuf, ort::environment::Environm
     }
     Err(Error::Library {
         looked,
-        minimum: ort::MINOR_VERSION,
+        minimum: MINIMUM,
     })
 }
 

@@ -12,6 +12,7 @@ use eddy_pipeline::settings::{Bytes, Problem, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rehearsal::RehearsalSettings;
 use crate::scan::{Limits, is_plain_file_name};
 
 /// Longest name or version of a model, in characters: both become labels of metrics.
@@ -136,6 +137,8 @@ pub struct RuntimeSettings {
     /// Longest that a model's trial runs may take when it loads, each. Default `"2m"`, because the first run on a
     /// device may compile the model.
     pub trial_limit: Span,
+    /// Models are first loaded and run by a process of its own.
+    pub rehearsal: RehearsalSettings,
 }
 
 impl Default for RuntimeSettings {
@@ -144,6 +147,7 @@ impl Default for RuntimeSettings {
             library: None,
             calibration: Span::ms(200),
             trial_limit: Span::seconds(120),
+            rehearsal: RehearsalSettings::default(),
         }
     }
 }
@@ -158,6 +162,7 @@ impl RuntimeSettings {
                 "no model can run in no time; write a span such as \"2m\"",
             ));
         }
+        problems.extend(self.rehearsal.problems(&format!("{key}.rehearsal")));
         problems
     }
 }
