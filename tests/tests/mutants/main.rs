@@ -97,7 +97,7 @@ impl Worker<'_> {
                 self.stage = None;
                 let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mutant-{number}.onnx"));
                 std::fs::write(&kept, mutant).unwrap();
-                println!("mutant {number}, kept as {}, {failure}", kept.display());
+                eprintln!("mutant {number}, kept as {}, {failure}", kept.display());
                 match failure {
                     Failure::Died { .. } => "ended its process".into(),
                     _ => "took more than a rehearsal has".into(),
@@ -169,9 +169,9 @@ fn every_mutant_is_an_error_or_a_model_and_never_the_end_of_the_process() {
     for (kind, number) in tallies.into_iter().flatten() {
         *tally.entry(kind).or_default() += number;
     }
-    println!("{count} mutants of {} models, seed {seed}:", breed.len());
+    eprintln!("{count} mutants of {} models, seed {seed}:", breed.len());
     for (kind, number) in &tally {
-        println!("{number:8}  {kind}");
+        eprintln!("{number:8}  {kind}");
     }
     assert_eq!(tally.values().sum::<usize>(), count);
     // Otherwise the mutants are too wild or too tame to show anything.
