@@ -148,11 +148,9 @@ fn open(candidates: &[Candidate]) -> Result<(PathBuf, ort::environment::Environm
         let outcome = if candidate.kind != Kind::System && !candidate.path.exists() {
             Err("no such file".to_owned())
         } else {
-            match ort::util::probe(&candidate.path) {
-                Some(minor) if minor < MINIMUM => Err(format!("it is version 1.{minor}, which is too old")),
-                // Never `ort::init`, which panics where this gives an error.
-                _ => ort::init_from(&candidate.path).map_err(reason),
-            }
+            // Never `ort::init`, which panics where this gives an error.
+            refuse_an_old_one(ort::util::probe(&candidate.path))
+                .and_then(|()| ort::init_from(&candidate.path).map_err(reason))
         };
         match outcome {
             Ok(builder) => return Ok((candidate.path.clone(), builder)),
@@ -173,6 +171,14 @@ fn open(candidates: &[Candidate]) -> Result<(PathBuf, ort::environment::Environm
     })
 }
 
+/// What cannot be probed is left to be refused by the attempt to load it.
+fn refuse_an_old_one(minor: Option<u32>) -> Result<(), String> {
+    match minor {
+        Some(minor) if minor < MINIMUM => Err(format!("it is version 1.{minor}, which is too old")),
+        _ => Ok(()),
+    }
+}
+
 fn reason(error: LoadDynamicError) -> String {
     match error {
         // Its own words leave out what the loader said.
@@ -180,5 +186,21 @@ fn reason(error: LoadDynamicError) -> String {
         LoadDynamicError::MissingApi { .. } => "it is not ONNX Runtime (no `OrtGetApiBase`)".into(),
         LoadDynamicError::InvalidVersionString => "it does not say its version".into(),
         LoadDynamicError::BadVersion { version_str, .. } => format!("it is version {version_str}, which is too old"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runtime_that_follows_any_path_in_a_model_is_too_old() {
+        // 1.26 does, by the demonstrations of others; 1.27 is the first release that looks at each.
+        assert_eq!(
+            refuse_an_old_one(Some(26)),
+            Err("it is version 1.26, which is too old".into())
+        );
+        assert_eq!(refuse_an_old_one(Some(27)), Ok(()));
+        assert_eq!(refuse_an_old_one(None), Ok(()));
     }
 }

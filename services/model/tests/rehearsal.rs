@@ -22,6 +22,7 @@ case "$1" in
     *'"name":"exit"'*) exit 3 ;;
     *'"name":"mute"'*) exec /usr/bin/tr -d '\000-\377' ;;
     *'"name":"turned"'*) exec /bin/cat > /dev/null ;;
+    *'"name":"chatter"'*) exec /usr/bin/tr '\0' x < /dev/zero >&2 ;;
     *'"name":"deaf"'*) exec /bin/sleep 1000 ;;
     *'"name":"babble"'*) echo "good morning" ;;
     *'"name":"flood"'*) exec /usr/bin/tr '\0' x < /dev/zero ;;
@@ -81,7 +82,7 @@ fn whatever_ends_a_rehearsal_is_an_error_that_says_so_and_leaves_no_process() {
             "it answers `good morning`",
             "`runtime.rehearsal.enabled = false`",
         ),
-        ("flood", "it answers `xxx", "cannot be rehearsed"),
+        ("flood", "it answers `…xxx", "cannot be rehearsed"),
     ];
     for (name, what, detail) in cases {
         let text = refused(&patient, name);
@@ -92,7 +93,7 @@ fn whatever_ends_a_rehearsal_is_an_error_that_says_so_and_leaves_no_process() {
         deadline: Span(Duration::from_secs(1)),
         ..RehearsalSettings::default()
     });
-    for name in ["mute", "turned", "deaf"] {
+    for name in ["mute", "turned", "deaf", "chatter"] {
         let text = refused(&impatient, name);
         assert!(
             text.contains("did not load and run within 1s") && text.contains("`runtime.rehearsal.deadline`"),

@@ -119,16 +119,13 @@ impl Stage {
             .spawn();
         let mut child =
             spawned.map_err(|error| not_held(format!("`{}` does not start: {error}", program.path.display())))?;
-        let (Some(input), Some(output), Some(error)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
-        else {
-            return Err(not_held("it has no pipes".into()));
-        };
+        let output = child.stdout.take().expect("it was asked for a pipe");
         let stage = Self {
+            input: child.stdin.take(),
+            error: child.stderr.take(),
+            output,
             child,
             limits: order.limits.clone(),
-            input: Some(input),
-            output,
-            error: Some(error),
             answer: Vec::new(),
             said: Vec::new(),
         };
@@ -176,11 +173,14 @@ impl Stage {
     }
 
     fn unblock(&self) -> io::Result<()> {
-        if let (Some(input), Some(error)) = (&self.input, &self.error) {
-            rustix::io::ioctl_fionbio(input, true)?;
-            rustix::io::ioctl_fionbio(error, true)?;
+        let pipes = [
+            self.input.as_ref().map(AsFd::as_fd),
+            self.error.as_ref().map(AsFd::as_fd),
+            Some(self.output.as_fd()),
+        ];
+        for pipe in pipes.into_iter().flatten() {
+            rustix::io::ioctl_fionbio(pipe, true)?;
         }
-        rustix::io::ioctl_fionbio(&self.output, true)?;
         Ok(())
     }
 
@@ -227,10 +227,10 @@ impl Stage {
         }
     }
 
-    /// Takes in what was said on standard error.
+    /// Takes in what was said on standard error, a piece at a time: it may be without end.
     fn listen(&mut self) {
-        let mut piece = [0; 4096];
-        while let Some(error) = &mut self.error {
+        let mut piece = [0; MAX_SAID_BYTES];
+        if let Some(error) = &mut self.error {
             match error.read(&mut piece) {
                 Ok(0) => self.error = None,
                 Ok(count) => {
@@ -238,7 +238,7 @@ impl Stage {
                     let excess = self.said.len().saturating_sub(MAX_SAID_BYTES);
                     self.said.drain(..excess);
                 }
-                Err(error) if is_for_later(&error) => return,
+                Err(error) if is_for_later(&error) => {}
                 Err(_) => self.error = None,
             }
         }
@@ -358,7 +358,9 @@ fn timespec(left: Duration) -> Timespec {
 fn shown(said: &[u8]) -> String {
     let text = one_line(&String::from_utf8_lossy(said));
     let skipped = text.chars().count().saturating_sub(MAX_SHOWN);
-    text.chars().skip(skipped).filter(|c| !c.is_control()).collect()
+    let mark = if skipped > 0 { "…" } else { "" };
+    let last = text.chars().skip(skipped).filter(|c| !c.is_control());
+    mark.chars().chain(last).collect()
 }
 
 fn name(signal: i32) -> &'static str {
