@@ -54,7 +54,7 @@ fn passes(arguments: &Arguments) -> bool {
         Arguments::word(arguments.guarantee)
     );
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/chaos").join(name);
-    std::fs::create_dir_all(&folder).expect("the target folder takes another one");
+    fresh(&folder).expect("the target folder takes another one");
     eprintln!("seed {seed}, {:?}", arguments.goal());
     let outcome = run::run(arguments, seed, &folder);
     let verdict = verdict::verdict(arguments, &outcome);
@@ -66,6 +66,14 @@ fn passes(arguments: &Arguments) -> bool {
     println!("{}", verdict::summary(&verdict));
     println!("verdict: {}", plain(&path).display());
     outcome.passed(arguments.planted)
+}
+
+/// Nothing of an earlier run may explain this one.
+fn fresh(folder: &Path) -> std::io::Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder)?;
+    }
+    std::fs::create_dir_all(folder)
 }
 
 fn plain(path: &Path) -> PathBuf {

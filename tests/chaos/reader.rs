@@ -16,8 +16,10 @@ use crate::state::{State, locked};
 
 /// Longest wait for a record.
 const WAIT: Duration = Duration::from_millis(100);
-/// Nothing came for so long: the topics were read to their ends.
-const QUIET: Duration = Duration::from_secs(5);
+/// Nothing came for so long after as many records as are known: there are no more.
+const QUIET: Duration = Duration::from_secs(2);
+/// Nothing came for so long, and records are missing: they will not come.
+const SILENT: Duration = Duration::from_secs(60);
 
 /// Reads on until the run ends.
 pub(crate) fn read_along(scene: &Scene, state: &State) {
@@ -32,15 +34,15 @@ pub(crate) fn read_along(scene: &Scene, state: &State) {
     }
 }
 
-/// Reads everything there is, once more.
-pub(crate) fn read_again(scene: &Scene, state: &State, mut take: impl FnMut(Destination, &Message)) {
+/// Reads everything there is, once more. At least so many records are `known`.
+pub(crate) fn read_again(scene: &Scene, state: &State, known: usize, mut take: impl FnMut(Destination, &Message)) {
     let consumer = consumer(scene);
-    let mut quiet = Duration::ZERO;
-    // At rest nothing is open, so that what is there comes without a pause; what is missing is found by the checker.
-    while quiet < QUIET {
+    let (mut quiet, mut seen) = (Duration::ZERO, 0);
+    while quiet < if seen < known { SILENT } else { QUIET } {
         match next(scene, &consumer, state) {
             Some((to, message)) => {
                 quiet = Duration::ZERO;
+                seen += 1;
                 take(to, &message);
             }
             None => quiet += WAIT,

@@ -128,9 +128,10 @@ fn judge(scene: &Scene, state: &State) {
 
     let mut again = checker(scene);
     again.handed_out(state.handed_out.load(Ordering::SeqCst));
-    read_again(scene, state, |to, message| again.output(to, message));
+    let seen = along.counts();
+    read_again(scene, state, outputs(seen), |to, message| again.output(to, message));
     again.at_rest();
-    let (seen, seen_again) = (along.counts(), again.counts());
+    let seen_again = again.counts();
     state.take_up(along.violations());
     if along.violations().is_empty() {
         state.take_up(again.violations());
@@ -154,6 +155,11 @@ fn judge(scene: &Scene, state: &State) {
     } else {
         bound_duplicates(seen_again.duplicates as u64, state);
     }
+}
+
+/// How many records were seen.
+fn outputs(seen: Seen) -> usize {
+    seen.predictions + seen.samples + seen.dead_letters + seen.duplicates
 }
 
 /// Where every replica could say at its end what it had made durable, that is what there is.
@@ -197,7 +203,8 @@ fn keep_outputs(scene: &Scene, state: &State, outcome: &Outcome, folder: &Path) 
         return;
     }
     let mut file = std::fs::File::create(folder.join("outputs.jsonl")).expect("the folder of the verdict takes a file");
-    read_again(scene, state, |to, message| {
+    let known = outputs(locked(&state.checker).counts());
+    read_again(scene, state, known, |to, message| {
         if message.header("eddy.id").is_some_and(|id| ids.contains(id)) {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().take(2000).collect::<String>();
             let headers: Vec<_> = message

@@ -26,3 +26,27 @@ pub(crate) fn runs(suite: Suite, asked: &Arguments) -> Vec<Arguments> {
     };
     list.iter().map(run).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::Guarantee;
+
+    #[test]
+    fn every_change_meets_the_faults_that_the_promise_names() {
+        let runs = runs(Suite::Ci, &Arguments::parse_from(["chaos", "--seed", "7"]));
+        let sum = |number: fn(&Arguments) -> Option<u64>, guarantee| -> u64 {
+            let honest = runs.iter().filter(|run| !run.planted && run.guarantee == guarantee);
+            honest.filter_map(number).sum()
+        };
+        assert!(sum(|run| run.kills, Guarantee::ExactlyOnce) >= 50);
+        assert!(sum(|run| run.kills, Guarantee::AtLeastOnce) >= 20);
+        assert!(sum(|run| run.rebalances, Guarantee::ExactlyOnce) >= 20);
+        assert!(sum(|run| run.terminates, Guarantee::ExactlyOnce) >= 20);
+        assert!(sum(|run| run.zombies, Guarantee::ExactlyOnce) >= 1);
+        let three = |run: &&Arguments| run.nodes == 3 && run.broker_faults.is_some();
+        assert!(runs.iter().any(|run| three(&run)), "one broker of three");
+        assert!(runs.iter().any(|run| run.planted), "a run that must fail");
+        assert!(runs.iter().all(|run| run.seed == Some(7)));
+    }
+}

@@ -43,13 +43,13 @@ pub(crate) fn verdict(arguments: &Arguments, outcome: &Outcome) -> Value {
 pub(crate) fn summary(verdict: &Value) -> Value {
     let mut summary = verdict.clone();
     if let Some(members) = summary.as_object_mut() {
-        members.remove("timeline");
-        members.remove("elsewhere");
+        members.shift_remove("timeline");
+        members.shift_remove("elsewhere");
         if members["planted"] == false {
-            members.remove("planted");
+            members.shift_remove("planted");
         }
         if members["mishaps"].as_array().is_some_and(Vec::is_empty) {
-            members.remove("mishaps");
+            members.shift_remove("mishaps");
         }
     }
     summary
