@@ -5,6 +5,7 @@
 //! a sentence, because the only caller is a test.
 
 mod process;
+mod topics;
 mod wait;
 
 use std::collections::BTreeSet;

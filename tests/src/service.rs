@@ -95,6 +95,18 @@ impl Replica {
         self.child.id()
     }
 
+    /// The most memory that it has had so far, in bytes.
+    pub fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs, on Linux");
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"));
+        let kib: usize = peak
+            .and_then(|peak| peak.trim().parse().ok())
+            .expect("the kernel writes a number here");
+        kib << 10
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a child can be asked").is_none()

@@ -15,7 +15,7 @@ fn json(text: Option<String>) -> Value {
 }
 
 /// `/status` once so many events are in it and none is under way; it is written between batches.
-fn closed_books(replica: &Replica, events: usize) -> Value {
+pub(crate) fn closed_books(replica: &Replica, events: usize) -> Value {
     wait_for("the books to be closed", || {
         let status = replica.status()?;
         let book = &status["events"];
