@@ -237,7 +237,7 @@ pub fn send(kafka: &Kafka, topic: &str, events: &[Event]) {
     let producer: BaseProducer = kafka
         .client()
         .set("enable.idempotence", "true")
-        .set("message.max.bytes", "10000000")
+        .set("message.max.bytes", "100000000")
         .create()
         .expect("a producer can be made");
     for event in events {
