@@ -79,6 +79,7 @@ impl Replica {
             "the process had ended before it was asked to: {}",
             self.log()
         );
+        self.wait()
     }
 
     /// Waits until it is frozen, by SIGSTOP from whomever.
