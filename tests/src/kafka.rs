@@ -4,7 +4,9 @@
 //! for a span of time; when the broker does not do within a generous deadline what it was asked to do, they panic with
 //! a sentence, because the only caller is a test.
 
+mod groups;
 mod process;
+mod topics;
 mod wait;
 
 use std::collections::BTreeSet;
