@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use eddy_model::scan::{Limits, admit};
 use fastrand::Rng;
 
 use crate::tree::{Field, Holds, each_message, message_at, put_varint, read, write};
@@ -53,24 +54,32 @@ pub(crate) struct Breed {
     cuts: Vec<(usize, usize)>,
 }
 
+/// Of the hostile models, those that the runtime never sees: the others would do nothing but use up their time, again and
+/// again.
+fn is_caught_by_the_scan(path: &Path) -> bool {
+    admit(&std::fs::read(path).unwrap(), &Limits::default()).is_err()
+}
+
 impl Breed {
     pub(crate) fn of(root: &Path) -> Self {
         let list = |folder: &str| {
-            let mut paths: Vec<_> = std::fs::read_dir(root.join(folder))
-                .unwrap()
-                .map(|entry| entry.unwrap().path())
-                .collect();
+            let entries = std::fs::read_dir(root.join(folder)).unwrap();
+            let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
             paths.sort();
+            paths.retain(|path| path.extension().is_some_and(|extension| extension == "onnx") || path.is_dir());
             paths
         };
-        let fixtures = list("tests/fixtures/models").into_iter();
         let examples = list("config").into_iter().map(|folder| folder.join("model.onnx"));
-        let files: Vec<Vec<u8>> = fixtures
-            .chain(examples)
-            .filter(|path| path.extension().is_some_and(|extension| extension == "onnx") && path.exists())
-            .map(|path| std::fs::read(path).unwrap())
-            .collect();
-        assert!(files.len() > 20, "only {} models were found", files.len());
+        let mut paths = list("tests/fixtures/models");
+        paths.extend(
+            list("tests/fixtures/models/hostile")
+                .into_iter()
+                .filter(|path| is_caught_by_the_scan(path)),
+        );
+        paths.extend(examples.filter(|path| path.exists()));
+        paths.retain(|path| path.is_file());
+        assert!(paths.len() > 30, "only {} models were found", paths.len());
+        let files: Vec<_> = paths.iter().map(|path| std::fs::read(path).unwrap()).collect();
         let trees: Vec<_> = files.iter().map(|file| read(file)).collect();
         let mut strings = Vec::new();
         for tree in &trees {
@@ -93,6 +102,7 @@ impl Breed {
         }
     }
 
+    /// How many models there are.
     pub(crate) fn len(&self) -> usize {
         self.files.len()
     }

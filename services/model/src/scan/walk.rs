@@ -22,8 +22,8 @@ pub(super) struct Walk<'a> {
     graphs: u32,
     types: u32,
     tensors: u64,
-    pub(super) functions: Functions<'a>,
-    pub(super) external: Vec<External<'a>>,
+    functions: Functions<'a>,
+    external: Vec<External<'a>>,
 }
 
 impl<'a> Walk<'a> {
@@ -208,7 +208,7 @@ impl<'a> Walk<'a> {
         labels.eq(["model", "graph", "initializer"])
     }
 
-    pub(super) fn refuse(&self, reason: Reason, fault: impl Into<String>) -> Refusal {
+    fn refuse(&self, reason: Reason, fault: impl Into<String>) -> Refusal {
         Refusal {
             reason,
             place: describe(&self.place),
