@@ -91,6 +91,7 @@ impl Replica {
     }
 
     /// Sends it a signal; says whether there was a process to take it.
+    #[must_use]
     pub fn signal(&self, name: &str) -> bool {
         let sent = Command::new("kill")
             .args(["-s", name, &self.child.id().to_string()])
