@@ -15,6 +15,7 @@ mod hand;
 pub mod lane;
 mod ledger;
 mod link;
+pub mod orders;
 mod poll_times;
 mod report;
 pub mod scoring;
@@ -22,4 +23,4 @@ mod spans;
 
 pub use batch::{Batch, Fate, Row};
 pub use emit::{Body, Emitter};
-pub use report::{LaneReport, Latest};
+pub use report::{Hold, LaneReport, Latest, OnChange};

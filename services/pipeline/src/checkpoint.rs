@@ -10,7 +10,10 @@
 //! exactly once    Drain ▸ SendOffsets ▸ Commit ▸ Publish          at least once   Drain ▸ StoreOffsets ▸ Publish
 //!                   └──────┴─ abortable ─▸ Abort ▸ RollBack                          └─ any ─▸ Discard ▸ RollBack
 //!                   └─ fatal ─▸ Renew ─▸ (commit asked? Inspect) ▸ Publish | RollBack
+//!                   └─ consumer lost ─▸ Abort ▸ Rejoin ▸ RollBack                      Discard ▸ Rejoin ▸ RollBack
 //! ```
+//!
+//! Nobody answering is not a failure: it uses up no budget, however long it lasts and however often it comes back.
 
 use std::time::Duration;
 
@@ -27,8 +30,12 @@ pub enum Fault {
     TimedOut,
     /// Another producer with the same transactional id took over, or the broker gave the transaction up.
     Fenced,
-    /// The producer or consumer is beyond repair and must be replaced.
+    /// The producer is beyond repair and must be replaced.
     Fatal,
+    /// The consumer is beyond repair and must be replaced; the partitions that it held are lost.
+    ConsumerLost,
+    /// Another consumer with the same static membership took over.
+    ConsumerFenced,
     /// Kafka refuses for good: no permission, no such topic, wrong settings. Asking again is pointless.
     Refused,
 }
@@ -59,6 +66,8 @@ pub enum Step {
     Discard,
     /// Replace the producer; that ends the old one's transaction one way or the other.
     Renew,
+    /// Replace the consumer; what the old one held is lost.
+    Rejoin,
     /// Read the group's committed offsets: did the commit of unknown fate take effect?
     Inspect,
     /// The span is durable: publish what was counted on it.
@@ -83,7 +92,7 @@ pub enum Went {
 /// Why the service cannot go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stop {
-    /// A twin with the same transactional id keeps taking over.
+    /// A twin with the same identity keeps taking over.
     Fenced,
     /// Kafka refuses, or the recoveries in a row are used up.
     GuaranteeLost,
@@ -107,10 +116,12 @@ pub enum Next {
 pub struct Budget {
     /// The same retriable call in a row, before it counts as of unknown fate.
     pub retries: u32,
-    /// Replaced producers within `window`.
+    /// Producers that broke down within `window`, without a durable span in between.
     pub renewals: u32,
     /// The window of `renewals`; a second fencing within it is a twin.
     pub window: Duration,
+    /// How long the broker keeps a transaction open: one that is older was given up by the broker, not by a twin.
+    pub transaction: Duration,
 }
 
 impl Default for Budget {
@@ -119,6 +130,7 @@ impl Default for Budget {
             retries: 20,
             renewals: 5,
             window: Duration::from_secs(60),
+            transaction: Duration::from_secs(10),
         }
     }
 }
@@ -133,6 +145,10 @@ pub struct Checkpoint {
     commit_asked: bool,
     /// Set when Kafka refused for good: what can be undone is undone first.
     stop_after_rollback: Option<Stop>,
+    /// Set when the consumer is to be replaced before the positions are gone back to.
+    consumer_lost: bool,
+    /// When the transaction was begun.
+    opened_at: Option<Duration>,
     renewed_at: Vec<Duration>,
     fenced_at: Option<Duration>,
 }
@@ -146,6 +162,8 @@ impl Checkpoint {
             retries: 0,
             commit_asked: false,
             stop_after_rollback: None,
+            consumer_lost: false,
+            opened_at: None,
             renewed_at: Vec::new(),
             fenced_at: None,
         }
@@ -154,6 +172,11 @@ impl Checkpoint {
     /// The guarantee it keeps.
     pub fn guarantee(&self) -> Guarantee {
         self.guarantee
+    }
+
+    /// Notes that a transaction begins.
+    pub fn opened(&mut self, now: Now) {
+        self.opened_at = Some(now.monotonic);
     }
 
     /// The first step of a checkpoint.
@@ -170,6 +193,17 @@ impl Checkpoint {
         Next::Do(self.undo())
     }
 
+    /// The first step when the consumer failed between two checkpoints; `open` says whether there is work under way.
+    pub fn lose_consumer(&mut self, fault: Fault, open: bool) -> Next {
+        let first = self.give_up();
+        self.note(fault);
+        match (open, self.stop_after_rollback) {
+            (true, _) => first,
+            (false, Some(stop)) => Next::Stop(stop),
+            (false, None) => Next::Do(Step::Rejoin),
+        }
+    }
+
     /// The step after `step`, given how that went.
     pub fn next(&mut self, step: Step, went: Went, now: Now) -> Next {
         let fault = match went {
@@ -177,7 +211,7 @@ impl Checkpoint {
             _ => return self.forward(step, went),
         };
         // An outage is waited out where nothing of ours can happen meanwhile.
-        let is_harmless = matches!(step, Step::Renew | Step::Inspect | Step::RollBack);
+        let is_harmless = matches!(step, Step::Renew | Step::Rejoin | Step::Inspect | Step::RollBack);
         if fault == Fault::Retriable && (is_harmless || self.retries < self.budget.retries) {
             self.retries = self.retries.saturating_add(1);
             return Next::Do(step);
@@ -205,32 +239,68 @@ impl Checkpoint {
             Step::Abort | Step::Discard => {
                 // Aborted, it cannot have been committed.
                 self.commit_asked = false;
-                Next::Do(Step::RollBack)
+                self.undone()
             }
-            Step::Renew if self.commit_asked => Next::Do(Step::Inspect),
-            Step::Renew => Next::Do(Step::RollBack),
+            Step::Renew => self.undone(),
+            Step::Rejoin => {
+                self.consumer_lost = false;
+                self.undone()
+            }
             Step::Inspect if went == Went::Committed => Next::Do(Step::Publish),
             Step::Inspect => Next::Do(Step::RollBack),
-            Step::Publish => Next::Durable,
-            Step::RollBack => self.stop_after_rollback.map_or(Next::RolledBack, Next::Stop),
+            Step::Publish => {
+                self.opened_at = None;
+                self.renewed_at.clear();
+                Next::Durable
+            }
+            Step::RollBack => {
+                self.opened_at = None;
+                self.stop_after_rollback.map_or(Next::RolledBack, Next::Stop)
+            }
         }
     }
 
+    /// The producer holds nothing any more: what is left is to see how far the group came, or to go back there.
+    fn undone(&self) -> Next {
+        Next::Do(if self.consumer_lost {
+            Step::Rejoin
+        } else if self.commit_asked {
+            Step::Inspect
+        } else {
+            Step::RollBack
+        })
+    }
+
     fn recover(&mut self, step: Step, fault: Fault, now: Now) -> Next {
-        if fault == Fault::Refused {
-            self.stop_after_rollback = Some(Stop::GuaranteeLost);
-        }
-        if fault == Fault::Fenced && self.fenced_again(now) {
+        self.note(fault);
+        if fault == Fault::Fenced && self.is_twin(now) {
             return Next::Stop(Stop::Fenced);
         }
         match (step, fault) {
-            // Neither can be refused its purpose: without the old offsets there is no way back.
-            (Step::RollBack | Step::Inspect, _) => Next::Stop(Stop::GuaranteeLost),
-            (Step::Renew | Step::Abort | Step::Discard, Fault::Refused) => Next::Stop(Stop::GuaranteeLost),
-            (Step::Drain | Step::SendOffsets | Step::Commit, Fault::Abortable | Fault::Refused)
-            | (Step::StoreOffsets | Step::Publish, _) => Next::Do(self.undo()),
-            (Step::Drain, Fault::TimedOut) => Next::Do(self.undo()),
-            _ => self.renew(now),
+            (Step::RollBack | Step::Inspect, Fault::ConsumerLost) => Next::Do(Step::Rejoin),
+            (Step::Rejoin, _) if self.stop_after_rollback.is_none() => Next::Do(Step::Rejoin),
+            // None can be refused its purpose: without the old offsets there is no way back.
+            (Step::RollBack | Step::Inspect | Step::Rejoin, _)
+            | (Step::Renew | Step::Abort | Step::Discard, Fault::Refused) => {
+                Next::Stop(self.stop_after_rollback.unwrap_or(Stop::GuaranteeLost))
+            }
+            (
+                Step::Drain | Step::SendOffsets | Step::Commit,
+                Fault::Abortable | Fault::Refused | Fault::ConsumerLost | Fault::ConsumerFenced,
+            )
+            | (Step::StoreOffsets | Step::Publish, _)
+            | (Step::Drain, Fault::TimedOut) => Next::Do(self.undo()),
+            _ => self.renew(fault, now),
+        }
+    }
+
+    /// Notes what a fault means for the way out.
+    fn note(&mut self, fault: Fault) {
+        match fault {
+            Fault::Refused => self.stop_after_rollback = Some(Stop::GuaranteeLost),
+            Fault::ConsumerFenced => self.stop_after_rollback = Some(Stop::Fenced),
+            Fault::ConsumerLost => self.consumer_lost = true,
+            _ => {}
         }
     }
 
@@ -242,18 +312,26 @@ impl Checkpoint {
         }
     }
 
-    fn renew(&mut self, now: Now) -> Next {
-        let since = now.monotonic.saturating_sub(self.budget.window);
-        self.renewed_at.retain(|at| *at >= since);
-        if self.renewed_at.len() >= self.budget.renewals as usize {
-            return Next::Stop(Stop::GuaranteeLost);
+    /// A producer that breaks down again and again is lost; one that nobody answers waits for the brokers.
+    fn renew(&mut self, fault: Fault, now: Now) -> Next {
+        if fault == Fault::Fatal {
+            let since = now.monotonic.saturating_sub(self.budget.window);
+            self.renewed_at.retain(|at| *at >= since);
+            if self.renewed_at.len() >= self.budget.renewals as usize {
+                return Next::Stop(Stop::GuaranteeLost);
+            }
+            self.renewed_at.push(now.monotonic);
         }
-        self.renewed_at.push(now.monotonic);
         Next::Do(Step::Renew)
     }
 
-    /// One fencing may be the broker that gave a slow transaction up; a second one soon after is a twin.
-    fn fenced_again(&mut self, now: Now) -> bool {
+    /// Who fenced us: the broker, which gives up a transaction that outlasted its time, or a twin. One fencing of a young
+    /// transaction may have been a request of our own that was late; a second one soon after is a twin.
+    fn is_twin(&mut self, now: Now) -> bool {
+        let is_old = |at: Duration| now.monotonic.saturating_sub(at) >= self.budget.transaction;
+        if self.opened_at.is_some_and(is_old) {
+            return false;
+        }
         let before = self.fenced_at.replace(now.monotonic);
         before.is_some_and(|at| now.monotonic.saturating_sub(at) < self.budget.window)
     }

@@ -124,7 +124,7 @@ fn a_flood_of_events_that_cannot_be_scored_pauses_the_stream_and_its_end_account
             words.iter().all(|word| text.contains(word)).then_some(())
         });
     };
-    says("/ready", &["lane 0 takes events", "paused: flood"]);
+    says("/ready", &["lane 0: flood", "flood_share"]);
     says("/status", &["flood_share", "malformed"]);
     says("/metrics", &["cause=\"flood\",lane=\"0\",pipeline=\"flood\"} 1"]);
     wait_for("503", || (replica.code("/ready") == Some(503)).then_some(()));

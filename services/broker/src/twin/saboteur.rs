@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use eddy_pipeline::event::{Destination, Output, Partition, Record};
 
-use crate::{Broker, BrokerError, Polled, SendError, Ticket, Undelivered};
+use crate::{Broker, BrokerError, Polled, Reach, SendError, Silence, Ticket, Undelivered};
 
 /// Which lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +91,18 @@ impl<B: Broker> Broker for Saboteur<B> {
 
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<i64>>, BrokerError> {
         self.broker.committed(partitions)
+    }
+
+    fn renew_consumer(&mut self) -> Result<Vec<Partition>, BrokerError> {
+        self.broker.renew_consumer()
+    }
+
+    fn reach(&mut self, partition: Partition) -> Option<Reach> {
+        self.broker.reach(partition)
+    }
+
+    fn silence(&self) -> Option<Silence> {
+        self.broker.silence()
     }
 
     fn ends(&mut self) -> Vec<(Partition, i64)> {
