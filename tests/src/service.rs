@@ -120,6 +120,11 @@ impl Replica {
         wait_for("the process to end", || child.try_wait().expect("a child can be asked"))
     }
 
+    /// Where its admin pages are.
+    pub fn admin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()

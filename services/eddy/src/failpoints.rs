@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use eddy_broker::kafka::KafkaBroker;
 use eddy_broker::settings::Settings;
-use eddy_broker::{Broker, BrokerError, Fault, Polled, SendError, Ticket, Undelivered};
+use eddy_broker::{Broker, BrokerError, Fault, Polled, Reach, SendError, Silence, Ticket, Undelivered};
 use eddy_pipeline::event::{Destination, Output, Partition, Record};
 use rustix::process::{Signal, getpid, kill_process};
 use signal_hook::consts::SIGCONT;
@@ -64,6 +64,7 @@ const CALLS: [(&str, Call); 17] = [
     ("commit", Call::Commit),
     ("abort", Call::Abort),
     ("renew_producer", Call::RenewProducer),
+    ("renew_consumer", Call::RenewConsumer),
     ("store_offsets", Call::StoreOffsets),
     ("commit_offsets", Call::CommitOffsets),
     ("discard", Call::Discard),
@@ -273,6 +274,18 @@ impl Broker for FailingBroker {
 
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<i64>>, BrokerError> {
         self.armed.around(Call::Committed, || self.broker.committed(partitions))
+    }
+
+    fn renew_consumer(&mut self) -> Result<Vec<Partition>, BrokerError> {
+        self.armed.around(Call::RenewConsumer, || self.broker.renew_consumer())
+    }
+
+    fn reach(&mut self, partition: Partition) -> Option<Reach> {
+        self.broker.reach(partition)
+    }
+
+    fn silence(&self) -> Option<Silence> {
+        self.broker.silence()
     }
 
     fn ends(&mut self) -> Vec<(Partition, i64)> {

@@ -9,6 +9,7 @@ use std::process::ExitCode as ProcessCode;
 use eddy_host::ExitCode;
 
 use crate::cli::{self, Command, Stop};
+use crate::oncall;
 use crate::run::Service;
 use crate::settings::environment;
 
@@ -21,6 +22,10 @@ pub fn main() -> ProcessCode {
         Ok(Command::Run(arguments)) => run(&arguments),
         Ok(Command::Check(arguments)) => crate::check::check(&arguments, environment::of_process()),
         Ok(Command::Demo(arguments)) => crate::demo::run(&arguments),
+        Ok(Command::Pause(arguments)) => oncall::order("pause", None, &arguments),
+        Ok(Command::Resume(arguments)) => oncall::order("resume", None, &arguments),
+        Ok(Command::Skip(arguments)) => oncall::order("skip", Some(&arguments.record), &arguments.order),
+        Ok(Command::Health(arguments)) => oncall::health(&arguments),
         Ok(Command::Schema) => {
             println!("{}", crate::file::schema());
             ExitCode::Drained

@@ -10,11 +10,14 @@
 //! exactly once    Drain ▸ SendOffsets ▸ Commit ▸ Publish          at least once   Drain ▸ StoreOffsets ▸ Publish
 //!                   └──────┴─ abortable ─▸ Abort ▸ Replay | RollBack                 └─ any ─▸ Discard ▸ RollBack
 //!                   └─ fatal ─▸ Renew ─▸ (commit asked? Inspect) ▸ Publish | Replay | RollBack
+//!                   └─ consumer lost ─▸ Abort ▸ Rejoin ▸ RollBack                      Discard ▸ Rejoin ▸ RollBack
 //! ```
 //!
 //! `Replay` hands the outputs that are still held over again, in a new transaction, and goes on with `Drain`: nothing is
 //! read or scored a second time. It needs the whole span and the partitions of all its events, which the shell knows; a
 //! span that was given up half-way, or whose group has moved on, is rolled back.
+//!
+//! Nobody answering is not a failure: it uses up no budget, however long it lasts and however often it comes back.
 
 use std::time::Duration;
 
@@ -31,8 +34,12 @@ pub enum Fault {
     TimedOut,
     /// Another producer with the same transactional id took over, or the broker gave the transaction up.
     Fenced,
-    /// The producer or consumer is beyond repair and must be replaced.
+    /// The producer is beyond repair and must be replaced.
     Fatal,
+    /// The consumer is beyond repair and must be replaced; the partitions that it held are lost.
+    ConsumerLost,
+    /// Another consumer with the same static membership took over.
+    ConsumerFenced,
     /// Kafka refuses for good: no permission, no such topic, wrong settings. Asking again is pointless.
     Refused,
 }
@@ -63,6 +70,8 @@ pub enum Step {
     Discard,
     /// Replace the producer; that ends the old one's transaction one way or the other.
     Renew,
+    /// Replace the consumer; what the old one held is lost.
+    Rejoin,
     /// Read the group's committed offsets: did the commit of unknown fate take effect?
     Inspect,
     /// Hand the span's outputs over again, in a new transaction, if all are held and all partitions are still ours.
@@ -91,7 +100,7 @@ pub enum Went {
 /// Why the service cannot go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stop {
-    /// A twin with the same transactional id keeps taking over.
+    /// A twin with the same identity keeps taking over.
     Fenced,
     /// Kafka refuses, or the recoveries in a row are used up.
     GuaranteeLost,
@@ -117,10 +126,12 @@ pub struct Budget {
     pub retries: u32,
     /// Replays of the same span, before it is rolled back.
     pub replays: u32,
-    /// Replaced producers within `window`.
+    /// Producers that broke down within `window`, without a durable span in between.
     pub renewals: u32,
     /// The window of `renewals`; a second fencing within it is a twin.
     pub window: Duration,
+    /// How long the broker keeps a transaction open: one that is older was given up by the broker, not by a twin.
+    pub transaction: Duration,
 }
 
 impl Default for Budget {
@@ -130,6 +141,7 @@ impl Default for Budget {
             replays: 2,
             renewals: 5,
             window: Duration::from_secs(60),
+            transaction: Duration::from_secs(10),
         }
     }
 }
@@ -146,6 +158,10 @@ pub struct Checkpoint {
     commit_asked: bool,
     /// Set when Kafka refused for good: what can be undone is undone first.
     stop_after_rollback: Option<Stop>,
+    /// Set when the consumer is to be replaced before the positions are gone back to.
+    consumer_lost: bool,
+    /// When the transaction was begun.
+    opened_at: Option<Duration>,
     renewed_at: Vec<Duration>,
     fenced_at: Option<Duration>,
 }
@@ -160,6 +176,8 @@ impl Checkpoint {
             replays: 0,
             commit_asked: false,
             stop_after_rollback: None,
+            consumer_lost: false,
+            opened_at: None,
             renewed_at: Vec::new(),
             fenced_at: None,
         }
@@ -168,6 +186,11 @@ impl Checkpoint {
     /// The guarantee it keeps.
     pub fn guarantee(&self) -> Guarantee {
         self.guarantee
+    }
+
+    /// Notes that a transaction begins.
+    pub fn opened(&mut self, now: Now) {
+        self.opened_at = Some(now.monotonic);
     }
 
     /// The first step of a checkpoint.
@@ -180,16 +203,25 @@ impl Checkpoint {
         Next::Do(Step::Drain)
     }
 
-    /// The first step when the span is to be given up: it failed with `fault` before it was whole, or must not be
-    /// committed.
-    pub fn give_up(&mut self, fault: Fault, now: Now) -> Next {
+    /// The first step when work failed with `fault` before its span was whole, or must not be committed. `is_open` says
+    /// whether there is a span.
+    pub fn give_up(&mut self, fault: Fault, is_open: bool, now: Now) -> Next {
         self.begin();
         match fault {
-            Fault::Retriable | Fault::Abortable => Next::Do(self.undo()),
-            Fault::TimedOut => self.renew(now),
-            Fault::Fenced | Fault::Fatal => self.recover(Step::SendOffsets, fault, now),
+            Fault::Retriable | Fault::Abortable if is_open => Next::Do(self.undo()),
+            Fault::Retriable | Fault::Abortable => Next::Do(Step::RollBack),
+            Fault::TimedOut | Fault::Fenced | Fault::Fatal => self.recover(Step::SendOffsets, fault, now),
             // What can be undone is undone before the service stops.
-            Fault::Refused => self.recover(Step::Drain, fault, now),
+            Fault::Refused if is_open => self.recover(Step::Drain, fault, now),
+            Fault::Refused => Next::Stop(Stop::GuaranteeLost),
+            Fault::ConsumerLost | Fault::ConsumerFenced => {
+                self.note(fault);
+                match (is_open, self.stop_after_rollback) {
+                    (true, _) => Next::Do(self.undo()),
+                    (false, Some(stop)) => Next::Stop(stop),
+                    (false, None) => Next::Do(Step::Rejoin),
+                }
+            }
         }
     }
 
@@ -206,7 +238,7 @@ impl Checkpoint {
             _ => return self.forward(step, went),
         };
         // An outage is waited out where nothing of ours can happen meanwhile.
-        let is_harmless = matches!(step, Step::Renew | Step::Inspect | Step::RollBack);
+        let is_harmless = matches!(step, Step::Renew | Step::Rejoin | Step::Inspect | Step::RollBack);
         if fault == Fault::Retriable && (is_harmless || self.retries < self.budget.retries) {
             self.retries = self.retries.saturating_add(1);
             return Next::Do(step);
@@ -234,24 +266,42 @@ impl Checkpoint {
             Step::Abort | Step::Discard => {
                 // Aborted, it cannot have been committed.
                 self.commit_asked = false;
-                self.do_again()
+                self.undone()
             }
-            Step::Renew if self.commit_asked => Next::Do(Step::Inspect),
-            Step::Renew => self.do_again(),
+            Step::Renew => self.undone(),
+            Step::Rejoin => {
+                // What the old consumer held is another member's now.
+                (self.consumer_lost, self.replays) = (false, 0);
+                self.undone()
+            }
             Step::Inspect if went == Went::Committed => Next::Do(Step::Publish),
             Step::Inspect => {
                 self.commit_asked = false;
-                self.do_again()
+                self.undone()
             }
             Step::Replay if went == Went::NotHeld => Next::Do(Step::RollBack),
             Step::Replay => Next::Do(Step::Drain),
-            Step::Publish => Next::Durable,
-            Step::RollBack => self.stop_after_rollback.map_or(Next::RolledBack, Next::Stop),
+            Step::Publish => {
+                self.opened_at = None;
+                self.renewed_at.clear();
+                Next::Durable
+            }
+            Step::RollBack => {
+                self.opened_at = None;
+                self.stop_after_rollback.map_or(Next::RolledBack, Next::Stop)
+            }
         }
     }
 
-    /// The span's outputs are gone from Kafka: once more with those that are held, or back to its events.
-    fn do_again(&mut self) -> Next {
+    /// The producer holds nothing any more: what is left is to see how far the group came, and then to hand the outputs
+    /// over once more, or to go back to their events.
+    fn undone(&mut self) -> Next {
+        if self.consumer_lost {
+            return Next::Do(Step::Rejoin);
+        }
+        if self.commit_asked {
+            return Next::Do(Step::Inspect);
+        }
         if self.replays == 0 || self.stop_after_rollback.is_some() {
             return Next::Do(Step::RollBack);
         }
@@ -260,25 +310,40 @@ impl Checkpoint {
     }
 
     fn recover(&mut self, step: Step, fault: Fault, now: Now) -> Next {
-        if fault == Fault::Refused {
-            self.stop_after_rollback = Some(Stop::GuaranteeLost);
-        }
-        if fault == Fault::Fenced && self.fenced_again(now) {
+        self.note(fault);
+        if fault == Fault::Fenced && self.is_twin(now) {
             return Next::Stop(Stop::Fenced);
         }
         match (step, fault) {
-            // Neither can be refused its purpose: without the old offsets there is no way back.
-            (Step::RollBack | Step::Inspect, _) => Next::Stop(Stop::GuaranteeLost),
-            (Step::Renew | Step::Abort | Step::Discard, Fault::Refused) => Next::Stop(Stop::GuaranteeLost),
+            (Step::RollBack | Step::Inspect, Fault::ConsumerLost) => Next::Do(Step::Rejoin),
+            (Step::Rejoin, _) if self.stop_after_rollback.is_none() => Next::Do(Step::Rejoin),
+            // None can be refused its purpose: without the old offsets there is no way back.
+            (Step::RollBack | Step::Inspect | Step::Rejoin, _)
+            | (Step::Renew | Step::Abort | Step::Discard, Fault::Refused) => {
+                Next::Stop(self.stop_after_rollback.unwrap_or(Stop::GuaranteeLost))
+            }
             // The group has moved on without us, and would refuse the same offsets again.
             (Step::SendOffsets, Fault::Abortable) => {
                 self.replays = 0;
                 Next::Do(self.undo())
             }
-            (Step::Drain | Step::SendOffsets | Step::Commit | Step::Replay, Fault::Abortable | Fault::Refused)
-            | (Step::StoreOffsets | Step::Publish, _) => Next::Do(self.undo()),
-            (Step::Drain, Fault::TimedOut) => Next::Do(self.undo()),
-            _ => self.renew(now),
+            (
+                Step::Drain | Step::SendOffsets | Step::Commit | Step::Replay,
+                Fault::Abortable | Fault::Refused | Fault::ConsumerLost | Fault::ConsumerFenced,
+            )
+            | (Step::StoreOffsets | Step::Publish, _)
+            | (Step::Drain, Fault::TimedOut) => Next::Do(self.undo()),
+            _ => self.renew(fault, now),
+        }
+    }
+
+    /// Notes what a fault means for the way out.
+    fn note(&mut self, fault: Fault) {
+        match fault {
+            Fault::Refused => self.stop_after_rollback = Some(Stop::GuaranteeLost),
+            Fault::ConsumerFenced => self.stop_after_rollback = Some(Stop::Fenced),
+            Fault::ConsumerLost => self.consumer_lost = true,
+            _ => {}
         }
     }
 
@@ -290,18 +355,26 @@ impl Checkpoint {
         }
     }
 
-    fn renew(&mut self, now: Now) -> Next {
-        let since = now.monotonic.saturating_sub(self.budget.window);
-        self.renewed_at.retain(|at| *at >= since);
-        if self.renewed_at.len() >= self.budget.renewals as usize {
-            return Next::Stop(Stop::GuaranteeLost);
+    /// A producer that breaks down again and again is lost; one that nobody answers waits for the brokers.
+    fn renew(&mut self, fault: Fault, now: Now) -> Next {
+        if fault == Fault::Fatal {
+            let since = now.monotonic.saturating_sub(self.budget.window);
+            self.renewed_at.retain(|at| *at >= since);
+            if self.renewed_at.len() >= self.budget.renewals as usize {
+                return Next::Stop(Stop::GuaranteeLost);
+            }
+            self.renewed_at.push(now.monotonic);
         }
-        self.renewed_at.push(now.monotonic);
         Next::Do(Step::Renew)
     }
 
-    /// One fencing may be the broker that gave a slow transaction up; a second one soon after is a twin.
-    fn fenced_again(&mut self, now: Now) -> bool {
+    /// Who fenced us: the broker, which gives up a transaction that outlasted its time, or a twin. One fencing of a young
+    /// transaction may have been a request of our own that was late; a second one soon after is a twin.
+    fn is_twin(&mut self, now: Now) -> bool {
+        let is_old = |at: Duration| now.monotonic.saturating_sub(at) >= self.budget.transaction;
+        if self.opened_at.is_some_and(is_old) {
+            return false;
+        }
         let before = self.fenced_at.replace(now.monotonic);
         before.is_some_and(|at| now.monotonic.saturating_sub(at) < self.budget.window)
     }

@@ -185,6 +185,16 @@ impl LaneMetrics {
         self.families.producers_renewed.inc();
     }
 
+    /// Counts a replaced consumer, at once.
+    pub fn consumer_renewed(&mut self) {
+        self.families.consumers_renewed.inc();
+    }
+
+    /// Counts a partition that stood still, at once.
+    pub fn stalled(&mut self) {
+        self.families.stalls.inc();
+    }
+
     /// Counts a rebalance and shows which partitions the lane now holds, at once; the lag of others is shown no more.
     pub fn rebalanced(&mut self, assigned: &[(&str, i32)]) {
         self.rebalances.inc();

@@ -8,9 +8,11 @@
 mod checker;
 mod inputs;
 mod interleave;
+mod orders;
 mod pauses;
 mod plan;
 mod shrink;
+mod stalls;
 mod stub;
 mod world;
 
@@ -106,6 +108,7 @@ fn the_schedules_meet_the_trouble_that_they_are_meant_for() {
         "too large",
         "gives up deliveries",
         "no broker answers",
+        "Rejoin: done",
     ];
     for seed in 0..2000 {
         let trace = world::run(&Plan::draw(seed, Guarantee::ExactlyOnce), true).unwrap_or_else(|broken| broken.trace);

@@ -227,8 +227,21 @@ fn anywhere(rng: &mut fastrand::Rng, guarantee: Guarantee) -> (Op, Mishap) {
 
 /// The client does not do what was asked of it, and would if it were asked again.
 fn assignment(rng: &mut fastrand::Rng) -> (Op, Mishap) {
-    let op = pick(rng, &[Op::Accept, Op::Release, Op::Pause, Op::Rewind]);
-    (op, Mishap::Fails(Fault::Retriable))
+    let op = pick(
+        rng,
+        &[
+            Op::Accept,
+            Op::Release,
+            Op::Pause,
+            Op::Rewind,
+            Op::Poll,
+            Op::Committed,
+            Op::Store,
+        ],
+    );
+    let again = matches!(op, Op::Accept | Op::Release | Op::Pause | Op::Rewind) && rng.bool();
+    let fault = if again { Fault::Retriable } else { Fault::ConsumerLost };
+    (op, Mishap::Fails(fault))
 }
 
 fn delivery(rng: &mut fastrand::Rng) -> (Op, Mishap) {

@@ -9,7 +9,7 @@ use eddy_pipeline::event::{Destination, Header, Partition, Record, Source};
 use crate::{BrokerError, Fault};
 
 use super::cluster::ConnectionId;
-use super::faults::{Mishap, Op};
+use super::faults::{Mishap, Op, Until};
 use super::log::{Isolation, TwinRecord};
 use super::outbox::{Outbox, Phase};
 use super::state::{Shared, Slot, State, failure, lock};
@@ -87,6 +87,12 @@ pub struct Twin {
     /// Whether the last notice of the group was taken up.
     pub(super) answered: bool,
     pub(super) paused: bool,
+    /// Whether the consumer is beyond repair.
+    pub(super) is_lost: bool,
+    /// Partitions that deliver nothing.
+    pub(super) stuck: BTreeMap<Slot, Until>,
+    /// What a consumer before this one held and this one has not accepted: letting it go means nothing.
+    pub(super) void: BTreeSet<Slot>,
     /// The partition that records come from, and how many more in a row.
     pub(super) run: Option<(Slot, u32)>,
     pub(super) outbox: Outbox,
@@ -122,6 +128,9 @@ impl Twin {
             fetching: BTreeMap::new(),
             answered: true,
             paused: false,
+            is_lost: false,
+            stuck: BTreeMap::new(),
+            void: BTreeSet::new(),
             run: None,
             outbox: Outbox::new(producer),
             generation: None,
@@ -144,6 +153,10 @@ impl Twin {
         let state = &mut *state;
         let mishap = state.enter(self.id, op)?;
         self.work_in_the_background(state);
+        if self.is_lost && op.is_the_consumers() {
+            state.pass(state.settings.op_time);
+            return Err(planned(self.id, op, Fault::ConsumerLost));
+        }
         if op.asks_the_broker() && state.is_away() {
             state.pass(state.settings.request_timeout);
             if state.is_away() {
@@ -180,6 +193,11 @@ impl Twin {
                 state.crash(id);
                 Err(state.gone(id, op))
             }
+            Some(Mishap::Sticks(until)) if result.is_ok() => {
+                self.stuck
+                    .extend(self.fetching.keys().next().map(|slot| (*slot, until)));
+                result
+            }
             Some(Mishap::FailsAfterwards(fault)) if result.is_ok() => {
                 self.suffer(state, op, fault);
                 state.note(|_| format!("{id} {op}: but {fault:?} is what it returns"));
@@ -200,6 +218,7 @@ impl Twin {
 
     /// What a fault that the script chose does to the client.
     pub(super) fn suffer(&mut self, state: &mut State, op: Op, fault: Fault) {
+        self.is_lost |= fault == Fault::ConsumerLost;
         let transactional = matches!(
             op,
             Op::Begin | Op::Send | Op::SendOffsets | Op::Commit | Op::Abort | Op::Renew
@@ -212,7 +231,7 @@ impl Twin {
             Fault::Retriable if op == Op::Commit && phase == Phase::Ready => Phase::Unanswered,
             Fault::Retriable => phase,
             Fault::Abortable | Fault::Refused if phase == Phase::Open => Phase::MustAbort,
-            Fault::Abortable | Fault::Refused => phase,
+            Fault::Abortable | Fault::Refused | Fault::ConsumerLost | Fault::ConsumerFenced => phase,
             Fault::TimedOut => Phase::Unknown,
             Fault::Fenced => {
                 let id = producer.id.clone();
@@ -284,6 +303,9 @@ impl Twin {
             let Some(position) = self.position(state, slot)? else {
                 continue;
             };
+            if self.stuck.contains_key(&slot) {
+                continue;
+            }
             let next = state.log(slot).read(position, Isolation::ReadCommitted).next();
             if let Some((offset, record)) = next {
                 ready.push((slot, offset, Arc::clone(record)));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use eddy_pipeline::event::{Destination, Output, Partition, Record, Source};
 
-use crate::{Broker, BrokerError, Polled, SendError, Ticket, Undelivered};
+use crate::{Broker, BrokerError, Polled, Reach, SendError, Silence, Ticket, Undelivered};
 
 /// Which lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +156,18 @@ impl<B: Broker> Broker for Saboteur<B> {
             return Ok(vec![None; committed.len()]);
         }
         Ok(committed)
+    }
+
+    fn renew_consumer(&mut self) -> Result<Vec<Partition>, BrokerError> {
+        self.broker.renew_consumer()
+    }
+
+    fn reach(&mut self, partition: Partition) -> Option<Reach> {
+        self.broker.reach(partition)
+    }
+
+    fn silence(&self) -> Option<Silence> {
+        self.broker.silence()
     }
 
     fn ends(&mut self) -> Vec<(Partition, i64)> {

@@ -127,7 +127,7 @@ fn a_span_that_is_given_up_half_way_is_never_sent_again() {
         Fault::Fatal,
     ] {
         let mut checkpoint = Checkpoint::new(Guarantee::ExactlyOnce, Budget::default());
-        let mut next = checkpoint.give_up(fault, at(0));
+        let mut next = checkpoint.give_up(fault, true, at(0));
         while let Next::Do(step) = next {
             assert_ne!(step, Step::Replay, "{fault:?}");
             next = checkpoint.next(step, Went::Well, at(0));
@@ -245,6 +245,106 @@ fn fencings_far_apart_are_slow_transactions_and_no_twin() {
 }
 
 #[test]
+fn transactions_that_outlasted_their_time_are_given_up_by_the_broker_and_by_no_twin() {
+    let mut checkpoint = Checkpoint::new(Guarantee::ExactlyOnce, Budget::default());
+    // An outage of 12 s, again and again: longer than a transaction may last.
+    for round in 0..20 {
+        checkpoint.opened(at(round * 15));
+        checkpoint.start();
+        let next = checkpoint.next(Step::SendOffsets, Went::Wrong(Fault::Fenced), at(round * 15 + 12));
+        assert_eq!(next, Next::Do(Step::Renew));
+        checkpoint.next(Step::Renew, Went::Well, at(round * 15 + 12));
+        let next = checkpoint.next(Step::Replay, Went::NotHeld, at(round * 15 + 12));
+        assert_eq!(next, Next::Do(Step::RollBack));
+        checkpoint.next(Step::RollBack, Went::Well, at(round * 15 + 12));
+    }
+}
+
+#[test]
+fn an_outage_uses_up_no_budget_however_often_it_comes_back() {
+    let mut checkpoint = Checkpoint::new(Guarantee::ExactlyOnce, Budget::default());
+    for _ in 0..100 {
+        checkpoint.start();
+        for failing in [Step::Commit, Step::Abort] {
+            let next = checkpoint.next(failing, Went::Wrong(Fault::TimedOut), at(0));
+            assert_eq!(next, Next::Do(Step::Renew), "{failing:?}");
+        }
+    }
+}
+
+#[test]
+fn what_became_durable_in_between_gives_the_budget_back() {
+    let budget = Budget {
+        renewals: 1,
+        ..Budget::default()
+    };
+    let mut checkpoint = Checkpoint::new(Guarantee::ExactlyOnce, budget);
+    for _ in 0..10 {
+        checkpoint.start();
+        let next = checkpoint.next(Step::SendOffsets, Went::Wrong(Fault::Fatal), at(0));
+        assert_eq!(next, Next::Do(Step::Renew));
+        assert_eq!(checkpoint.next(Step::Publish, Went::Well, at(0)), Next::Durable);
+    }
+}
+
+#[test]
+fn a_lost_consumer_is_replaced_after_the_work_is_undone_and_before_positions_are_gone_back_to() {
+    let lost = Went::Wrong(Fault::ConsumerLost);
+    for failing in [Step::Drain, Step::SendOffsets] {
+        let (steps, end) = run(Guarantee::ExactlyOnce, &[(failing, lost)]);
+        assert_eq!(
+            steps[steps.len() - 3..],
+            [Step::Abort, Step::Rejoin, Step::RollBack],
+            "{failing:?}"
+        );
+        assert_eq!(end, Next::RolledBack);
+    }
+    let (steps, end) = run(Guarantee::AtLeastOnce, &[(Step::StoreOffsets, lost)]);
+    assert_eq!(steps[2..], [Step::Discard, Step::Rejoin, Step::RollBack]);
+    assert_eq!(end, Next::RolledBack);
+    // It is noticed only on the way back.
+    let script = [
+        (Step::SendOffsets, Went::Wrong(Fault::Abortable)),
+        (Step::RollBack, lost),
+    ];
+    let (steps, end) = run(Guarantee::ExactlyOnce, &script);
+    assert_eq!(steps[2..], [Step::Abort, Step::RollBack, Step::Rejoin, Step::RollBack]);
+    assert_eq!(end, Next::RolledBack);
+}
+
+#[test]
+fn a_commit_of_unknown_fate_is_looked_for_by_the_new_consumer() {
+    let script = [
+        (Step::Commit, Went::Wrong(Fault::TimedOut)),
+        (Step::Inspect, Went::Wrong(Fault::ConsumerLost)),
+        (Step::Inspect, Went::Committed),
+    ];
+    let (steps, end) = run(Guarantee::ExactlyOnce, &script);
+    assert_eq!(
+        steps[3..],
+        [Step::Renew, Step::Inspect, Step::Rejoin, Step::Inspect, Step::Publish]
+    );
+    assert_eq!(end, Next::Durable);
+}
+
+#[test]
+fn a_consumer_that_a_twin_replaced_stops_as_fenced_after_the_work_is_undone() {
+    let fenced = Went::Wrong(Fault::ConsumerFenced);
+    let (steps, end) = run(Guarantee::ExactlyOnce, &[(Step::SendOffsets, fenced)]);
+    assert_eq!(steps[2..], [Step::Abort, Step::RollBack]);
+    assert_eq!(end, Next::Stop(Stop::Fenced));
+    let (_, end) = run(
+        Guarantee::ExactlyOnce,
+        &[(Step::SendOffsets, fenced), (Step::RollBack, fenced)],
+    );
+    assert_eq!(end, Next::Stop(Stop::Fenced));
+    for (open, first) in [(false, Next::Stop(Stop::Fenced)), (true, Next::Do(Step::Abort))] {
+        let mut checkpoint = Checkpoint::new(Guarantee::ExactlyOnce, Budget::default());
+        assert_eq!(checkpoint.give_up(Fault::ConsumerFenced, open, at(0)), first);
+    }
+}
+
+#[test]
 fn renewals_in_a_row_are_limited() {
     let mut checkpoint = Checkpoint::new(
         Guarantee::ExactlyOnce,
@@ -286,6 +386,8 @@ fn any_went() -> impl Strategy<Value = Went> {
         1 => Just(Went::Wrong(Fault::TimedOut)),
         1 => Just(Went::Wrong(Fault::Fenced)),
         1 => Just(Went::Wrong(Fault::Fatal)),
+        1 => Just(Went::Wrong(Fault::ConsumerLost)),
+        1 => Just(Went::Wrong(Fault::ConsumerFenced)),
         1 => Just(Went::Wrong(Fault::Refused)),
     ]
 }
