@@ -4,6 +4,8 @@
 //! for a span of time; when the broker does not do within a generous deadline what it was asked to do, they panic with
 //! a sentence, because the only caller is a test.
 
+mod changes;
+mod groups;
 pub(crate) mod node;
 pub(crate) mod process;
 mod topics;

@@ -3,6 +3,7 @@
 pub mod checker;
 pub mod cluster;
 pub mod kafka;
+pub mod odd;
 pub mod oracle;
 pub mod proxy;
 pub mod service;

@@ -124,6 +124,31 @@ impl Replica {
         self.child.id()
     }
 
+    /// Processor time that its threads of this name have used, in the kernel's ticks of a hundredth of a second.
+    pub fn ticks_of(&self, thread: &str) -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("it runs, on Linux");
+        let ticks = tasks.filter_map(|task| {
+            let stat = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+            let (name, fields) = stat.split_once('(')?.1.rsplit_once(") ")?;
+            // Fields 14 and 15; the state, field 3, is the first after the name.
+            let mut used = fields.split(' ').skip(11).map_while(|field| field.parse::<u64>().ok());
+            (name == thread).then(|| used.next().unwrap_or(0) + used.next().unwrap_or(0))
+        });
+        ticks.sum()
+    }
+
+    /// The most memory that it has had so far, in bytes.
+    pub fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs, on Linux");
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"));
+        let kib: usize = peak
+            .and_then(|peak| peak.trim().parse().ok())
+            .expect("the kernel writes a number here");
+        kib << 10
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         self.ended().is_none()

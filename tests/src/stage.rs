@@ -24,6 +24,8 @@ pub struct Event {
     pub headers: Vec<(String, Option<Vec<u8>>)>,
     /// Its partition.
     pub partition: i32,
+    /// Its timestamp, where it is not the time of sending; -1 is none.
+    pub timestamp_ms: Option<i64>,
 }
 
 impl Event {
@@ -58,6 +60,15 @@ impl Event {
     pub fn keyed(self, key: impl Into<Vec<u8>>) -> Self {
         Self {
             key: Some(key.into()),
+            ..self
+        }
+    }
+
+    /// The same with a timestamp of its own; -1 is none.
+    #[must_use]
+    pub fn stamped(self, timestamp_ms: i64) -> Self {
+        Self {
+            timestamp_ms: Some(timestamp_ms),
             ..self
         }
     }
@@ -208,6 +219,11 @@ pub fn models() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models")
 }
 
+/// The folder of the small images.
+pub fn images() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/images")
+}
+
 /// The folder of the example pipelines.
 pub fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../config")
@@ -221,13 +237,14 @@ pub fn send(kafka: &Topics, topic: &str, events: &[Event]) {
     let producer: BaseProducer = kafka
         .client()
         .set("enable.idempotence", "true")
-        .set("message.max.bytes", "10000000")
+        .set("message.max.bytes", "100000000")
         .create()
         .expect("a producer can be made");
     for event in events {
         let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(event.partition);
         record.key = event.key.as_deref();
         record.payload = event.value.as_deref();
+        record.timestamp = event.timestamp_ms;
         let headers = event.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
             headers.insert(Header {
                 key,

@@ -10,6 +10,10 @@ mod large;
 mod outputs;
 #[path = "service/pages.rs"]
 mod pages;
+#[path = "service/poison.rs"]
+mod poison;
+#[path = "service/refused.rs"]
+mod refused;
 
 use eddy_tests::stage::{Plan, Stage};
 

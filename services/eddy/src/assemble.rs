@@ -100,6 +100,7 @@ pub fn assemble(pipeline: &Pipeline) -> Result<Assembly, Problems> {
 fn culprit(error: &Error) -> &'static str {
     match error {
         Error::Sha256 { .. } => "sha256",
+        Error::ExternalData { .. } => "external_data",
         error if error.is_about_golden_file() => "golden",
         Error::Providers { .. } => "providers",
         Error::Inputs { .. } => "inputs",

@@ -40,7 +40,16 @@ pub enum Command {
     Demo(DemoArguments),
     /// Print the JSON schema of the pipeline file, for editors that complete and check TOML by it.
     Schema,
+    /// Rehearse models that arrive on standard input. The program asks this of itself.
+    #[command(hide = true, name = REHEARSE)]
+    Rehearse {
+        /// What to do, as JSON.
+        order: String,
+    },
 }
+
+/// The command by which the program asks itself to rehearse a model.
+pub const REHEARSE: &str = "rehearse";
 
 /// Arguments of `eddy run`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -140,6 +149,8 @@ mod tests {
         );
         assert_eq!(words("eddy check p.toml"), Ok(Command::Check(CheckArguments { file })));
         assert_eq!(words("eddy schema"), Ok(Command::Schema));
+        let order = "{}".to_owned();
+        assert_eq!(words("eddy rehearse {}"), Ok(Command::Rehearse { order }));
     }
 
     #[test]

@@ -42,12 +42,15 @@ enum Call {
     Commit,
     Abort,
     RenewProducer,
+    /// `store_offsets` that only notes.
     StoreOffsets,
+    /// `store_offsets` that waits for the commit.
+    CommitOffsets,
     Discard,
     Close,
 }
 
-const CALLS: [(&str, Call); 16] = [
+const CALLS: [(&str, Call); 17] = [
     ("open", Call::Open),
     ("poll", Call::Poll),
     ("accept", Call::Accept),
@@ -62,6 +65,7 @@ const CALLS: [(&str, Call); 16] = [
     ("abort", Call::Abort),
     ("renew_producer", Call::RenewProducer),
     ("store_offsets", Call::StoreOffsets),
+    ("commit_offsets", Call::CommitOffsets),
     ("discard", Call::Discard),
     ("close", Call::Close),
 ];
@@ -328,8 +332,8 @@ impl Broker for FailingBroker {
     }
 
     fn store_offsets(&mut self, offsets: &[(Partition, i64)], wait: bool) -> Result<(), BrokerError> {
-        self.armed
-            .around(Call::StoreOffsets, || self.broker.store_offsets(offsets, wait))
+        let call = if wait { Call::CommitOffsets } else { Call::StoreOffsets };
+        self.armed.around(call, || self.broker.store_offsets(offsets, wait))
     }
 
     fn discard(&mut self) -> Result<(), BrokerError> {

@@ -16,6 +16,7 @@ use crate::settings::environment;
 pub fn main() -> ProcessCode {
     // Before any thread exists: the runtime's telemetry is switched off through the environment.
     eddy_model::disable_runtime_telemetry();
+    eddy_model::rehearse_with(eddy_model::Program::this([cli::REHEARSE]));
     let code = match cli::parse(std::env::args_os()) {
         Ok(Command::Run(arguments)) => run(&arguments),
         Ok(Command::Check(arguments)) => crate::check::check(&arguments, environment::of_process()),
@@ -24,6 +25,7 @@ pub fn main() -> ProcessCode {
             println!("{}", crate::file::schema());
             ExitCode::Drained
         }
+        Ok(Command::Rehearse { order }) => return eddy_model::rehearsal::act(&order),
         Err(Stop::Answer(text)) => {
             print!("{text}");
             ExitCode::Drained

@@ -147,10 +147,10 @@ impl Batch {
         self.value_bytes
     }
 
-    /// The first rejection of the batch, as an example of the others.
-    pub fn first_rejection(&self) -> Option<&Rejection> {
+    /// Place and reason of the first rejected event, as an example of the others.
+    pub fn first_rejected(&self) -> Option<(&str, &Rejection)> {
         self.rows.iter().find_map(|row| match &row.fate {
-            Fate::Rejected(rejection) => Some(rejection),
+            Fate::Rejected(rejection) => Some((self.source(row), rejection)),
             Fate::Scored(_) => None,
         })
     }

@@ -209,22 +209,23 @@ impl<B: Broker> Lane<B> {
         }
         scored.map_err(|sick| (PauseCause::Model, sick.to_string()))?;
         let dead = self.scoring.dead_letters();
-        self.flood.admit(rows, dead).map_err(|share| {
-            let reason = self
-                .scoring
-                .batch()
-                .first_rejection()
-                .map_or_else(String::new, ToString::to_string);
-            let limit = self.settings.dead_letters.flood_share;
-            (
-                PauseCause::Flood,
-                format!(
-                    "{:.0} % of the latest events could not be scored, and `dead_letters.flood_share` is {limit}; \
-                         one of them: {reason}",
-                    share * 100.0
-                ),
-            )
-        })
+        let admitted = self.flood.admit(rows, dead);
+        admitted.map_err(|share| (PauseCause::Flood, self.explain_flood(share)))
+    }
+
+    /// What stopped the stream, an example, and what the person on call can do in either case.
+    fn explain_flood(&self, share: f64) -> String {
+        let example = self.scoring.batch().first_rejected();
+        let example = example.map_or_else(String::new, |(source, reason)| {
+            format!("; one of them, {source}: {reason}")
+        });
+        format!(
+            "{:.0} % of the latest events could not be scored, and `dead_letters.flood_share` is {}{example}. If this \
+             deployment is at fault, put the last good one back: nothing was rerouted. If the events are, and should all \
+             become dead letters, restart with `dead_letters.flood_share = 1.0` until they are through",
+            share * 100.0,
+            self.settings.dead_letters.flood_share
+        )
     }
 
     /// Hands predictions, samples and dead letters to the producer, in input order.

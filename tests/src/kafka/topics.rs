@@ -289,7 +289,7 @@ impl Topics {
         })
     }
 
-    fn reader(&self, isolation: Isolation) -> BaseConsumer {
+    pub(super) fn reader(&self, isolation: Isolation) -> BaseConsumer {
         let isolation = match isolation {
             Isolation::ReadCommitted => "read_committed",
             Isolation::ReadUncommitted => "read_uncommitted",
