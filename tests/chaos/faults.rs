@@ -114,6 +114,7 @@ impl Nemesis<'_> {
         fleet.launch(slot);
         let name = fleet.name(slot).to_owned();
         drop(fleet);
+        self.state.count("adds");
         self.state.note("add", &name, Value::Null);
     }
 

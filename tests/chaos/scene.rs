@@ -15,13 +15,17 @@ pub(crate) const SESSION_SECONDS: u64 = 6;
 /// `kafka.transaction_timeout` in seconds.
 const TRANSACTION_SECONDS: u64 = 5;
 /// `checkpoint.records` and `batch.rows`.
-const RECORDS: u64 = 500;
-const ROWS: u64 = 64;
+const RECORDS: u64 = 200;
+const ROWS: u64 = 32;
 const NAME: &str = "chaos";
 
 /// At least once, the duplicates that one fault may make of one replica: what was in flight, and what was stored and not
 /// committed, each up to a checkpoint and a batch; an event has two outputs at most.
 pub(crate) const DUPLICATES_PER_FAULT: u64 = 2 * (RECORDS + ROWS) * 2;
+
+/// At least once, the duplicates that a rebalance may make of one replica: a commit that meets it is refused, and what it
+/// was for is done again.
+pub(crate) const DUPLICATES_PER_REBALANCE: u64 = (RECORDS + ROWS) * 2;
 
 /// Where a run takes place.
 #[derive(Debug, Clone)]
