@@ -42,6 +42,7 @@ enum Call {
     Commit,
     Abort,
     RenewProducer,
+    RenewConsumer,
     /// `store_offsets` that only notes.
     StoreOffsets,
     /// `store_offsets` that waits for the commit.
@@ -50,7 +51,7 @@ enum Call {
     Close,
 }
 
-const CALLS: [(&str, Call); 17] = [
+const CALLS: [(&str, Call); 18] = [
     ("open", Call::Open),
     ("poll", Call::Poll),
     ("accept", Call::Accept),

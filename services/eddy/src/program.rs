@@ -48,12 +48,8 @@ fn run(arguments: &cli::RunArguments) -> ExitCode {
     if let Err(error) = pipeline.file.log.install() {
         return end(ExitCode::Configuration, &error.to_string());
     }
-    let service = match Service::start(&pipeline) {
-        Ok(service) => service,
-        Err(not_started) => return end(not_started.code, &not_started.message),
-    };
-    match service.drain_on_signals() {
-        Ok(()) => service.join(),
+    match Service::start_on_signals(&pipeline) {
+        Ok(service) => service.join(),
         Err(not_started) => end(not_started.code, &not_started.message),
     }
 }

@@ -81,11 +81,26 @@ struct Common {
 }
 
 impl Service {
-    /// Starts everything: admin pages first, so that they answer throughout, lanes last.
+    /// Starts everything: admin pages first, so that they answer throughout, lanes last. Signals are the caller's.
     ///
     /// # Errors
     /// [`NotStarted`] with the exit code; nothing was consumed.
     pub fn start(pipeline: &Pipeline) -> Result<Self, NotStarted> {
+        Self::start_with(pipeline, |_| Ok(()))
+    }
+
+    /// The same for a process that SIGTERM and SIGINT drain, also while it starts; a second signal ends it at once.
+    ///
+    /// # Errors
+    /// As [`Service::start`].
+    pub fn start_on_signals(pipeline: &Pipeline) -> Result<Self, NotStarted> {
+        Self::start_with(pipeline, drain_on_signals)
+    }
+
+    fn start_with(
+        pipeline: &Pipeline,
+        take_signals: impl FnOnce(&Tasks) -> Result<(), eddy_host::Error>,
+    ) -> Result<Self, NotStarted> {
         let file = &pipeline.file;
         let clock = Arc::new(SystemClock::start());
         let shutdown = Shutdown::new(clock.clone(), file.drain.deadline.0);
@@ -96,6 +111,8 @@ impl Service {
             orders: Arc::default(),
             clock,
         };
+        let internal = |error: eddy_host::Error| NotStarted::new(ExitCode::Configuration, error);
+        take_signals(&common.tasks).map_err(internal)?;
         common.metrics.set_start(common.clock.now());
         let status = Arc::new(Status::new(file, &common));
         let desk = Desk {
@@ -109,7 +126,6 @@ impl Service {
             status: status.clone(),
             control: Arc::new(desk),
         };
-        let internal = |error: eddy_host::Error| NotStarted::new(ExitCode::Configuration, error);
         let mut admin = file.admin.clone();
         admin.resolve_paths(&pipeline.folder);
         let admin = AdminServer::bind(&admin, sources).map_err(internal)?;
@@ -132,6 +148,10 @@ impl Service {
         let judge = watched::judge(move || kafka::answers(&settings, ANSWER_WITHIN), exit_on_overdue);
         let watchdog = Watchdog::start(&common.tasks, common.clock.clone(), WATCH_EVERY, judge).map_err(internal)?;
         for (lane, report) in (0..).zip(&status.lanes) {
+            if shutdown.is_requested() {
+                let message = "asked to end before it had started; nothing was consumed";
+                return Err(NotStarted::new(ExitCode::Drained, message));
+            }
             start_lane(pipeline, &assembly, &common, (lane, &watchdog), report.clone())?;
         }
         common.readiness.started();
@@ -145,14 +165,6 @@ impl Service {
             status,
             _watchdog: watchdog,
         })
-    }
-
-    /// Lets SIGTERM and SIGINT drain the service; a second one ends it at once.
-    ///
-    /// # Errors
-    /// When the signals cannot be taken over.
-    pub fn drain_on_signals(&self) -> Result<(), NotStarted> {
-        drain_on_signals(&self.tasks).map_err(|error| NotStarted::new(ExitCode::Configuration, error))
     }
 
     /// Where the admin pages are, unless they are switched off.

@@ -97,7 +97,7 @@ impl<B: Broker> Hand<'_, B> {
         loop {
             match self.link.broker.send(output, self.place.0, self.place.1) {
                 Ok(()) => {
-                    self.ledger.hold(output, self.place);
+                    self.ledger.copy(output, self.place);
                     return Ok(true);
                 }
                 Err(SendError::TooLarge { detail }) => {

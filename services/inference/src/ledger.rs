@@ -209,7 +209,7 @@ impl Ledger {
     }
 
     /// Keeps a copy of an output that was handed over, in case its transaction is aborted.
-    pub(crate) fn hold(&mut self, output: &Output<'_>, place: (Ticket, u32)) {
+    pub(crate) fn copy(&mut self, output: &Output<'_>, place: (Ticket, u32)) {
         self.held.push(output, place);
     }
 

@@ -82,8 +82,19 @@ impl<B: Broker> Link<B> {
     /// Replaces the consumer. What the old one held is lost, which is the first rebalance of the new one; those of the old
     /// one are void.
     pub(crate) fn rejoin(&mut self) -> Result<(), BrokerError> {
-        let partitions = self.broker.renew_consumer()?;
-        self.rebalances.clear();
+        let mut partitions = self.broker.renew_consumer()?;
+        // What a consumer before that one held is lost too, if the lane has not heard of it yet.
+        for rebalance in self.rebalances.drain(..) {
+            if let Polled::Revoked {
+                partitions: earlier,
+                lost: true,
+            } = rebalance
+            {
+                partitions.extend(earlier);
+            }
+        }
+        partitions.sort_unstable();
+        partitions.dedup();
         self.strays.clear();
         self.paused = false;
         if !partitions.is_empty() {

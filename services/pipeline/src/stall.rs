@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(watch(&mut stalls, (100, 300), moving, |_| Some(MORE)), []);
         let again = watch(
             &mut stalls,
-            (400, 150),
+            (400, 100),
             |_| 99,
             |_| Some(Reach { fetched: 99, end: 100 }),
         );
@@ -225,12 +225,12 @@ mod tests {
     #[test]
     fn what_was_tried_is_remembered_while_the_partition_is_away() {
         let mut stalls = Stalls::new(AFTER);
-        let cures = watch(&mut stalls, (0, 200), |_| 5, |_| Some(MORE));
+        let cures = watch(&mut stalls, (0, 150), |_| 5, |_| Some(MORE));
         assert_eq!(cures.last().map(|(_, cure)| *cure), Some(Cure::Rejoin));
-        for second in 200..205 {
+        for second in 150..155 {
             assert_eq!(stalls.look([(Q, 0)].into_iter(), Duration::from_secs(second)), None);
         }
-        let cures = watch(&mut stalls, (205, 200), |_| 5, |_| Some(MORE));
+        let cures = watch(&mut stalls, (155, 200), |_| 5, |_| Some(MORE));
         assert_eq!(cures.first().map(|(_, cure)| *cure), Some(Cure::Stop));
     }
 
