@@ -4,6 +4,7 @@
 //! for a span of time; when the broker does not do within a generous deadline what it was asked to do, they panic with
 //! a sentence, because the only caller is a test.
 
+mod access;
 mod process;
 mod wait;
 
@@ -11,7 +12,8 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::iter;
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::thread;
@@ -26,9 +28,11 @@ use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tempfile::TempDir;
 
+pub use access::{Acl, Operation, Resource};
+pub use process::free_ports;
 use process::{
-    HOME_PREFIX, LOCK_FILE, distribution, free_ports, java_command, process_state, remove_stale_homes,
-    server_properties, spawn_for_the_life_of_this_process,
+    HOME_PREFIX, LOCK_FILE, distribution, java_command, process_state, remove_stale_homes, server_properties,
+    spawn_for_the_life_of_this_process,
 };
 use wait::{DEADLINE, PAUSE, block_on, eventually};
 
@@ -44,6 +48,7 @@ pub struct Kafka {
     home: TempDir,
     _lock: File,
     port: u16,
+    java_properties: Vec<String>,
     process: Option<Child>,
 }
 
@@ -88,6 +93,9 @@ impl Kafka {
     }
 
     /// Like [`Kafka::start`], with server properties that are added to, or replace, those of the harness.
+    ///
+    /// In their values `{port}` and `{controller_port}` stand for the ports that the harness chose. A key that begins with
+    /// `-D` is a property of the Java machine instead.
     pub fn start_with(properties: &[(&str, &str)]) -> Self {
         remove_stale_homes();
         for _ in 0..LAUNCH_ATTEMPTS {
@@ -153,6 +161,22 @@ impl Kafka {
                 }
             },
         );
+    }
+
+    /// Writes the tool that a distribution of Kafka calls `kafka-acls.sh` into a folder, and gives its path.
+    pub fn acls_tool(&self, folder: &Path) -> PathBuf {
+        let tool = folder.join("kafka-acls.sh");
+        let command = java_command(distribution());
+        let words = iter::once(command.get_program()).chain(command.get_args());
+        let quoted = words.map(|word| format!("'{}'", word.to_string_lossy().replace('\'', "'\\''")));
+        let line = quoted.collect::<Vec<_>>().join(" ");
+        let text = format!(
+            "#!/bin/sh\ncd '{}' && exec {line} org.apache.kafka.tools.AclCommand \"$@\"\n",
+            distribution().display()
+        );
+        fs::write(&tool, text).expect("the folder takes a file");
+        fs::set_permissions(&tool, fs::Permissions::from_mode(0o700)).expect("a program");
+        tool
     }
 
     /// Kills the broker with SIGKILL: nothing is flushed, nobody is told.
@@ -330,12 +354,15 @@ impl Kafka {
         }
 
         let [port, controller_port] = free_ports();
-        let settings = server_properties(&data, port, controller_port, properties);
+        let (of_java, of_server): (Vec<_>, Vec<_>) = properties.iter().partition(|(key, _)| key.starts_with("-D"));
+        let settings = server_properties(&data, port, controller_port, &of_server);
         fs::write(home.path().join("server.properties"), settings).expect("server.properties");
+        let of_java = of_java.iter().map(|(key, value)| format!("{key}={value}"));
         Self {
             home,
             _lock: lock,
             port,
+            java_properties: of_java.collect(),
             process: None,
         }
     }
@@ -345,6 +372,7 @@ impl Kafka {
         let errors = log.try_clone().map_err(|e| format!("no log file: {e}"))?;
         let mut command = java_command(distribution());
         command
+            .args(&self.java_properties)
             .arg("kafka.Kafka")
             .arg(self.home.path().join("server.properties"));
         command.stdin(Stdio::null()).stdout(log).stderr(errors);

@@ -101,7 +101,14 @@ impl Stage {
     /// # Panics
     /// When there is no room, or no broker.
     pub fn new(plan: &Plan<'_>) -> Self {
-        let kafka = Kafka::shared();
+        Self::on(Kafka::shared(), plan)
+    }
+
+    /// The same on another broker, which the file names by its open address.
+    ///
+    /// # Panics
+    /// When there is no room, or no broker.
+    pub fn on(kafka: &'static Kafka, plan: &Plan<'_>) -> Self {
         for topic in TOPICS {
             let limit = plan.limits.iter().find(|(limited, _)| *limited == topic);
             let configs: Vec<_> = limit.iter().map(|(_, bytes)| ("max.message.bytes", *bytes)).collect();

@@ -90,23 +90,26 @@ transaction.remove.expired.transaction.cleanup.interval.ms=60000
     );
     // Of a property that is there twice the last one counts.
     for (key, value) in overrides {
+        let value = value
+            .replace("{port}", &port.to_string())
+            .replace("{controller_port}", &controller_port.to_string());
         text.push_str(&format!("{key}={value}\n"));
     }
     text
 }
 
-/// Two ports that nobody listens on, from below the range from which the kernel serves outgoing connections.
+/// Ports that nobody listens on, from below the range from which the kernel serves outgoing connections.
 ///
 /// In that range a client that connects again and again to a dead broker can take the broker's port itself.
-pub(super) fn free_ports() -> [u16; 2] {
+pub fn free_ports<const N: usize>() -> [u16; N] {
     let mut candidates = iter::repeat_with(|| fastrand::u16(15_000..32_000));
     let mut listeners = Vec::new();
-    while listeners.len() < 2 {
+    while listeners.len() < N {
         let port = candidates.next().expect("endless");
-        // The listeners are held until both are found, so that the ports differ.
+        // The listeners are held until all are found, so that the ports differ.
         listeners.extend(TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
     }
-    [0, 1].map(|i: usize| listeners[i].local_addr().expect("a bound address").port())
+    std::array::from_fn(|at| listeners[at].local_addr().expect("a bound address").port())
 }
 
 /// The parent-death signal is sent when the *thread* ends that started the child, and each test has a thread of its own.

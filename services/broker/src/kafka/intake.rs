@@ -15,9 +15,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
+use super::access::Access;
 use super::events::{ConsumerEvents, ConsumerStatistics};
 use super::lists::{check_each, check_each_but};
-use super::{fault, metadata, native};
+use super::metadata::{self, Ear};
+use super::{fault, group, native};
 use crate::settings::Settings;
 use crate::{BrokerError, Fault, Polled};
 
@@ -27,6 +29,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 /// A partition that was just taken has no position yet; it is asked again after this.
 const POSITION_PAUSE: Duration = Duration::from_millis(5);
+/// How many events are served at once while there is nothing else to do.
+const EVENTS_AT_ONCE: usize = 64;
 /// What the client answers to a seek while a partition is being started.
 const EARLY: [Code; 2] = [Code::State, Code::Outdated];
 
@@ -46,8 +50,7 @@ impl Intake {
     /// Makes the consumer, looks for its topics and joins the group.
     pub(super) fn open(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
         let inputs = vec![settings.topics.events.clone()];
-        let token = settings.kafka.sasl.as_ref().and_then(|sasl| sasl.token.clone());
-        let events = ConsumerEvents::new(format!("consumer of lane {lane}"), inputs.clone(), token);
+        let events = ConsumerEvents::new(format!("consumer of lane {lane}"), inputs.clone(), Access::of(settings));
         let config = settings
             .consumer_config(lane)
             .map_err(|message| super::refused("making a consumer", message))?;
@@ -66,8 +69,13 @@ impl Intake {
         // Serves the first token refresh, without which no connection is made.
         intake.poll_events_only();
         for input in &intake.inputs {
-            metadata::partitions(intake.consumer.client(), input).map_err(|error| intake.explained(error))?;
+            let ear = Ear {
+                words: &intake.consumer.context().words,
+                listen: &|| intake.poll_events_only(),
+            };
+            metadata::partitions(intake.consumer.client(), input, &ear)?;
         }
+        group::may_be_read(&intake.consumer, &intake.inputs[0], &intake.group)?;
         let topics: Vec<&str> = intake.inputs.iter().map(String::as_str).collect();
         let subscribed = intake.consumer.subscribe(&topics);
         subscribed.map_err(|error| fault::failed(format!("joining group `{}`", intake.group), &error))?;
@@ -344,18 +352,15 @@ impl Intake {
     }
 
     /// Adds the reason that the client last gave, which says more than its code.
-    fn explained(&self, mut error: BrokerError) -> BrokerError {
+    fn explained(&self, error: BrokerError) -> BrokerError {
         self.poll_events_only();
-        if let Some(reason) = self.consumer.context().words.take_reason() {
-            error.message = format!("{} (the client's last words: {reason})", error.message);
-        }
-        error
+        self.consumer.context().words.explain(error)
     }
 
     /// Serves logs and errors before the group is joined. Afterwards a record could come out, and would be lost.
     fn poll_events_only(&self) {
         if self.assigned.is_empty() {
-            for _ in 0..8 {
+            for _ in 0..EVENTS_AT_ONCE {
                 drop(self.consumer.poll(Duration::ZERO));
             }
         }
@@ -393,7 +398,8 @@ impl Intake {
                 ),
             ),
             _ => {
-                let step = fault::next_step(code).map_or_else(String::new, |step| format!("; {step}"));
+                let step = self.consumer.context().words.access().next_step(code, None);
+                let step = step.map_or_else(String::new, |step| format!("; {step}"));
                 (self.reading(), format!("{reason}{step}"))
             }
         };

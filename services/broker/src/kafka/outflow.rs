@@ -15,10 +15,11 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 use rdkafka::util::Timeout;
 
+use super::access::Access;
 use super::deliveries::{Deliveries, Waybill};
 use super::events::ProducerEvents;
 use super::fault::{self, Call};
-use super::metadata;
+use super::metadata::{self, Ear};
 use crate::settings::{Guarantee, Settings};
 use crate::{BrokerError, Fault, SendError, Ticket, Undelivered};
 
@@ -26,6 +27,8 @@ use crate::{BrokerError, Fault, SendError, Ticket, Undelivered};
 const INIT_WITHIN: Duration = Duration::from_secs(30);
 /// How long the queue may take to become empty; then requests on their way are given up as well.
 const EMPTY_WITHIN: Duration = Duration::from_secs(10);
+/// How many events are served at once while there is nothing else to do.
+const EVENTS_AT_ONCE: usize = 64;
 /// The pause between two looks at the queue of delivery reports, which grows up to the second figure.
 const LOOK_PAUSE_US: (u64, u64) = (100, 1_000);
 
@@ -55,11 +58,18 @@ pub(super) struct Outflow {
 impl Outflow {
     /// Makes the producer, looks for the output topics and takes over the transactional id.
     pub(super) fn open(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
+        // Held until the client is made, so that it finds the first token.
+        let access = Access::of(settings);
+        access.prepared("making a producer")?;
         let outflow = Self::unready(settings, lane, Sending::Together)?;
+        drop(access);
         for to in Destination::ALL {
             let topic = &outflow.outputs[to as usize];
-            let count = metadata::partitions(outflow.producer.client(), topic);
-            let count = count.map_err(|error| outflow.explained(error))?;
+            let ear = Ear {
+                words: &outflow.events().words,
+                listen: &|| outflow.serve_events(),
+            };
+            let count = metadata::partitions(outflow.producer.client(), topic, &ear)?;
             outflow.events().set_partitions_of(to, count);
         }
         outflow.init()?;
@@ -87,8 +97,11 @@ impl Outflow {
 
     fn unready(settings: &Settings, lane: u16, sending: Sending) -> Result<Self, BrokerError> {
         let outputs = Destination::ALL.map(|to| settings.topics.output(to).to_owned());
-        let token = settings.kafka.sasl.as_ref().and_then(|sasl| sasl.token.clone());
-        let events = ProducerEvents::new(format!("producer of lane {lane}"), outputs.clone(), token);
+        let events = ProducerEvents::new(
+            format!("producer of lane {lane}"),
+            outputs.clone(),
+            Access::of(settings),
+        );
         let mut config = settings
             .producer_config(lane)
             .map_err(|message| super::refused("making a producer", message))?;
@@ -343,7 +356,8 @@ impl Outflow {
         if let Some((_, reason)) = fatal {
             message = format!("{message}: {reason}");
         }
-        if let Some(step) = error.rdkafka_error_code().and_then(fault::next_step) {
+        let access = self.events().words.access();
+        if let Some(step) = error.rdkafka_error_code().and_then(|code| access.next_step(code, None)) {
             message = format!("{message}; {step}");
         }
         if let (Fault::Fenced, Some(id)) = (fault, &self.transactional_id) {
@@ -356,14 +370,15 @@ impl Outflow {
     }
 
     /// Adds the reason that the client last gave, which says more than its code.
-    fn explained(&self, mut error: BrokerError) -> BrokerError {
-        for _ in 0..8 {
+    fn explained(&self, error: BrokerError) -> BrokerError {
+        self.serve_events();
+        self.events().words.explain(error)
+    }
+
+    fn serve_events(&self) {
+        for _ in 0..EVENTS_AT_ONCE {
             self.producer.poll(Duration::ZERO);
         }
-        if let Some(reason) = self.events().words.take_reason() {
-            error.message = format!("{} (the client's last words: {reason})", error.message);
-        }
-        error
     }
 
     fn events(&self) -> &ProducerEvents {
