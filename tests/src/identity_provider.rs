@@ -33,7 +33,7 @@ struct State {
     subject: String,
     lifetime: Duration,
     is_away: bool,
-    granted: usize,
+    granted: Vec<String>,
     turned_away: usize,
 }
 
@@ -59,7 +59,7 @@ impl IdentityProvider {
             subject: client.into(),
             lifetime: Duration::from_secs(600),
             is_away: false,
-            granted: 0,
+            granted: Vec::new(),
             turned_away: 0,
         }));
         let (of_thread, signing) = (Arc::clone(&state), key.clone());
@@ -94,7 +94,12 @@ impl IdentityProvider {
 
     /// Tokens that were issued.
     pub fn granted(&self) -> usize {
-        self.state().granted
+        self.state().granted.len()
+    }
+
+    /// These tokens themselves.
+    pub fn tokens(&self) -> Vec<String> {
+        self.state().granted.clone()
     }
 
     /// Requests that got no token.
@@ -164,9 +169,9 @@ fn verdict(state: &mut State, form: &[u8], credentials: Option<String>, key: &PK
     } else if decoded.as_ref() != Some(&known) {
         (401, "invalid_client")
     } else {
-        state.granted += 1;
         let lifetime = state.lifetime.as_secs();
         let token = sign(key, state);
+        state.granted.push(token.clone());
         return (
             200,
             json!({ "access_token": token, "token_type": "Bearer", "expires_in": lifetime }),

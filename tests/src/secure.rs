@@ -40,9 +40,10 @@ pub struct SecureKafka {
 }
 
 /// Users of PLAIN: their name, and their password. SCRAM users are added by [`Kafka::add_scram_user`].
-pub const PLAIN_USERS: [&str; 10] = [
+pub const PLAIN_USERS: [&str; 11] = [
     "plain",
     "revoked",
+    "seen",
     "without-0",
     "without-1",
     "without-2",
@@ -192,6 +193,11 @@ impl Door {
                     format!("{OAUTH}.OAuthBearerValidatorCallbackHandler"),
                 ),
                 ("sasl.oauthbearer.jwks.endpoint.url", provider.keys_url()),
+                // The default one of Kafka 4.1 does not look at the signature.
+                (
+                    "sasl.oauthbearer.jwt.validator.class",
+                    format!("{OAUTH}.BrokerJwtValidator"),
+                ),
                 ("oauthbearer.connections.max.reauth.ms", "4000".into()),
             ]),
             Self::Expired | Self::Stranger => {}

@@ -4,6 +4,8 @@
 
 #[path = "wire/permissions.rs"]
 mod permissions;
+#[path = "wire/secrets.rs"]
+mod secrets;
 #[path = "wire/tokens.rs"]
 mod tokens;
 #[path = "wire/way_in.rs"]

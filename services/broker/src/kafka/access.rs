@@ -121,7 +121,8 @@ impl Access {
             None => ("(the subject of our token)".into(), "User:…".into()),
         };
         format!(
-            "allow our principal {shown} to {what}: kafka-acls.sh --bootstrap-server {} --add --allow-principal              '{principal}' {arguments} (config/acls.sh grants all that a pipeline needs)",
+            "allow our principal {shown} to {what}: kafka-acls.sh --bootstrap-server {} --add --allow-principal \
+             '{principal}' {arguments} (config/acls.sh grants all that a pipeline needs)",
             self.settings.kafka.brokers
         )
     }

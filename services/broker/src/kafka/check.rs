@@ -18,8 +18,6 @@ use crate::{BrokerError, Fault};
 
 /// How long the last question, which only counts brokers, may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// How many events are served at once while there is nothing else to do.
-const EVENTS_AT_ONCE: usize = 64;
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,11 +69,12 @@ pub fn check(settings: &Settings) -> Result<Report, CheckError> {
     let access = Access::of(settings);
     access.prepare().map_err(stands_in_the_way)?;
     let client = open(settings, &access).map_err(|message| problem("kafka", message))?;
-    drop(client.poll(Duration::ZERO));
+    // Serves the first token refresh, without which no connection is made.
+    group::serve(&client);
 
     let ear = Ear {
         words: &client.context().words,
-        listen: &|| (0..EVENTS_AT_ONCE).for_each(|_| drop(client.poll(Duration::ZERO))),
+        listen: &|| group::serve(&client),
     };
     let mut topics = Vec::new();
     let mut problems = Vec::new();

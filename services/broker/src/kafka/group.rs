@@ -13,8 +13,20 @@ use crate::{BrokerError, Fault};
 
 /// How long to wait for the coordinator: a refusal comes at once, and what is not known after that will show later.
 const PATIENCE_MS: [u64; 3] = [300, 700, 2_000];
-/// How many events are looked at in between.
+/// How many events are served at once while there is nothing else to do.
 const EVENTS_AT_ONCE: usize = 64;
+
+/// Serves the events of a consumer that has no partitions. What it says of its group is kept.
+pub(super) fn serve(consumer: &BaseConsumer<ConsumerEvents>) {
+    for _ in 0..EVENTS_AT_ONCE {
+        let Some(Err(error)) = consumer.poll(Duration::ZERO) else {
+            continue;
+        };
+        if error.rdkafka_error_code() == Some(Code::GroupAuthorizationFailed) {
+            consumer.context().words.group_is_refused();
+        }
+    }
+}
 
 /// Asks for a committed offset, which takes permission to see the group.
 ///
@@ -25,23 +37,27 @@ pub(super) fn may_be_read(
     topic: &str,
     group: &str,
 ) -> Result<(), BrokerError> {
+    let code = Code::GroupAuthorizationFailed;
+    let words = &consumer.context().words;
     for patience in PATIENCE_MS {
         let mut wanted = TopicPartitionList::with_capacity(1);
         wanted.add_partition(topic, 0);
         let asked = consumer.committed_offsets(wanted, Duration::from_millis(patience));
-        let code = match asked {
-            Ok(_) => return Ok(()),
-            Err(error) => error.rdkafka_error_code(),
-        };
-        // A refused look for the coordinator is told as an event, while the question itself merely times out.
-        let told = (0..EVENTS_AT_ONCE).filter_map(|_| consumer.poll(Duration::ZERO)?.err()?.rdkafka_error_code());
-        if let Some(code) = told.chain(code).find(|code| *code == Code::GroupAuthorizationFailed) {
-            let step = consumer.context().words.access().next_step(code, None);
+        let is_refused = asked
+            .as_ref()
+            .is_err_and(|error| error.rdkafka_error_code() == Some(code));
+        // A refused look for the coordinator is told as an event, once, while the question itself merely times out.
+        serve(consumer);
+        if is_refused || words.is_group_refused() {
+            let step = words.access().next_step(code, None);
             return Err(BrokerError {
                 fault: Fault::Refused,
                 doing: format!("looking for group `{group}`"),
                 message: format!("{code}; {}", step.unwrap_or_default()),
             });
+        }
+        if asked.is_ok() {
+            break;
         }
     }
     Ok(())

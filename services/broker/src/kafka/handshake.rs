@@ -41,7 +41,7 @@ pub(super) enum Sight {
     NoTls,
     /// The broker's certificate is not trusted.
     Distrusted(Distrust),
-    /// The broker ends it: its alert.
+    /// One of both does not want the other: the broker's alert, or what is too weak for us.
     Refused(String),
     /// Nothing is wrong.
     Fine,
@@ -83,9 +83,9 @@ pub(super) fn look(address: &str, tls: Option<&Tls>) -> Sight {
     }
     match outcome {
         Ok(stream) => last_word(stream),
-        Err(HandshakeError::Failure(failed)) => match failed.error().ssl_error().and_then(alert) {
-            Some(alert) => Sight::Refused(alert),
-            None => Sight::NoTls,
+        Err(HandshakeError::Failure(failed)) => match failed.error().ssl_error() {
+            Some(errors) if !is_babble(errors) => Sight::Refused(alert(errors).unwrap_or_else(|| reason(errors))),
+            _ => Sight::NoTls,
         },
         Err(HandshakeError::SetupFailure(_)) => Sight::Fine,
         // It took the connection and said nothing.
@@ -166,6 +166,24 @@ fn last_word(mut stream: SslStream<TcpStream>) -> Sight {
         .and_then(|inner| inner.downcast_ref::<openssl::ssl::Error>());
     let alert = inner.and_then(openssl::ssl::Error::ssl_error).and_then(alert);
     alert.map_or(Sight::Fine, Sight::Refused)
+}
+
+/// Whether what came back was no TLS at all, of whatever version.
+fn is_babble(errors: &ErrorStack) -> bool {
+    const SIGNS: [&str; 5] = [
+        "wrong version number",
+        "packet length",
+        "unexpected eof",
+        "record layer",
+        "http",
+    ];
+    let reason = reason(errors);
+    SIGNS.iter().any(|sign| reason.contains(sign))
+}
+
+fn reason(errors: &ErrorStack) -> String {
+    let reason = errors.errors().iter().find_map(|error| error.reason());
+    reason.unwrap_or("unknown").to_owned()
 }
 
 /// What the other side objects to: `certificate required`.

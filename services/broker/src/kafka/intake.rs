@@ -29,8 +29,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 /// A partition that was just taken has no position yet; it is asked again after this.
 const POSITION_PAUSE: Duration = Duration::from_millis(5);
-/// How many events are served at once while there is nothing else to do.
-const EVENTS_AT_ONCE: usize = 64;
 /// What the client answers to a seek while a partition is being started.
 const EARLY: [Code; 2] = [Code::State, Code::Outdated];
 
@@ -360,9 +358,7 @@ impl Intake {
     /// Serves logs and errors before the group is joined. Afterwards a record could come out, and would be lost.
     fn poll_events_only(&self) {
         if self.assigned.is_empty() {
-            for _ in 0..EVENTS_AT_ONCE {
-                drop(self.consumer.poll(Duration::ZERO));
-            }
+            group::serve(&self.consumer);
         }
     }
 

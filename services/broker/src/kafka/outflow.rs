@@ -310,8 +310,44 @@ impl Outflow {
         if let Some((code, reason)) = self.producer.client().fatal_error() {
             blame_client(&mut self.failures[known..], fault::of_fatal(code), &reason);
         }
+        if self.in_transaction {
+            self.blame_transaction(known);
+        }
         if self.sending != Sending::Singly {
             self.acquit_requests();
+        }
+    }
+
+    /// The client drops what it holds once its transaction has failed. If that was for want of a permission, it is so for
+    /// what it dropped.
+    fn blame_transaction(&mut self, known: usize) {
+        let is_dropped = |failed: &&mut Undelivered| failed.error.fault == Fault::Abortable && !failed.too_large;
+        let mut dropped: Vec<&mut Undelivered> = self.failures[known..].iter_mut().filter(is_dropped).collect();
+        if dropped.is_empty() {
+            return;
+        }
+        // To begin another one is refused, with the reason for which the present one failed.
+        let Err(error) = self.producer.begin_transaction() else {
+            return;
+        };
+        if fault::of_transaction(Call::Begin, &error, None) != Fault::Refused {
+            return;
+        }
+        let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
+        let mut topics: Vec<&str> = dropped
+            .iter()
+            .map(|failed| self.outputs[failed.to as usize].as_str())
+            .collect();
+        topics.dedup();
+        let access = self.producer.context().words.access();
+        let steps: Vec<String> = topics
+            .into_iter()
+            .filter_map(|topic| access.next_step(code, Some(topic)))
+            .collect();
+        let message = format!("{error}; {}", steps.join("; or "));
+        for failed in &mut dropped {
+            failed.error.fault = Fault::Refused;
+            failed.error.message.clone_from(&message);
         }
     }
 

@@ -32,6 +32,7 @@ pub(super) struct Words {
 struct Said {
     last_reason: Option<String>,
     all_down: bool,
+    group_refused: bool,
     last_logged: HashMap<String, (Instant, u64)>,
 }
 
@@ -87,6 +88,15 @@ impl Words {
     /// The last reason that the client gave, which is forgotten with this call.
     pub(super) fn take_reason(&self) -> Option<String> {
         self.said().last_reason.take()
+    }
+
+    /// Notes that we may not even see the group.
+    pub(super) fn group_is_refused(&self) {
+        self.said().group_refused = true;
+    }
+
+    pub(super) fn is_group_refused(&self) -> bool {
+        self.said().group_refused
     }
 
     /// What stands in the way of a client that could not connect to any broker, as far as waiting would not help.

@@ -131,13 +131,3 @@ impl fmt::Display for Operation {
         })
     }
 }
-
-impl fmt::Display for Resource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Topic => "topic",
-            Self::Group => "group",
-            Self::TransactionalIds => "transactional ids that begin with",
-        })
-    }
-}
