@@ -26,6 +26,8 @@ pub enum Validity {
     Now,
     /// Until yesterday.
     Over,
+    /// Yesterday to a month from now.
+    Long,
 }
 
 /// A certificate with its key.
@@ -149,6 +151,7 @@ fn builder(name: &X509NameRef, key: &PKey<Private>, validity: Validity) -> X509B
     let (from, until) = match validity {
         Validity::Now => (-DAY, 2 * DAY),
         Validity::Over => (-9 * DAY, -DAY),
+        Validity::Long => (-DAY, 31 * DAY),
     };
     builder.set_not_before(&day(from)).expect("a time");
     builder.set_not_after(&day(until)).expect("a time");

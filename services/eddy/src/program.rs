@@ -51,6 +51,9 @@ fn run(arguments: &cli::RunArguments) -> ExitCode {
     if let Err(error) = pipeline.file.log.install() {
         return end(ExitCode::Configuration, &error.to_string());
     }
+    for warning in pipeline.file.broker(&pipeline.folder).warnings() {
+        tracing::warn!("{warning}");
+    }
     let service = match Service::start(&pipeline) {
         Ok(service) => service,
         Err(not_started) => return end(not_started.code, &not_started.message),

@@ -5,9 +5,10 @@ use std::sync::OnceLock;
 use eddy_tests::certificates::{Authority, Validity};
 use eddy_tests::legacy;
 use eddy_tests::secure::{Door, SecureKafka, password_of};
+use eddy_tests::service::wait_for;
 use eddy_tests::stage::Stage;
 
-use crate::{CONFIGURATION, Client, EXACTLY_ONCE, UNREACHABLE, allow_all, stage};
+use crate::{CONFIGURATION, Client, EXACTLY_ONCE, UNREACHABLE, allow_all, said, stage};
 
 /// Topics that nobody gets to.
 fn unreached() -> &'static Stage {
@@ -49,6 +50,23 @@ fn a_certificate_of_ours_works_whose_key_has_a_password() {
     Client::through(Door::Mutual)
         .presenting(&ours, Some("battery staple"))
         .works(&stage);
+}
+
+#[test]
+fn a_certificate_of_ours_that_will_expire_soon_is_told_of_and_another_is_not() {
+    let stage = stage("wire-soon", EXACTLY_ONCE);
+    allow_all(&stage, "User:CN=soon,O=Eddy tests");
+    let sentence = "client.pem` expires on ";
+    for (validity, is_told) in [(Validity::Now, true), (Validity::Long, false)] {
+        let ours = SecureKafka::shared().authority().issue("soon", &[], validity);
+        let client = Client::through(Door::Mutual).presenting(&ours, None);
+        let checked = said(&client.check(&stage), 0);
+        assert_eq!(checked.contains(sentence), is_told, "{checked}");
+        let mut replica = client.start(&stage);
+        wait_for("it to be ready", || (replica.code("/ready") == Some(200)).then_some(()));
+        assert_eq!(replica.terminate().code(), Some(0));
+        assert_eq!(replica.log().contains(sentence), is_told, "{}", replica.log());
+    }
 }
 
 #[test]

@@ -154,12 +154,12 @@ impl Access {
 
     fn of_authentication(&self, words: &str) -> Option<Obstacle> {
         let Some(sasl) = &self.settings.kafka.sasl else {
-            let is_thrown_out = words.contains("Disconnected") && words.contains("in state UP");
-            return is_thrown_out.then(|| {
+            return is_thrown_out(words).then(|| {
                 Obstacle::refused(
                     "kafka.sasl",
                     format!(
-                        "the broker at {} lets nobody in who does not say who he is; write [kafka.sasl]",
+                        "the broker at {} closes the connection as soon as it is asked something: it lets nobody in who does \
+                         not say who he is; write [kafka.sasl]",
                         self.address_in(words)
                     ),
                 )
@@ -277,6 +277,15 @@ impl Access {
     }
 }
 
+/// Whether a connection that stood was closed within the first two seconds, before anything was answered.
+fn is_thrown_out(words: &str) -> bool {
+    let after = words.split_once("(after ").map_or("", |(_, rest)| rest);
+    let ms = after
+        .split_once("ms in state UP")
+        .and_then(|(ms, _)| ms.parse::<u32>().ok());
+    words.contains("Disconnected") && ms.is_some_and(|ms| ms < 2_000)
+}
+
 /// `host:port` of `ssl://host:port/1`.
 fn bare(name: &str) -> &str {
     let name = name.split_once("://").map_or(name, |(_, rest)| rest);
@@ -390,6 +399,12 @@ pub(super) mod tests {
             "kafka.sasl",
             &["b:1", "[kafka.sasl]"],
         );
+    }
+
+    #[test]
+    fn a_connection_that_ends_later_is_an_outage() {
+        let words = "b:1/bootstrap: Disconnected: connection closed by peer (after 90000ms in state UP)";
+        assert!(!is_thrown_out(words));
     }
 
     #[test]

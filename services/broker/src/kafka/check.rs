@@ -86,7 +86,7 @@ pub fn check(settings: &Settings) -> Result<Report, CheckError> {
                 partitions,
             }),
             // What is in the way of one topic is in the way of all.
-            Err(_) if let Some(obstacle) = ear.words.obstacle() => return Err(stands_in_the_way(obstacle)),
+            Err(_) if let Some(obstacle) = ear.words.found() => return Err(stands_in_the_way(obstacle)),
             Err(error) if error.fault == Fault::Refused => problems.push(Problem::new(key, error.to_string())),
             Err(error) => return Err(CheckError::Unreachable(error)),
         }
@@ -141,7 +141,6 @@ fn open(settings: &Settings, access: &Arc<Access>) -> Result<BaseConsumer<Consum
 
 fn warnings(settings: &Settings, topics: &[TopicReport]) -> Vec<String> {
     let mut warnings = settings.warnings();
-    warnings.extend(settings.kafka.tls.iter().flat_map(Tls::file_warnings));
     let events = topics.iter().find(|topic| topic.key == "topics.events");
     if let Some(events) = events
         && i32::from(settings.kafka.lanes) > events.partitions

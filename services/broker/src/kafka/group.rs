@@ -13,8 +13,8 @@ use crate::{BrokerError, Fault};
 
 /// How long to wait for the coordinator: a refusal comes at once, and what is not known after that will show later.
 const PATIENCE_MS: [u64; 3] = [300, 700, 2_000];
-/// How many events are served at once while there is nothing else to do.
-const EVENTS_AT_ONCE: usize = 64;
+/// How many events are served at once while there is nothing else to do: enough for all that `debug` logs in a second.
+const EVENTS_AT_ONCE: usize = 2_000;
 
 /// Serves the events of a consumer that has no partitions. What it says of its group is kept.
 pub(super) fn serve(consumer: &BaseConsumer<ConsumerEvents>) {

@@ -18,7 +18,7 @@ use openssl::x509::{X509Ref, X509StoreContextRef, X509VerifyResult};
 use crate::settings::Tls;
 use crate::settings::certificates::{distinguished, when};
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// With TLS 1.3 a broker that refuses our certificate says so after the handshake.
 const REFUSED_WITHIN: Duration = Duration::from_secs(1);
@@ -104,7 +104,7 @@ pub(super) fn split(address: &str) -> Option<(&str, u16)> {
 }
 
 fn connect(host: &str, port: u16) -> Option<TcpStream> {
-    let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs().ok()?.take(4).collect();
+    let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs().ok()?.take(2).collect();
     let connect = |address: &SocketAddr| TcpStream::connect_timeout(address, CONNECT_WITHIN).ok();
     let stream = addresses.iter().find_map(connect)?;
     stream.set_read_timeout(Some(ANSWER_WITHIN)).ok()?;
@@ -188,9 +188,8 @@ fn reason(errors: &ErrorStack) -> String {
 
 /// What the other side objects to: `certificate required`.
 fn alert(errors: &ErrorStack) -> Option<String> {
-    let reasons = errors.errors().iter().filter_map(|error| error.reason());
-    let alerts = reasons.filter_map(|reason| reason.split_once(" alert ").map(|(_, alert)| alert.to_owned()));
-    alerts.last()
+    let mut reasons = errors.errors().iter().rev().filter_map(|error| error.reason());
+    reasons.find_map(|reason| reason.split_once(" alert ").map(|(_, alert)| alert.to_owned()))
 }
 
 fn explain(chain: &X509StoreContextRef) -> Distrust {

@@ -75,7 +75,7 @@ fn ask<C: ClientContext>(client: &Client<C>, topic: &str, ear: &Ear<'_>) -> Resu
         unanswered = Some(error);
     }
     let unanswered = unanswered.expect("it was asked at least once");
-    Err(ear.words.explain(unanswered))
+    Err(ear.words.explain_start(unanswered))
 }
 
 fn unanswered(topic: &str, error: &KafkaError) -> BrokerError {

@@ -50,7 +50,6 @@ impl Provider {
     /// When the system gives no thread; one sentence.
     pub(super) fn shared(settings: &Oidc) -> Result<Arc<Self>, String> {
         let mut in_use = IN_USE.lock().expect("no code panics under this lock");
-        in_use.retain(|(_, provider)| provider.strong_count() > 0);
         let found = in_use.iter().find(|(known, _)| known == settings);
         if let Some(provider) = found.and_then(|(_, provider)| provider.upgrade()) {
             return Ok(provider);
@@ -110,6 +109,8 @@ impl Drop for Provider {
     fn drop(&mut self) {
         self.0.state().is_over = true;
         self.0.changed.notify_all();
+        let mut in_use = IN_USE.lock().expect("no code panics under this lock");
+        in_use.retain(|(_, provider)| provider.strong_count() > 0);
     }
 }
 

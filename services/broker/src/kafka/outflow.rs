@@ -27,8 +27,8 @@ use crate::{BrokerError, Fault, SendError, Ticket, Undelivered};
 const INIT_WITHIN: Duration = Duration::from_secs(30);
 /// How long the queue may take to become empty; then requests on their way are given up as well.
 const EMPTY_WITHIN: Duration = Duration::from_secs(10);
-/// How many events are served at once while there is nothing else to do.
-const EVENTS_AT_ONCE: usize = 64;
+/// How many events are served at once while there is nothing else to do: enough for all that `debug` logs in a second.
+const EVENTS_AT_ONCE: usize = 2_000;
 /// The pause between two looks at the queue of delivery reports, which grows up to the second figure.
 const LOOK_PAUSE_US: (u64, u64) = (100, 1_000);
 
@@ -72,7 +72,11 @@ impl Outflow {
             let count = metadata::partitions(outflow.producer.client(), topic, &ear)?;
             outflow.events().set_partitions_of(to, count);
         }
-        outflow.init()?;
+        let taken_over = outflow.init();
+        taken_over.map_err(|error| {
+            outflow.serve_events();
+            outflow.events().words.explain_start(error)
+        })?;
         Ok(outflow)
     }
 
@@ -89,7 +93,7 @@ impl Outflow {
                 .events()
                 .set_partitions_of(to, self.events().partitions_of(to));
         }
-        successor.init()?;
+        successor.init().map_err(|error| successor.explained(error))?;
         successor.failures = std::mem::take(&mut self.failures);
         *self = successor;
         Ok(())
@@ -131,7 +135,7 @@ impl Outflow {
         let doing = || format!("taking over transactional id `{id}`");
         self.producer
             .init_transactions(INIT_WITHIN)
-            .map_err(|error| self.explained(self.transaction_failed(Call::Init, doing(), &error)))
+            .map_err(|error| self.transaction_failed(Call::Init, doing(), &error))
     }
 
     pub(super) fn send(&mut self, output: &Output<'_>, ticket: Ticket, row: u32) -> Result<(), SendError> {

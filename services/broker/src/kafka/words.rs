@@ -33,6 +33,7 @@ struct Said {
     last_reason: Option<String>,
     all_down: bool,
     group_refused: bool,
+    obstacle: Option<Obstacle>,
     last_logged: HashMap<String, (Instant, u64)>,
 }
 
@@ -99,7 +100,8 @@ impl Words {
         self.said().group_refused
     }
 
-    /// What stands in the way of a client that could not connect to any broker, as far as waiting would not help.
+    /// What stands in the way of a client that is starting and could not connect to any broker, as far as waiting would
+    /// not help. Takes a look of its own, which lasts seconds at most.
     pub(super) fn obstacle(&self) -> Option<Obstacle> {
         let (all_down, reason) = {
             let said = self.said();
@@ -110,19 +112,40 @@ impl Words {
         } else {
             None
         };
-        obstacle.filter(|obstacle| obstacle.fault == Fault::Refused)
+        let obstacle = obstacle.filter(|obstacle| obstacle.fault == Fault::Refused);
+        self.said().obstacle.clone_from(&obstacle);
+        obstacle
     }
 
-    /// Adds what the client's last words mean to an error of an attempt that waited in vain, or the words themselves.
-    pub(super) fn explain(&self, mut error: BrokerError) -> BrokerError {
-        let Some(reason) = self.take_reason() else { return error };
+    /// The obstacle that was found last, without another look.
+    pub(super) fn found(&self) -> Option<Obstacle> {
+        self.said().obstacle.clone()
+    }
+
+    /// The error of a start that waited in vain, with what stands in the way in the place of the client's own words. As
+    /// nothing is under way yet, what stays until somebody mends it here is a refusal.
+    pub(super) fn explain_start(&self, error: BrokerError) -> BrokerError {
         if !matches!(error.fault, Fault::Retriable | Fault::TimedOut) {
             return error;
         }
-        error.message = match self.access.obstacle(Some(&reason)) {
-            Some(obstacle) => obstacle.sentence,
-            None => format!("{} (the client's last words: {reason})", error.message),
-        };
+        let reason = self.said().last_reason.clone();
+        let obstacle = self.access.obstacle(reason.as_deref());
+        self.said().obstacle.clone_from(&obstacle);
+        match obstacle {
+            Some(Obstacle { fault, sentence, .. }) => BrokerError {
+                fault,
+                message: sentence,
+                ..error
+            },
+            None => self.explain(error),
+        }
+    }
+
+    /// Adds the client's last words to an error.
+    pub(super) fn explain(&self, mut error: BrokerError) -> BrokerError {
+        if let Some(reason) = self.take_reason() {
+            error.message = format!("{} (the client's last words: {reason})", error.message);
+        }
         error
     }
 

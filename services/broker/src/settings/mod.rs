@@ -193,9 +193,11 @@ impl Settings {
         problems
     }
 
-    /// What is allowed and unwise, one sentence each.
+    /// What is allowed and unwise, one sentence each. Looks at the files that `[kafka.tls]` names.
     pub fn warnings(&self) -> Vec<String> {
-        self.kafka.warnings()
+        let mut warnings = self.kafka.warnings();
+        warnings.extend(self.kafka.tls.iter().flat_map(Tls::file_warnings));
+        warnings
     }
 
     /// The consumer group.
@@ -315,15 +317,8 @@ impl Kafka {
         if self.tls.is_some() {
             return Vec::new();
         }
-        let password = self
-            .sasl
-            .as_ref()
-            .is_some_and(|sasl| sasl.mechanism != Mechanism::ScramSha256)
-            && self
-                .sasl
-                .as_ref()
-                .is_some_and(|sasl| sasl.mechanism != Mechanism::ScramSha512);
-        let what = if password {
+        let is_open = |sasl: &Sasl| matches!(sasl.mechanism, Mechanism::Plain | Mechanism::OauthBearer);
+        let what = if self.sasl.as_ref().is_some_and(is_open) {
             "events, and our password or token, travel"
         } else {
             "events travel"
