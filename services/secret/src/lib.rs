@@ -5,6 +5,7 @@
 //!
 //! Invariant: neither what a setting shows nor an error message ever contains the secret's text, and our own copies of it
 //! are overwritten when they are dropped.
+#![deny(missing_docs)]
 
 use std::borrow::Cow;
 use std::fmt;
