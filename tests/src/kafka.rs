@@ -12,8 +12,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::iter;
 use std::net::{Ipv4Addr, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::thread;
@@ -161,22 +160,6 @@ impl Kafka {
                 }
             },
         );
-    }
-
-    /// Writes the tool that a distribution of Kafka calls `kafka-acls.sh` into a folder, and gives its path.
-    pub fn acls_tool(&self, folder: &Path) -> PathBuf {
-        let tool = folder.join("kafka-acls.sh");
-        let command = java_command(distribution());
-        let words = iter::once(command.get_program()).chain(command.get_args());
-        let quoted = words.map(|word| format!("'{}'", word.to_string_lossy().replace('\'', "'\\''")));
-        let line = quoted.collect::<Vec<_>>().join(" ");
-        let text = format!(
-            "#!/bin/sh\ncd '{}' && exec {line} org.apache.kafka.tools.AclCommand \"$@\"\n",
-            distribution().display()
-        );
-        fs::write(&tool, text).expect("the folder takes a file");
-        fs::set_permissions(&tool, fs::Permissions::from_mode(0o700)).expect("a program");
-        tool
     }
 
     /// Kills the broker with SIGKILL: nothing is flushed, nobody is told.
