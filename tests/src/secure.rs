@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 
 use crate::certificates::{Authority, Identity, Validity};
 use crate::identity_provider::IdentityProvider;
-use crate::kafka::{Kafka, free_ports};
+use crate::kafka::Kafka;
+use crate::kafka::process::free_ports;
 
 /// The address that every certificate is made for, but the stranger's.
 const HOST: &str = "127.0.0.1";
@@ -39,7 +40,8 @@ pub struct SecureKafka {
     ports: [u16; DOORS.len()],
 }
 
-/// Users of PLAIN: their name, and their password. SCRAM users are added by [`Kafka::add_scram_user`].
+/// Users of PLAIN: their name, and their password. SCRAM users are added by
+/// [`crate::kafka::Topics::add_scram_user`].
 pub const PLAIN_USERS: [&str; 11] = [
     "plain",
     "revoked",

@@ -9,7 +9,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tempfile::TempDir;
 
-use crate::kafka::{Isolation, Kafka, Message};
+use crate::kafka::{Isolation, Kafka, Message, Topics};
 use crate::oracle::Outputs;
 use crate::service::{Replica, wait_for};
 
@@ -24,6 +24,8 @@ pub struct Event {
     pub headers: Vec<(String, Option<Vec<u8>>)>,
     /// Its partition.
     pub partition: i32,
+    /// Its timestamp, where it is not the time of sending; -1 is none.
+    pub timestamp_ms: Option<i64>,
 }
 
 impl Event {
@@ -62,6 +64,15 @@ impl Event {
         }
     }
 
+    /// The same with a timestamp of its own; -1 is none.
+    #[must_use]
+    pub fn stamped(self, timestamp_ms: i64) -> Self {
+        Self {
+            timestamp_ms: Some(timestamp_ms),
+            ..self
+        }
+    }
+
     /// The same in another partition.
     #[must_use]
     pub fn at(self, partition: i32) -> Self {
@@ -90,7 +101,7 @@ const TOPICS: [&str; 4] = ["events", "predictions", "retraining", "dead-letters"
 /// A pipeline of one test.
 #[derive(Debug)]
 pub struct Stage {
-    kafka: &'static Kafka,
+    kafka: Topics,
     name: String,
     folder: TempDir,
 }
@@ -104,11 +115,11 @@ impl Stage {
         Self::on(Kafka::shared(), plan)
     }
 
-    /// The same on another broker, which the file names by its open address.
+    /// The same on another Kafka.
     ///
     /// # Panics
     /// When there is no room, or no broker.
-    pub fn on(kafka: &'static Kafka, plan: &Plan<'_>) -> Self {
+    pub fn on(kafka: &Topics, plan: &Plan<'_>) -> Self {
         for topic in TOPICS {
             let limit = plan.limits.iter().find(|(limited, _)| *limited == topic);
             let configs: Vec<_> = limit.iter().map(|(_, bytes)| ("max.message.bytes", *bytes)).collect();
@@ -116,7 +127,7 @@ impl Stage {
         }
         let folder = tempfile::tempdir().expect("a temporary folder");
         let stage = Self {
-            kafka,
+            kafka: kafka.clone(),
             name: plan.name.to_owned(),
             folder,
         };
@@ -126,8 +137,8 @@ impl Stage {
     }
 
     /// The broker.
-    pub fn kafka(&self) -> &'static Kafka {
-        self.kafka
+    pub fn kafka(&self) -> &Topics {
+        &self.kafka
     }
 
     /// The pipeline file.
@@ -161,7 +172,7 @@ impl Stage {
     /// # Panics
     /// When Kafka does not take them.
     pub fn send(&self, events: &[Event]) {
-        send(self.kafka, &self.topic("events"), events);
+        send(&self.kafka, &self.topic("events"), events);
     }
 
     /// Starts a replica, with `settings` laid over the file.
@@ -208,6 +219,11 @@ pub fn models() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models")
 }
 
+/// The folder of the small images.
+pub fn images() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/images")
+}
+
 /// The folder of the example pipelines.
 pub fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../config")
@@ -217,17 +233,18 @@ pub fn examples() -> PathBuf {
 ///
 /// # Panics
 /// When Kafka does not take them.
-pub fn send(kafka: &Kafka, topic: &str, events: &[Event]) {
+pub fn send(kafka: &Topics, topic: &str, events: &[Event]) {
     let producer: BaseProducer = kafka
         .client()
         .set("enable.idempotence", "true")
-        .set("message.max.bytes", "10000000")
+        .set("message.max.bytes", "100000000")
         .create()
         .expect("a producer can be made");
     for event in events {
         let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(event.partition);
         record.key = event.key.as_deref();
         record.payload = event.value.as_deref();
+        record.timestamp = event.timestamp_ms;
         let headers = event.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
             headers.insert(Header {
                 key,

@@ -6,10 +6,16 @@
 mod faults;
 #[path = "service/large.rs"]
 mod large;
+#[path = "service/oncall.rs"]
+mod oncall;
 #[path = "service/outputs.rs"]
 mod outputs;
 #[path = "service/pages.rs"]
 mod pages;
+#[path = "service/poison.rs"]
+mod poison;
+#[path = "service/refused.rs"]
+mod refused;
 
 use eddy_tests::stage::{Plan, Stage};
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use eddy_pipeline::decode::Captured;
 use eddy_pipeline::event::{Header, Record, Source};
-use eddy_pipeline::rejection::Rejection;
+use eddy_pipeline::rejection::{Reason, Rejection};
 
 /// A piece of an arena.
 type Piece = Range<u32>;
@@ -147,10 +147,10 @@ impl Batch {
         self.value_bytes
     }
 
-    /// The first rejection of the batch, as an example of the others.
-    pub fn first_rejection(&self) -> Option<&Rejection> {
+    /// Place and reason of the first rejected event, as an example of the others.
+    pub fn first_rejected(&self) -> Option<(&str, &Rejection)> {
         self.rows.iter().find_map(|row| match &row.fate {
-            Fate::Rejected(rejection) => Some(rejection),
+            Fate::Rejected(rejection) => Some((self.source(row), rejection)),
             Fate::Scored(_) => None,
         })
     }
@@ -160,6 +160,14 @@ impl Batch {
         self.rows
             .iter()
             .filter(|row| matches!(row.fate, Fate::Rejected(_)))
+            .count()
+    }
+
+    /// Events rejected for this reason.
+    pub fn rejected_for(&self, reason: Reason) -> usize {
+        self.rows
+            .iter()
+            .filter(|row| matches!(&row.fate, Fate::Rejected(rejection) if rejection.reason == reason))
             .count()
     }
 

@@ -10,8 +10,8 @@ use rdkafka::bindings as c;
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::types::RDKafkaRespErr;
 
-use super::Kafka;
 use super::process::{distribution, java_command};
+use super::topics::Topics;
 
 const TIMEOUT_MS: i32 = 60_000;
 /// What Kafka asks for at least.
@@ -50,7 +50,7 @@ pub struct Acl {
     pub operation: Operation,
 }
 
-impl Kafka {
+impl Topics {
     /// Grants permissions.
     pub fn allow(&self, acls: &[Acl]) {
         for acl in acls {
@@ -137,22 +137,6 @@ impl Kafka {
         }
     }
 
-    /// Writes the tool that a distribution of Kafka calls `kafka-acls.sh` into a folder, and gives its path.
-    pub fn acls_tool(&self, folder: &Path) -> PathBuf {
-        let tool = folder.join("kafka-acls.sh");
-        let command = java_command(distribution());
-        let words = iter::once(command.get_program()).chain(command.get_args());
-        let quoted = words.map(|word| format!("'{}'", word.to_string_lossy().replace('\'', "'\\''")));
-        let line = quoted.collect::<Vec<_>>().join(" ");
-        let text = format!(
-            "#!/bin/sh\ncd '{}' && exec {line} org.apache.kafka.tools.AclCommand \"$@\"\n",
-            distribution().display()
-        );
-        fs::write(&tool, text).expect("the folder takes a file");
-        fs::set_permissions(&tool, fs::Permissions::from_mode(0o700)).expect("a program");
-        tool
-    }
-
     fn ask(&self, request: impl FnOnce(*mut c::rd_kafka_t, *mut c::rd_kafka_queue_t)) -> Event {
         let client: BaseProducer = self.client().create().expect("a client");
         let native = client.client().native_ptr();
@@ -174,6 +158,22 @@ impl Kafka {
         }
         Event(event)
     }
+}
+
+/// Writes the tool that a distribution of Kafka calls `kafka-acls.sh` into a folder, and gives its path.
+pub fn write_acls_tool(folder: &Path) -> PathBuf {
+    let tool = folder.join("kafka-acls.sh");
+    let command = java_command(distribution());
+    let words = iter::once(command.get_program()).chain(command.get_args());
+    let quoted = words.map(|word| format!("'{}'", word.to_string_lossy().replace('\'', "'\\''")));
+    let line = quoted.collect::<Vec<_>>().join(" ");
+    let text = format!(
+        "#!/bin/sh\ncd '{}' && exec {line} org.apache.kafka.tools.AclCommand \"$@\"\n",
+        distribution().display()
+    );
+    fs::write(&tool, text).expect("the folder takes a file");
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o700)).expect("a program");
+    tool
 }
 
 /// An answer, destroyed when it is dropped.

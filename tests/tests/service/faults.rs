@@ -110,8 +110,10 @@ head = { type = "regression" }
 fn a_flood_of_events_that_cannot_be_scored_pauses_the_stream_and_its_end_accounts_for_all() {
     const WINDOW: usize = 100;
     const EVENTS: usize = 1000;
-    let text =
-        format!("{PICK}\n[dead_letters]\nflood_share = 0.5\nwindow = {WINDOW}\nretry = \"1s\"\n[batch]\nrows = 32\n");
+    const ROWS: usize = 32;
+    let text = format!(
+        "{PICK}\n[dead_letters]\nflood_share = 0.5\nwindow = {WINDOW}\nretry = \"1s\"\n[batch]\nrows = {ROWS}\n"
+    );
     let stage = stage("flood", EXACTLY_ONCE, &text);
     let events = (0..EVENTS).map(|number| Event::new("no JSON").named(&number.to_string()));
     stage.send(&events.collect::<Vec<_>>());
@@ -124,8 +126,9 @@ fn a_flood_of_events_that_cannot_be_scored_pauses_the_stream_and_its_end_account
             words.iter().all(|word| text.contains(word)).then_some(())
         });
     };
-    says("/ready", &["lane 0 takes events", "paused: flood"]);
-    says("/status", &["flood_share", "malformed"]);
+    let (example, step) = ("flood-events/0/", "`dead_letters.flood_share = 1.0`");
+    says("/ready", &["lane 0: flood", "flood_share"]);
+    says("/status", &[example, "malformed", "put the last good one back", step]);
     says("/metrics", &["cause=\"flood\",lane=\"0\",pipeline=\"flood\"} 1"]);
     wait_for("503", || (replica.code("/ready") == Some(503)).then_some(()));
     assert_eq!(
@@ -138,6 +141,13 @@ fn a_flood_of_events_that_cannot_be_scored_pauses_the_stream_and_its_end_account
     wait_for("it to be tried again", || {
         (replica.log().matches("tried again").count() >= 2).then_some(())
     });
+    let consumed = replica.status().expect("a paused service has a status")["events"]["consumed"].clone();
+    let tries = replica.log().matches("tried again").count();
+    let bound = WINDOW / 2 + ROWS * (tries + 1);
+    assert!(
+        consumed.as_u64().is_some_and(|consumed| consumed as usize <= bound),
+        "{consumed} events were taken in {tries} tries: at most one batch in each"
+    );
     let (before, dead) = (stage.committed() as usize, stage.outputs().dead_letters.len());
     assert!(dead <= WINDOW / 2, "{dead} dead letters of a window of {WINDOW}");
     assert_eq!(before, dead, "offsets stand where the outputs end");
@@ -151,4 +161,30 @@ fn a_flood_of_events_that_cannot_be_scored_pauses_the_stream_and_its_end_account
     let outputs = stage.run(BINARY, &[("EDDY__DEAD_LETTERS__FLOOD_SHARE", "1.0")]);
     assert_eq!(by_id(&outputs.dead_letters).len(), EVENTS);
     assert!(outputs.predictions.is_empty());
+}
+
+#[test]
+fn a_stream_that_a_flood_has_paused_goes_on_by_itself_once_enough_good_events_stand_behind() {
+    const BAD: usize = 60;
+    const GOOD: usize = 200;
+    let text = format!(
+        "{PICK}\n[dead_letters]\nflood_share = 0.5\nwindow = 100\nretry = \"1s\"\n[batch]\nrows = 1000\nwait = \"50ms\"\n"
+    );
+    let stage = stage("splash", EXACTLY_ONCE, &text);
+    let bad = (0..BAD).map(|number| Event::new("no JSON").named(&format!("bad {number}")));
+    stage.send(&bad.collect::<Vec<_>>());
+    let mut replica = stage.start(BINARY, &[]);
+    wait_for("the pause", || {
+        replica.get("/ready")?.contains("paused: flood").then_some(())
+    });
+    assert!(stage.lag() > 0);
+
+    let good = (0..GOOD).map(|number| Event::pair(1.0, 1.0).named(&format!("good {number}")));
+    stage.send(&good.collect::<Vec<_>>());
+    stage.wait_for_end(&mut replica);
+    wait_for("readiness", || (replica.code("/ready") == Some(200)).then_some(()));
+    assert_eq!(replica.terminate().code(), Some(0), "{}", replica.log());
+    let outputs = stage.outputs();
+    let counts = (by_id(&outputs.dead_letters).len(), by_id(&outputs.predictions).len());
+    assert_eq!(counts, (BAD, GOOD));
 }

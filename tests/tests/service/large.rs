@@ -213,3 +213,108 @@ fn an_event_beyond_what_an_output_may_be_is_a_dead_letter_without_its_body() {
     assert_eq!(dead.header("eddy.reason"), Some("too_large"));
     assert_omitted(dead, &large);
 }
+
+fn sizes_around_the_limit(name: &str, guarantee: &str) {
+    // The client refuses what is beyond its own limit, Kafka what is beyond the topic's: the client does not count what a
+    // request adds, so with the same number in both places there are sizes that only Kafka refuses.
+    const LIMIT: &str = "2048";
+    let stage = Stage::new(&Plan {
+        name,
+        guarantee,
+        partitions: 1,
+        limits: &[("dead-letters", LIMIT)],
+        text: ALL_UNSURE,
+    });
+    let sizes: Vec<usize> = (0..EVENTS).map(|number| 1000 + 6 * number).collect();
+    let text = |size: usize| noise(size)[..size].to_owned();
+    let events = sizes
+        .iter()
+        .map(|size| Event::new(text(*size)).named(&format!("{size}")));
+    stage.send(&events.collect::<Vec<_>>());
+    let settings = [
+        ("EDDY__DEAD_LETTERS__FLOOD_SHARE", "1.0"),
+        ("EDDY__KAFKA__MAX_OUTPUT_BYTES", LIMIT),
+        // What is compressed has another size.
+        ("EDDY__KAFKA__COMPRESSION", "none"),
+    ];
+    let outputs = stage.run(BINARY, &settings);
+    assert_eq!(
+        ids(&outputs.dead_letters, guarantee).len(),
+        EVENTS,
+        "each has its dead letter"
+    );
+    let mut whole = vec![];
+    for dead in &outputs.dead_letters {
+        let size: usize = dead.header("eddy.id").unwrap().parse().unwrap();
+        let is_whole = dead.header("eddy.body") == Some("original");
+        let body = if is_whole { text(size) } else { String::new() };
+        assert_eq!(dead.value.as_deref(), Some(body.as_bytes()), "{size}");
+        assert_eq!(dead.header("eddy.sha256").is_some(), !is_whole, "{size}");
+        if is_whole {
+            whole.push(size);
+        }
+    }
+    whole.sort_unstable();
+    whole.dedup();
+    let border = whole.len();
+    assert!(
+        border > EVENTS / 10 && border < EVENTS - EVENTS / 10,
+        "the border lies in between: {border}"
+    );
+    assert_eq!(
+        whole,
+        sizes[..border],
+        "whole up to a size, and without their bodies beyond it"
+    );
+}
+
+#[test]
+fn exactly_once_every_dead_letter_around_the_limit_of_its_topic_is_written_in_the_largest_form_that_fits() {
+    sizes_around_the_limit("border-eos", EXACTLY_ONCE);
+}
+
+#[test]
+fn at_least_once_every_dead_letter_around_the_limit_of_its_topic_is_written_in_the_largest_form_that_fits() {
+    sizes_around_the_limit("border-alo", AT_LEAST_ONCE);
+}
+
+#[test]
+fn events_of_fifty_megabytes_are_scored_one_by_one_and_take_the_memory_of_a_few() {
+    const MIB: usize = 1 << 20;
+    const SIZE: usize = 50 * MIB;
+    const COUNT: usize = 12;
+    let limits = "[limits]\nrecord_bytes = \"60 MiB\"\nstring_bytes = \"60 MiB\"\n";
+    let stage = Stage::new(&Plan {
+        name: "fifty",
+        guarantee: EXACTLY_ONCE,
+        partitions: 1,
+        limits: &[("events", "62914560")],
+        text: &format!("{limits}{ALL_UNSURE}"),
+    });
+    let whole = |number: usize| {
+        let note = "x".repeat(SIZE);
+        Event::new(format!(r#"{{"note":"{note}","features":{:?}}}"#, [0.25; 32])).named(&format!("{number:02}"))
+    };
+    let mut replica = stage.start(BINARY, &[]);
+    for number in 0..COUNT {
+        stage.send(&[whole(number)]);
+    }
+    stage.send(&[Event::new(vec![b'['; SIZE]).named("broken"), event(99)]);
+    stage.wait_for_end(&mut replica);
+    let peak = replica.peak_memory();
+    assert_eq!(replica.terminate().code(), Some(0), "{}", replica.log());
+
+    let outputs = stage.outputs();
+    assert_eq!(by_id(&outputs.predictions).len(), COUNT + 1);
+    assert_eq!(by_id(&outputs.samples).len(), COUNT + 1);
+    assert_omitted(&outputs.samples[0], &whole(0));
+    let [broken] = outputs.dead_letters.as_slice() else {
+        panic!("{} dead letters", outputs.dead_letters.len())
+    };
+    assert_eq!(
+        (broken.header("eddy.id"), broken.header("eddy.body")),
+        (Some("broken"), Some("omitted"))
+    );
+    eprintln!("{} MiB at the peak", peak / MIB);
+    assert!(peak < COUNT / 2 * SIZE, "{} MiB at the peak", peak / MIB);
+}

@@ -15,7 +15,7 @@ fn json(text: Option<String>) -> Value {
 }
 
 /// `/status` once so many events are in it and none is under way; it is written between batches.
-fn closed_books(replica: &Replica, events: usize) -> Value {
+pub(crate) fn closed_books(replica: &Replica, events: usize) -> Value {
     wait_for("the books to be closed", || {
         let status = replica.status()?;
         let book = &status["events"];
@@ -237,4 +237,50 @@ fn two_lanes_of_one_replica_share_the_partitions() {
     assert_eq!(by_lane.collect::<Vec<_>>(), [200, 200], "each lane did its share");
     assert_eq!(replica.terminate().code(), Some(0), "{}", replica.log());
     assert_eq!(by_id(&stage.outputs().predictions).len(), 400);
+}
+
+#[test]
+fn a_second_sigterm_ends_a_service_at_once_that_is_still_draining_and_its_event_is_done_again() {
+    let text = r#"
+[fields.features]
+type = "vector"
+length = 2
+
+[[models]]
+name = "slow"
+path = "{models}/slow.onnx"
+max_rows = 8
+head = { type = "regression" }
+"#;
+    let stage = stage("impatient", EXACTLY_ONCE, text);
+    let patient = [("EDDY__BATCH__RUN_LIMIT", "1h"), ("EDDY__DRAIN__DEADLINE", "1h")];
+    let mut replica = stage.start(BINARY, &patient);
+    stage.send(&[Event::pair(0.0, 1.0).named("quick")]);
+    stage.wait_for_end(&mut replica);
+    let before = replica.ticks_of("lane-0");
+    // Five minutes of work, when nothing else runs.
+    stage.send(&[Event::pair(1e6, 1.0).named("slow")]);
+    wait_for("the model to be at work", || {
+        (replica.ticks_of("lane-0") > before + 50).then_some(())
+    });
+    assert!(replica.signal("TERM"), "it had ended: {}", replica.log());
+    wait_for("the drain", || replica.log().contains("drain number=1").then_some(()));
+    // Signals of the same second are one wish; one of these is another.
+    wait_for("the end", || {
+        assert!(replica.signal("TERM"), "it had ended: {}", replica.log());
+        (!replica.is_running()).then_some(())
+    });
+    assert_eq!(replica.wait().code(), Some(76), "{}", replica.log());
+    assert_eq!(stage.committed(), 1);
+
+    let outputs = stage.run(
+        BINARY,
+        &[
+            ("EDDY__BATCH__RUN_LIMIT", "2s"),
+            ("EDDY__DEAD_LETTERS__FLOOD_SHARE", "1.0"),
+        ],
+    );
+    assert_eq!(by_id(&outputs.predictions).into_keys().collect::<Vec<_>>(), ["quick"]);
+    let dead = by_id(&outputs.dead_letters);
+    assert_eq!(dead["slow"].header("eddy.reason"), Some("model_timeout"));
 }

@@ -72,7 +72,7 @@ fn without_permissions_at_all_every_one_is_named_at_once() {
 fn the_script_allows_what_is_needed_and_takes_it_back() {
     let stage = stage("wire-script", EXACTLY_ONCE);
     let folder = tempfile::tempdir().unwrap();
-    let tool = SecureKafka::shared().kafka().acls_tool(folder.path());
+    let tool = eddy_tests::kafka::write_acls_tool(folder.path());
     let client = client("acls");
     said(&client.check(&stage), CONFIGURATION);
     script(&stage, &tool, &["--dry-run"]);

@@ -52,6 +52,16 @@ pub enum CheckError {
     Problems(Vec<Problem>),
 }
 
+/// Whether a broker answers, within about so long. Made for moments of doubt: it opens a client of its own.
+pub fn answers(settings: &Settings, within: Duration) -> bool {
+    let Ok(client) = open(settings, &Access::of(settings)) else {
+        return false;
+    };
+    group::serve(&client);
+    let topic = Some(settings.topics.events.as_str());
+    client.client().fetch_metadata(topic, within).is_ok()
+}
+
 /// Reaches the brokers and looks for every topic, without any side effect.
 ///
 /// # Errors

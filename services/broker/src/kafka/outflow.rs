@@ -177,7 +177,11 @@ impl Outflow {
             code => {
                 let (fault, message) = match self.producer.client().fatal_error() {
                     Some((fatal, reason)) => (fault::of_fatal(fatal), format!("{error}: {reason}")),
-                    None => (code.map_or(Fault::Fatal, fault::of_code), error.to_string()),
+                    None => {
+                        let step = code.and_then(fault::next_step);
+                        let step = step.map_or_else(String::new, |step| format!("; {step}"));
+                        (code.map_or(Fault::Fatal, fault::of_code), format!("{error}{step}"))
+                    }
                 };
                 let doing = format!("sending an output to `{topic}` [{}]", output.partition);
                 SendError::Failed(BrokerError { fault, doing, message })
