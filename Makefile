@@ -4,7 +4,7 @@
 help:
 	@echo 'make demo       a stream of real digits through the whole service, in the terminal   (ARGS="--for 60s --summary json")'
 	@echo 'make test       every test but the slow ones, on a real Apache Kafka'
-	@echo 'make test-slow  100,000 events and random kills on a real Apache Kafka'
+	@echo 'make test-slow  100,000 events and random kills, and outages, on a real Apache Kafka'
 	@echo 'make lint       format, clippy, documentation, licences and advisories'
 	@echo 'make bench      processor time of the service against its bare parts, as a table'
 	@echo 'make kafka      a Kafka on 127.0.0.1:9092, for trying things out'
@@ -22,7 +22,7 @@ test:
 
 test-slow:
 	@tests/setup/all
-	cargo test --locked --workspace --features eddy-tests/slow --test kills -- --nocapture $(ARGS)
+	cargo test --locked --workspace --features eddy-tests/slow --test kills --test outage -- --nocapture $(ARGS)
 
 lint:
 	cargo fmt --all --check
