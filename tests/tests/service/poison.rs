@@ -147,7 +147,7 @@ fn surroundings() -> Vec<(&'static str, Event, Fate)> {
         ),
         (
             "a trace of 1 MiB",
-            good().header("traceparent", large.clone()),
+            good().header("traceparent", large),
             Err("too_many_headers"),
         ),
         (
