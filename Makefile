@@ -1,11 +1,12 @@
 # Two commands matter: `make demo` and `make test`. Each sets up what is missing, says so, and needs no network after that.
-.PHONY: help demo test test-slow fuzz lint bench bench-latency schema kafka
+.PHONY: help demo test test-slow chaos fuzz lint bench bench-latency schema kafka
 
 help:
 	@echo 'make demo       a stream of real digits through the whole service, in the terminal   (ARGS="--for 60s --summary json")'
 	@echo 'make test       every test but the slow ones, on a real Apache Kafka'
-	@echo 'make test-slow  100,000 events with random kills, and twenty drains under load, on a real Apache Kafka'
-	@echo 'make fuzz       every decoder and parser under cargo-fuzz, with its kept corpus   (ARGS="--minutes 30 json")'
+	@echo 'make test-slow  100,000 random schedules; deaths at every step, drains and lost nodes on a real Apache Kafka'
+	@echo 'make chaos      kills, zombies, broker faults and outages under a checker          (ARGS="--minutes 10 --seed 7")'
+	@echo 'make fuzz       every decoder and parser under cargo-fuzz, with its kept corpus    (ARGS="--minutes 30 json")'
 	@echo 'make lint       format, clippy, documentation, licences and advisories'
 	@echo 'make bench      processor time of the service against its bare parts, as a table'
 	@echo 'make bench-latency  what a checkpoint interval costs in processor time and buys in latency, as a table'
@@ -24,7 +25,13 @@ test:
 
 test-slow:
 	@tests/setup/all
-	cargo test --locked --workspace --features eddy-tests/slow --test kills --test drain -- --nocapture $(ARGS)
+	EDDY_SCHEDULES=50000 cargo test --locked --workspace --test schedules
+	cargo test --locked --workspace --features eddy-tests/slow --test cluster --test failpoints --test drain -- --nocapture $(ARGS)
+
+chaos:
+	@tests/setup/all
+	@cargo build --locked -p eddy-tests --bin chaos --bin eddy-under-test
+	@target/debug/chaos $(ARGS)
 
 fuzz:
 	@tests/setup/fuzz

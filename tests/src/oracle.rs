@@ -1,8 +1,8 @@
-//! The oracle: numbered events with known outcomes, and the checker of what became of them.
+//! The oracle: numbered events with known outcomes.
 //!
-//! Owns: which events there are, what must become of each, and every promise about the outputs as a check.
+//! Owns: which events there are, made again at any time from their numbers, and what must become of each.
+//! Never does: keep what came out; see [`crate::checker`].
 
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -11,18 +11,35 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::types::RDKafkaErrorCode;
-use serde_json::Value;
 
+use crate::checker::{Checker, Order, Promise};
 use crate::kafka::Message;
 
-/// Width of the model's input.
-const WIDTH: usize = 32;
+pub use crate::checker::Counts;
+
+/// Share of the events that are poison, in percent.
+const POISONED: usize = 2;
+/// Share of the events that must be flagged, in percent, where answers are known.
+const FLAGGED: usize = 2;
+/// Kinds of poison.
+const KINDS: usize = 12;
+/// Every event carries it, and every output must.
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// What must become of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Expected {
-    /// A prediction.
+    /// A prediction, whatever it says.
     Prediction,
+    /// A prediction that says this.
+    Class {
+        /// The class.
+        label: usize,
+        /// Its probability.
+        confidence: f64,
+        /// Whether the event must be flagged and sampled.
+        flagged: bool,
+    },
     /// A dead letter with this reason.
     DeadLetter(&'static str),
 }
@@ -38,6 +55,8 @@ pub struct Event {
     pub value: Option<Vec<u8>>,
     /// What must become of it.
     pub expected: Expected,
+    /// A random number of its own, for whoever sends it, to choose a partition by.
+    pub place: u32,
 }
 
 /// How events get their keys.
@@ -47,36 +66,150 @@ pub enum Keys {
     Null,
     /// So many distinct ones.
     Distinct(usize),
+    /// Half of them have none, the others one of so many.
+    Mixed(usize),
 }
 
-/// `count` events from a seed: 2 % of them poison of twelve kinds.
-pub fn events(seed: u64, count: usize, keys: Keys) -> Vec<Event> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    (0..count)
-        .map(|number| {
-            let key = match keys {
-                Keys::Null => None,
-                Keys::Distinct(n) => Some(format!("camera-{}", random.usize(..n))),
-            };
-            let poisoned = random.usize(..100) < 2;
-            let (value, expected) = if poisoned {
-                poison(&mut random)
-            } else {
-                (Some(healthy(&mut random)), Expected::Prediction)
-            };
-            Event {
-                id: format!("event-{number}"),
-                key,
-                value,
-                expected,
+/// Which model the events are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum For {
+    /// `mlp32.onnx`: 32 numbers, and what it says is not known here.
+    Mlp32,
+    /// `two_outputs.onnx`, its output `doubled` taken for the logits of three classes: what it says is arithmetic. With
+    /// `confidence_below = 0.6` exactly the events that must be flagged are.
+    Doubled,
+}
+
+impl For {
+    const fn width(self) -> usize {
+        match self {
+            Self::Mlp32 => 32,
+            Self::Doubled => 3,
+        }
+    }
+}
+
+/// Makes events from their numbers: the same number is always the same event.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipe {
+    /// Everything random follows from it.
+    pub seed: u64,
+    /// Their keys.
+    pub keys: Keys,
+    /// Their model.
+    pub model: For,
+}
+
+impl Recipe {
+    /// The event of a number.
+    pub fn event(&self, number: u64) -> Event {
+        let mut random = fastrand::Rng::with_seed(mixed(self.seed ^ mixed(number)));
+        let random = &mut random;
+        let key = match self.keys {
+            Keys::Null => None,
+            Keys::Distinct(n) => Some(random.usize(..n)),
+            Keys::Mixed(n) => random.bool().then(|| random.usize(..n)),
+        };
+        let place = random.u32(..);
+        let (value, expected) = match random.usize(..100) {
+            share if share < POISONED => {
+                let (value, reason) = self.poison(random);
+                (value, Expected::DeadLetter(reason))
             }
-        })
-        .collect()
+            share => {
+                let (features, expected) = self.features(random, share < POISONED + FLAGGED);
+                (Some(shaped(random, &features).into_bytes()), expected)
+            }
+        };
+        Event {
+            id: id(number),
+            key: key.map(|key| format!("camera-{key}")),
+            value,
+            expected,
+            place,
+        }
+    }
+
+    /// Numbers for the model, and what it must say.
+    fn features(&self, random: &mut fastrand::Rng, flagged: bool) -> (String, Expected) {
+        if self.model == For::Mlp32 {
+            return (list(&noise(random, self.model.width())), Expected::Prediction);
+        }
+        // In thousandths, so that what is written is exactly what is meant.
+        let label = random.usize(..3);
+        let (others, winner) = if flagged {
+            (100, 100)
+        } else {
+            (1000, 3000 + random.i32(0..1000))
+        };
+        let mut thousandths = [0; 3].map(|_| random.i32(-others..others));
+        thousandths[label] = winner;
+        let odds = thousandths.map(|n| (2.0 * f64::from(n) / 1000.0).exp());
+        let confidence = odds[label] / odds.iter().sum::<f64>();
+        let expected = Expected::Class {
+            label,
+            confidence,
+            flagged,
+        };
+        (list(&thousandths.map(|n| f64::from(n) / 1000.0)), expected)
+    }
+
+    fn poison(&self, random: &mut fastrand::Rng) -> (Option<Vec<u8>>, &'static str) {
+        let width = self.model.width();
+        let (features, _) = self.features(random, false);
+        let whole = shaped(random, &features);
+        let (text, reason) = match random.usize(..KINDS) {
+            0 => return (None, "tombstone"),
+            1 => return (Some(vec![0xFF; 64]), "malformed"),
+            2 => (String::new(), "malformed"),
+            3 => (whole[..whole.len() / 2].to_owned(), "malformed"),
+            4 => (format!("{whole} trailing"), "malformed"),
+            5 => {
+                let short = list(&noise(random, width - 1));
+                (format!(r#"{{"features":{short}}}"#), "wrong_shape")
+            }
+            6 => (r#"{"features":"thirty-two numbers"}"#.to_owned(), "wrong_type"),
+            7 => (r#"{"other":1}"#.to_owned(), "missing_field"),
+            8 => (r#"{"features":null}"#.to_owned(), "missing_field"),
+            9 => {
+                let (open, close) = ("[".repeat(10_000), "]".repeat(10_000));
+                (format!(r#"{{"deep":{open}{close},"features":[]}}"#), "limit_exceeded")
+            }
+            10 => (
+                format!(r#"{{"features":{features},"features":{features}}}"#),
+                "duplicate_key",
+            ),
+            _ => {
+                let infinite = features.replacen('[', "[1e999,", 1);
+                (format!(r#"{{"features":{infinite}}}"#), "any")
+            }
+        };
+        (Some(text.into_bytes()), reason)
+    }
+}
+
+/// The id of an event.
+pub fn id(number: u64) -> String {
+    format!("event-{number}")
+}
+
+/// The number in an id.
+pub fn number(id: &str) -> Option<u64> {
+    id.strip_prefix("event-")?.parse().ok()
+}
+
+/// `count` events from a seed for `mlp32`: 2 % of them poison of twelve kinds.
+pub fn events(seed: u64, count: usize, keys: Keys) -> Vec<Event> {
+    let recipe = Recipe {
+        seed,
+        keys,
+        model: For::Mlp32,
+    };
+    (0..count as u64).map(|number| recipe.event(number)).collect()
 }
 
 /// A JSON event of one of three shapes: plain, with unknown members around, with nested members in front.
-fn healthy(random: &mut fastrand::Rng) -> Vec<u8> {
-    let features = features(random, WIDTH);
+fn shaped(random: &mut fastrand::Rng, features: &str) -> String {
     match random.usize(..3) {
         0 => format!(r#"{{"features":{features}}}"#),
         1 => format!(
@@ -88,54 +221,38 @@ fn healthy(random: &mut fastrand::Rng) -> Vec<u8> {
             random.u32(..)
         ),
     }
-    .into_bytes()
 }
 
-fn features(random: &mut fastrand::Rng, width: usize) -> String {
+fn noise(random: &mut fastrand::Rng, width: usize) -> Vec<f64> {
+    (0..width).map(|_| random.f64() * 6.0 - 3.0).collect()
+}
+
+fn list(numbers: &[f64]) -> String {
     let mut text = String::from("[");
-    for at in 0..width {
+    for (at, number) in numbers.iter().enumerate() {
         let separator = if at == 0 { "" } else { "," };
-        write!(text, "{separator}{:.3}", random.f64() * 6.0 - 3.0).expect("writing to a String cannot fail");
+        write!(text, "{separator}{number:.3}").expect("writing to a String cannot fail");
     }
     text + "]"
 }
 
-fn poison(random: &mut fastrand::Rng) -> (Option<Vec<u8>>, Expected) {
-    let whole = String::from_utf8(healthy(random)).expect("healthy events are text");
-    let (text, reason) = match random.usize(..12) {
-        0 => return (None, Expected::DeadLetter("tombstone")),
-        1 => return (Some(vec![0xFF; 64]), Expected::DeadLetter("malformed")),
-        2 => (String::new(), "malformed"),
-        3 => (whole[..whole.len() / 2].to_owned(), "malformed"),
-        4 => (format!("{whole} trailing"), "malformed"),
-        5 => (
-            format!(r#"{{"features":{}}}"#, features(random, WIDTH - 1)),
-            "wrong_shape",
-        ),
-        6 => (r#"{"features":"thirty-two numbers"}"#.to_owned(), "wrong_type"),
-        7 => (r#"{"other":1}"#.to_owned(), "missing_field"),
-        8 => (r#"{"features":null}"#.to_owned(), "missing_field"),
-        9 => (
-            format!(
-                r#"{{"deep":{}{},"features":[]}}"#,
-                "[".repeat(10_000),
-                "]".repeat(10_000)
-            ),
-            "limit_exceeded",
-        ),
-        10 => (
-            format!(r#"{{"features":{0},"features":{0}}}"#, features(random, WIDTH)),
-            "duplicate_key",
-        ),
-        _ => (
-            format!(
-                r#"{{"features":{}}}"#,
-                features(random, WIDTH).replacen('[', "[1e999,", 1)
-            ),
-            "any",
-        ),
+/// Neighbouring numbers become far ones (the finaliser of SplitMix64).
+fn mixed(number: u64) -> u64 {
+    let mut mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}
+
+/// The headers that an event is sent with.
+pub fn headers(event: &Event) -> OwnedHeaders {
+    let header = |key, value| Header {
+        key,
+        value: Some(value),
     };
-    (Some(text.into_bytes()), Expected::DeadLetter(reason))
+    OwnedHeaders::new()
+        .insert(header("eddy.id", event.id.as_str()))
+        .insert(header("traceparent", TRACE))
 }
 
 /// Sends events to a topic, in order, and waits until all are there.
@@ -143,23 +260,23 @@ fn poison(random: &mut fastrand::Rng) -> (Option<Vec<u8>>, Expected) {
 /// # Panics
 /// When Kafka does not take them.
 pub fn send(client: &ClientConfig, topic: &str, events: &[Event]) {
-    let producer: BaseProducer = client
-        .clone()
-        .set("enable.idempotence", "true")
-        .set("linger.ms", "5")
-        .create()
-        .expect("a producer can be made");
+    send_through(&producer(client), topic, events);
+}
+
+/// A producer of events.
+pub fn producer(client: &ClientConfig) -> BaseProducer {
+    let mut config = client.clone();
+    config.set("enable.idempotence", "true").set("linger.ms", "5");
+    config.create().expect("a producer can be made")
+}
+
+/// The same as [`send`], through a producer that is there already.
+///
+/// # Panics
+/// When Kafka does not take them.
+pub fn send_through(producer: &BaseProducer, topic: &str, events: &[Event]) {
     for event in events {
-        let headers = OwnedHeaders::new()
-            .insert(Header {
-                key: "eddy.id",
-                value: Some(&event.id),
-            })
-            .insert(Header {
-                key: "traceparent",
-                value: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
-            });
-        let mut record = BaseRecord::<str, [u8]>::to(topic).headers(headers);
+        let mut record = BaseRecord::<str, [u8]>::to(topic).headers(headers(event));
         record.key = event.key.as_deref();
         record.payload = event.value.as_deref();
         while let Err((error, unsent)) = producer.send(record) {
@@ -186,108 +303,34 @@ pub struct Outputs {
     pub dead_letters: Vec<Message>,
 }
 
-/// What the checker counted.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Events with a prediction.
-    pub predictions: usize,
-    /// Events with a sample.
-    pub samples: usize,
-    /// Events with a dead letter.
-    pub dead_letters: usize,
-    /// Outputs beyond the first of their event and topic.
-    pub duplicates: usize,
+impl Outputs {
+    fn topics(&self) -> [&[Message]; 3] {
+        [&self.predictions, &self.samples, &self.dead_letters]
+    }
 }
 
 /// Checks every promise about the outputs of these events; `duplicates` is how many there may be.
 ///
 /// # Panics
-/// With the first promise that was broken.
+/// With the first promises that were broken.
 pub fn check(events: &[Event], outputs: &Outputs, duplicates: usize) -> Counts {
-    let by_id: HashMap<&str, &Event> = events.iter().map(|event| (event.id.as_str(), event)).collect();
-    let mut counts = Counts::default();
-    let predicted = distinct(&outputs.predictions, &by_id, &mut counts.duplicates);
-    let sampled = distinct(&outputs.samples, &by_id, &mut counts.duplicates);
-    let dead = distinct(&outputs.dead_letters, &by_id, &mut counts.duplicates);
+    let known = events.to_vec();
+    let mut checker = Checker::new(Promise::at_least_once(), move |number| known[number as usize].clone());
+    checker.handed_out(events.len() as u64);
+    for (to, messages) in eddy_pipeline::event::Destination::ALL.into_iter().zip(outputs.topics()) {
+        for message in messages {
+            checker.output(to, message);
+        }
+    }
+    checker.at_rest();
+    let broken: Vec<String> = checker.violations().iter().take(10).map(ToString::to_string).collect();
+    assert!(broken.is_empty(), "broken promises:\n{}", broken.join("\n"));
+    let counts = checker.counts();
     assert!(
         counts.duplicates <= duplicates,
         "{} duplicates, {duplicates} are allowed",
         counts.duplicates
     );
-    for event in events {
-        let id = event.id.as_str();
-        match event.expected {
-            Expected::Prediction => assert!(
-                predicted.contains_key(id) && !dead.contains_key(id),
-                "{id} must be predicted, and only that; its dead letter: {:?}",
-                dead.get(id).map(|message| message.header("eddy.detail"))
-            ),
-            Expected::DeadLetter(reason) => {
-                assert!(
-                    dead.contains_key(id) && !predicted.contains_key(id),
-                    "{id} must be a dead letter ({reason})"
-                );
-                let got = dead[id].header("eddy.reason").expect("a dead letter has a reason");
-                assert!(
-                    reason == "any" || got == reason,
-                    "{id}: the reason is {got}, and {reason} was expected"
-                );
-                assert!(
-                    !dead[id].header("eddy.detail").unwrap_or_default().is_empty(),
-                    "{id}: a reason has a sentence"
-                );
-            }
-        }
-    }
-    for (id, sample) in &sampled {
-        assert!(predicted.contains_key(id), "{id} was sampled and not predicted");
-        assert_eq!(
-            sample.value, by_id[id].value,
-            "{id}: a sample has the event's own bytes"
-        );
-        assert!(
-            sample
-                .header("eddy.selection")
-                .is_some_and(|text| text.contains("uncertainty")),
-            "{id}: says why"
-        );
-    }
-    for (id, message) in &predicted {
-        let value: Value = serde_json::from_slice(message.value.as_deref().unwrap_or_default()).expect("JSON");
-        let flagged = value["models"]["mlp"]["flags"] == serde_json::json!(["uncertainty"]);
-        assert_eq!(
-            flagged,
-            sampled.contains_key(id),
-            "{id}: the flag of a prediction says whether it was sampled"
-        );
-        assert_eq!(value["id"], *id);
-    }
-    for (id, message) in &dead {
-        assert_eq!(
-            message.value, by_id[id].value,
-            "{id}: a dead letter has the event's own bytes"
-        );
-    }
-    for message in outputs
-        .predictions
-        .iter()
-        .chain(&outputs.samples)
-        .chain(&outputs.dead_letters)
-    {
-        let id = message.header("eddy.id").expect("every output has an id");
-        assert_eq!(
-            message.key.as_deref(),
-            by_id[id].key.as_deref().map(str::as_bytes),
-            "{id}: the key is kept"
-        );
-        assert!(
-            message.header("traceparent").is_some(),
-            "{id}: the trace is carried through"
-        );
-    }
-    counts.predictions = predicted.len();
-    counts.samples = sampled.len();
-    counts.dead_letters = dead.len();
     counts
 }
 
@@ -296,36 +339,63 @@ pub fn check(events: &[Event], outputs: &Outputs, duplicates: usize) -> Counts {
 /// # Panics
 /// At the first event that comes before an earlier one.
 pub fn check_order(outputs: &Outputs) {
-    for messages in [&outputs.predictions, &outputs.samples, &outputs.dead_letters] {
-        let mut last: BTreeMap<(i32, String), i64> = BTreeMap::new();
+    for messages in outputs.topics() {
+        let mut order = Order::default();
         for message in messages {
-            let source = message.header("eddy.source").expect("every output has a source");
-            let (partition, offset) = source.rsplit_once('/').expect("topic/partition/offset");
-            let offset: i64 = offset.parse().expect("an offset is a number");
-            if let Some(before) = last.insert((message.partition, partition.to_owned()), offset) {
-                assert!(before < offset, "{source} comes after offset {before}");
-            }
+            order.observe(message).unwrap_or_else(|broken| panic!("{broken}"));
         }
     }
 }
 
-fn distinct<'a>(
-    messages: &'a [Message],
-    events: &HashMap<&str, &Event>,
-    duplicates: &mut usize,
-) -> HashMap<&'a str, &'a Message> {
-    let mut found: HashMap<&str, &Message> = HashMap::new();
-    let mut unknown = HashSet::new();
-    for message in messages {
-        let id = message.header("eddy.id").expect("every output has an id");
-        if !events.contains_key(id) {
-            unknown.insert(id);
-        }
-        if let Some(first) = found.insert(id, message) {
-            *duplicates += 1;
-            assert_eq!(first.value, message.value, "{id}: duplicates are the same");
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_number_is_always_the_same_event_and_another_seed_another_one() {
+        let recipe = |seed| Recipe {
+            seed,
+            keys: Keys::Mixed(10),
+            model: For::Doubled,
+        };
+        let bytes = |seed: u64| -> Vec<_> { (0..100).map(|n| recipe(seed).event(n).value).collect() };
+        assert_eq!(bytes(7), bytes(7));
+        assert_ne!(bytes(7), bytes(8));
     }
-    assert!(unknown.is_empty(), "outputs of events that never were: {unknown:?}");
-    found
+
+    #[test]
+    fn every_kind_of_poison_and_events_that_must_be_flagged_come_in_their_shares() {
+        let recipe = Recipe {
+            seed: 1,
+            keys: Keys::Null,
+            model: For::Doubled,
+        };
+        let events: Vec<_> = (0..20_000).map(|n| recipe.event(n)).collect();
+        let count = |wanted: &dyn Fn(&Expected) -> bool| events.iter().filter(|e| wanted(&e.expected)).count();
+        let reasons = [
+            "tombstone",
+            "malformed",
+            "wrong_shape",
+            "wrong_type",
+            "missing_field",
+            "limit_exceeded",
+            "duplicate_key",
+            "any",
+        ];
+        for reason in reasons {
+            assert!(count(&|e| *e == Expected::DeadLetter(reason)) > 10, "{reason}");
+        }
+        assert!((300..500).contains(&count(&|e| matches!(e, Expected::DeadLetter(_)))));
+        assert!((300..500).contains(&count(&|e| matches!(e, Expected::Class { flagged: true, .. }))));
+        let margin = |event: &Event| match event.expected {
+            Expected::Class {
+                confidence, flagged, ..
+            } => flagged == (confidence < 0.6) && (confidence - 0.6).abs() > 0.1,
+            _ => true,
+        };
+        assert!(
+            events.iter().all(margin),
+            "the threshold lies far from every confidence"
+        );
+    }
 }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::kafka::process::{process_state, spawn_for_the_life_of_this_process};
+
 /// Longest wait for anything. Only failures take this long.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -50,16 +52,17 @@ impl Replica {
     fn start_at(folder: &Path, binary: &str, pipeline: &Path, (instance, settings): (&str, &[(&str, &str)])) -> Self {
         let port = free_port();
         let log = folder.join(format!("{instance}.{port}.log"));
-        let child = Command::new(binary)
-            .arg("run")
+        // It gets SIGKILL when this process ends, however that one ends.
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", "--", binary, "run"])
             .arg(pipeline)
             .env("EDDY__KAFKA__INSTANCE", instance)
             .env("EDDY__ADMIN__ADDRESS", format!("127.0.0.1:{port}"))
             .envs(settings.iter().copied())
             .stdout(Stdio::null())
-            .stderr(File::create(&log).expect("the temporary folder takes a log"))
-            .spawn()
-            .expect("the program under test was built with the tests");
+            .stderr(File::create(&log).expect("the temporary folder takes a log"));
+        let child = spawn_for_the_life_of_this_process(command).expect("`setpriv` is part of Debian (util-linux)");
         Self { child, log, port }
     }
 
@@ -71,25 +74,55 @@ impl Replica {
 
     /// Asks it to drain, and waits for its end.
     pub fn terminate(&mut self) -> ExitStatus {
-        self.signal("TERM");
-        self.wait()
-    }
-
-    /// Sends it a signal.
-    pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &pid]).status();
         assert!(
-            sent.expect("`kill` is part of any system").success(),
+            self.signal("TERM"),
             "the process had ended before it was asked to: {}",
             self.log()
         );
+        self.wait()
+    }
+
+    /// Waits until it is frozen, by SIGSTOP from whomever.
+    pub fn wait_until_frozen(&mut self) {
+        wait_for("the process to be frozen", || {
+            assert!(self.is_running(), "it ended: {}", self.log());
+            (process_state(self.pid()) == Ok('T')).then_some(())
+        });
+    }
+
+    /// Sends it a signal; says whether there was a process to take it.
+    #[must_use]
+    pub fn signal(&self, name: &str) -> bool {
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status();
+        sent.expect("`kill` is part of any system").success()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be asked")
+    }
+
+    /// The port of its admin pages, for [`ask`].
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where its log is.
+    pub fn log_path(&self) -> &Path {
+        &self.log
     }
 
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
         let child = &mut self.child;
         wait_for("the process to end", || child.try_wait().expect("a child can be asked"))
+    }
+
+    /// Where its admin pages are.
+    pub fn admin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
 
     /// Its process id.
@@ -124,7 +157,7 @@ impl Replica {
 
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("a child can be asked").is_none()
+        self.ended().is_none()
     }
 
     /// `/status`, once it answers.
@@ -134,12 +167,12 @@ impl Replica {
 
     /// The body of an admin page, if it answers.
     pub fn get(&self, path: &str) -> Option<String> {
-        get(self.port, path).map(|(_, body)| body)
+        ask(self.port, path).map(|(_, body)| body)
     }
 
     /// Status code of an admin page, if it answers.
     pub fn code(&self, path: &str) -> Option<u16> {
-        get(self.port, path).map(|(code, _)| code)
+        ask(self.port, path).map(|(code, _)| code)
     }
 
     /// Everything it logged.
@@ -162,7 +195,8 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("a bound listener has an address").port()
 }
 
-fn get(port: u16, path: &str) -> Option<(u16, String)> {
+/// Status code and body of a page of whoever listens on this port, if it answers.
+pub fn ask(port: u16, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     write!(

@@ -9,7 +9,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tempfile::TempDir;
 
-use crate::kafka::{Isolation, Kafka, Message};
+use crate::kafka::{Isolation, Kafka, Message, Topics};
 use crate::oracle::Outputs;
 use crate::service::{Replica, wait_for};
 
@@ -101,7 +101,7 @@ const TOPICS: [&str; 4] = ["events", "predictions", "retraining", "dead-letters"
 /// A pipeline of one test.
 #[derive(Debug)]
 pub struct Stage {
-    kafka: &'static Kafka,
+    kafka: Topics,
     name: String,
     folder: TempDir,
 }
@@ -115,11 +115,11 @@ impl Stage {
         Self::on(Kafka::shared(), plan)
     }
 
-    /// The same on another broker.
+    /// The same on another Kafka.
     ///
     /// # Panics
-    /// When there is no room.
-    pub fn on(kafka: &'static Kafka, plan: &Plan<'_>) -> Self {
+    /// When there is no room, or no broker.
+    pub fn on(kafka: &Topics, plan: &Plan<'_>) -> Self {
         for topic in TOPICS {
             let limit = plan.limits.iter().find(|(limited, _)| *limited == topic);
             let configs: Vec<_> = limit.iter().map(|(_, bytes)| ("max.message.bytes", *bytes)).collect();
@@ -127,7 +127,7 @@ impl Stage {
         }
         let folder = tempfile::tempdir().expect("a temporary folder");
         let stage = Self {
-            kafka,
+            kafka: kafka.clone(),
             name: plan.name.to_owned(),
             folder,
         };
@@ -137,8 +137,8 @@ impl Stage {
     }
 
     /// The broker.
-    pub fn kafka(&self) -> &'static Kafka {
-        self.kafka
+    pub fn kafka(&self) -> &Topics {
+        &self.kafka
     }
 
     /// The pipeline file.
@@ -172,7 +172,7 @@ impl Stage {
     /// # Panics
     /// When Kafka does not take them.
     pub fn send(&self, events: &[Event]) {
-        send(self.kafka, &self.topic("events"), events);
+        send(&self.kafka, &self.topic("events"), events);
     }
 
     /// Starts a replica, with `settings` laid over the file.
@@ -233,7 +233,7 @@ pub fn examples() -> PathBuf {
 ///
 /// # Panics
 /// When Kafka does not take them.
-pub fn send(kafka: &Kafka, topic: &str, events: &[Event]) {
+pub fn send(kafka: &Topics, topic: &str, events: &[Event]) {
     let producer: BaseProducer = kafka
         .client()
         .set("enable.idempotence", "true")

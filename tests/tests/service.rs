@@ -6,6 +6,8 @@
 mod faults;
 #[path = "service/large.rs"]
 mod large;
+#[path = "service/oncall.rs"]
+mod oncall;
 #[path = "service/outputs.rs"]
 mod outputs;
 #[path = "service/pages.rs"]

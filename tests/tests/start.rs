@@ -334,3 +334,17 @@ fn a_password_that_is_not_there_is_asked_for_at_its_place() {
         "{said}"
     );
 }
+
+#[test]
+fn a_failpoint_that_does_not_exist_is_refused_with_those_that_do() {
+    let (_folder, file) = written(&sound());
+    let mut command = Command::new(BINARY);
+    let output = command.arg("run").arg(&file).env("EDDY_FAILPOINT", "comit:after");
+    let output = output.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(CONFIGURATION), "{said}");
+    assert!(
+        said.contains("EDDY_FAILPOINT: `comit:after`") && said.contains("send_offsets, commit, abort"),
+        "{said}"
+    );
+}

@@ -39,6 +39,7 @@ pub enum Polled {
 }
 
 pub use eddy_pipeline::checkpoint::Fault;
+pub use eddy_pipeline::stall::Reach;
 
 /// A failed call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +82,15 @@ pub struct Undelivered {
     pub error: BrokerError,
 }
 
+/// Nobody answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silence {
+    /// For how long.
+    pub lasted: Duration,
+    /// Who was asked: the addresses of the settings.
+    pub brokers: String,
+}
+
 /// The lane's one consumer and one producer. All calls come from the lane's thread.
 ///
 /// Offsets are always those of the *next* record to be read.
@@ -121,6 +131,21 @@ pub trait Broker {
     /// # Errors
     /// When the group cannot be asked.
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<i64>>, BrokerError>;
+
+    /// Replaces the consumer by a new one, which joins the group anew. Returns the partitions that the old one held: they
+    /// are lost, and what [`Broker::poll`] had named and was not answered yet is void. Asks no broker.
+    ///
+    /// # Errors
+    /// When no client can be made; the old one is of no use either way.
+    fn renew_consumer(&mut self) -> Result<Vec<Partition>, BrokerError>;
+
+    /// How far the client has fetched an assigned partition, and how far it could; asks Kafka, for a second at most.
+    /// `None` when nobody answers, or the client does not know yet.
+    fn reach(&mut self, partition: Partition) -> Option<Reach>;
+
+    /// Since when no broker has answered the consumer, as far as is known without asking; `None` when they do. An outage
+    /// shows within seconds.
+    fn silence(&self) -> Option<Silence>;
 
     /// End of each assigned partition that is known without asking: the last stable offset, for the lag.
     fn ends(&mut self) -> Vec<(Partition, i64)>;

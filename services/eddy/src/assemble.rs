@@ -100,6 +100,7 @@ pub fn assemble(pipeline: &Pipeline) -> Result<Assembly, Problems> {
 fn culprit(error: &Error) -> &'static str {
     match error {
         Error::Sha256 { .. } => "sha256",
+        Error::ExternalData { .. } => "external_data",
         error if error.is_about_golden_file() => "golden",
         Error::Providers { .. } => "providers",
         Error::Inputs { .. } => "inputs",
@@ -158,6 +159,14 @@ impl Assembly {
     /// # Errors
     /// What does not fit, or a session that cannot be made.
     pub fn scoring(&self) -> Result<Scoring, Vec<Problem>> {
+        self.scoring_with(|scorer| scorer)
+    }
+
+    /// The same, each scorer inside of what `wrap` puts around it.
+    ///
+    /// # Errors
+    /// As [`Assembly::scoring`].
+    pub fn scoring_with(&self, wrap: impl Fn(Box<dyn Scorer>) -> Box<dyn Scorer>) -> Result<Scoring, Vec<Problem>> {
         let decoder = self.decoder()?;
         let BatchSettings { run_limit, .. } = self.file.batch;
         let mut lane_models = Vec::new();
@@ -179,7 +188,7 @@ impl Assembly {
                     version: model.version().to_owned(),
                     sha256: model.sha256().to_owned(),
                 },
-                scorer: Box::new(scorer),
+                scorer: wrap(Box::new(scorer)),
                 head: Arc::clone(head),
             });
         }

@@ -183,6 +183,8 @@ fn describe(model: &Model, settings: &eddy_model::Settings, rows: usize) -> Vec<
         format!("file      {}", model.path().display()),
         format!("sha256    {}", model.sha256()),
     ];
+    let external_data = model.external_data();
+    lines.extend(external_data.map(|(file, sha256)| format!("data      {file}, sha256 {sha256}")));
     for input in model.inputs() {
         let fields = settings.inputs.get(&input.name).map(|fields| listed(fields));
         let fields = fields.map_or_else(String::new, |fields| format!(" from {fields}"));

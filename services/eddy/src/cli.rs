@@ -6,8 +6,10 @@
 //! Invariant: every way to stop here says whether it is an error, so that a script can rely on exit code 64.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use eddy_pipeline::settings::Span;
@@ -18,8 +20,9 @@ use serde::de::value::{Error as ValueError, StrDeserializer};
 const AFTER_HELP: &str = "\
 Every setting of the file can be overridden by an environment variable: EDDY__KAFKA__BROKERS sets `brokers` in [kafka].
 
-Exit codes: 0 drained, 64 usage, 69 brokers unreachable at start, 70 a guarantee could not be kept, 75 replaced by a
-twin with the same identity, 76 not drained in time, 78 the file is wrong.";
+Exit codes: 0 drained or done, 64 usage, 69 brokers unreachable at start or a replica that does not answer, 70 a guarantee
+could not be kept, 75 replaced by a twin with the same identity, 76 not drained in time, 78 the file or the token is
+wrong.";
 
 /// Streaming inference over Kafka: events in, predictions out, and the samples worth a label flow back.
 #[derive(Debug, Parser)]
@@ -40,7 +43,107 @@ pub enum Command {
     Demo(DemoArguments),
     /// Print the JSON schema of the pipeline file, for editors that complete and check TOML by it.
     Schema,
+    /// Rehearse models that arrive on standard input. The program asks this of itself.
+    #[command(hide = true, name = REHEARSE)]
+    Rehearse {
+        /// What to do, as JSON.
+        order: String,
+    },
+    /// Pause running replicas: what was begun becomes durable, nothing more is taken, partitions are kept.
+    Pause(OrderArguments),
+    /// Let paused replicas go on; those that wait for a sick model or the end of a flood try again at once.
+    Resume(OrderArguments),
+    /// Skip one record: it becomes a dead letter instead of being scored, at whichever replica it comes by.
+    Skip(SkipArguments),
+    /// Ask a running replica whether it lives: exit code 0 if so, else 69. For container health checks.
+    Health(HealthArguments),
 }
+
+/// Arguments of `eddy pause` and `eddy resume`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct OrderArguments {
+    /// The pipeline file, for its admin address and its token.
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Admin address of a replica; give one for each. Default: that of the file, else http://127.0.0.1:9180.
+    #[arg(long, value_name = "URL")]
+    pub admin: Vec<Url>,
+    /// A file with the token. Default: `admin.token` of the pipeline file.
+    #[arg(long, value_name = "TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// Arguments of `eddy skip`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct SkipArguments {
+    /// The record, as `eddy.source` names it: topic/partition/offset.
+    #[arg(value_name = "RECORD", value_parser = record)]
+    pub record: String,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub order: OrderArguments,
+}
+
+/// Arguments of `eddy health`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct HealthArguments {
+    /// The pipeline file, for its admin address.
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Admin address of a replica; give one for each. Default: that of the file, else http://127.0.0.1:9180.
+    #[arg(long, value_name = "URL")]
+    pub admin: Vec<Url>,
+    /// Ask whether it is ready, which a paused stream or an outage of Kafka is not. Not for a check that restarts.
+    #[arg(long)]
+    pub ready: bool,
+}
+
+/// An admin address as a user writes it: `http://host:port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url {
+    authority: String,
+}
+
+impl Url {
+    /// `host:port`.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+}
+
+impl FromStr for Url {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let authority = text
+            .strip_prefix("http://")
+            .map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+        let is_sound = |authority: &&str| {
+            let port = authority
+                .rsplit_once(':')
+                .map(|(host, port)| (host, port.parse::<u16>()));
+            let plain = authority.bytes().all(|byte| byte.is_ascii_graphic());
+            plain
+                && !authority.contains(['/', '@', '?', '#'])
+                && matches!(port, Some((host, Ok(_))) if !host.is_empty())
+        };
+        match authority.filter(is_sound) {
+            Some(authority) => Ok(Self {
+                authority: authority.to_owned(),
+            }),
+            None => Err("write http://host:port, such as http://127.0.0.1:9180".into()),
+        }
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}", self.authority)
+    }
+}
+
+/// The command by which the program asks itself to rehearse a model.
+pub const REHEARSE: &str = "rehearse";
 
 /// Arguments of `eddy run`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -117,6 +220,10 @@ fn span(text: &str) -> Result<Span, String> {
     Span::deserialize(value).map_err(|error| error.to_string())
 }
 
+fn record(text: &str) -> Result<String, String> {
+    crate::desk::place(text).map(|_| text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +247,8 @@ mod tests {
         );
         assert_eq!(words("eddy check p.toml"), Ok(Command::Check(CheckArguments { file })));
         assert_eq!(words("eddy schema"), Ok(Command::Schema));
+        let order = "{}".to_owned();
+        assert_eq!(words("eddy rehearse {}"), Ok(Command::Rehearse { order }));
     }
 
     #[test]
@@ -159,6 +268,38 @@ mod tests {
         assert_eq!((demo.run_for, demo.summary), (Some(Span::seconds(60)), Summary::Json));
     }
 
+    fn url(text: &str) -> Url {
+        text.parse().expect("a sound URL")
+    }
+
+    #[test]
+    fn the_person_on_call_names_replicas_and_a_token() {
+        let line = "eddy pause --admin http://a:9180 --admin http://[::1]:9181/ --token-file t p.toml";
+        let order = OrderArguments {
+            file: Some("p.toml".into()),
+            admin: vec![url("http://a:9180"), url("http://[::1]:9181")],
+            token_file: Some("t".into()),
+        };
+        assert_eq!(words(line), Ok(Command::Pause(order)));
+        let none = OrderArguments {
+            file: None,
+            admin: vec![],
+            token_file: None,
+        };
+        assert_eq!(words("eddy resume"), Ok(Command::Resume(none.clone())));
+        let skip = SkipArguments {
+            record: "events/0/17".into(),
+            order: none,
+        };
+        assert_eq!(words("eddy skip events/0/17"), Ok(Command::Skip(skip)));
+        let health = HealthArguments {
+            file: None,
+            admin: vec![],
+            ready: true,
+        };
+        assert_eq!(words("eddy health --ready"), Ok(Command::Health(health)));
+    }
+
     #[test]
     fn help_and_version_are_answers() {
         assert!(matches!(words("eddy --help"), Err(Stop::Answer(text)) if text.contains("pipeline file")));
@@ -173,6 +314,14 @@ mod tests {
             "eddy run",
             "eddy demo --for soon",
             "eddy demo --rate 0",
+            "eddy skip",
+            "eddy skip events/0",
+            "eddy skip events/0/-1",
+            "eddy pause --admin 127.0.0.1:9180",
+            "eddy pause --admin https://127.0.0.1:9180",
+            "eddy pause --admin http://127.0.0.1",
+            "eddy pause --admin http://127.0.0.1:9180/live",
+            "eddy health --token-file x",
         ] {
             assert!(matches!(words(line), Err(Stop::Usage(_))), "{line}");
         }

@@ -8,7 +8,11 @@ pub mod assemble;
 pub mod check;
 pub mod cli;
 pub mod demo;
+mod desk;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 pub mod file;
+mod oncall;
 pub mod program;
 pub mod run;
 pub mod settings;

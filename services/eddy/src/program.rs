@@ -9,6 +9,7 @@ use std::process::ExitCode as ProcessCode;
 use eddy_host::ExitCode;
 
 use crate::cli::{self, Command, Stop};
+use crate::oncall;
 use crate::run::Service;
 use crate::settings::environment;
 
@@ -16,14 +17,20 @@ use crate::settings::environment;
 pub fn main() -> ProcessCode {
     // Before any thread exists: the runtime's telemetry is switched off through the environment.
     eddy_model::disable_runtime_telemetry();
+    eddy_model::rehearse_with(eddy_model::Program::this([cli::REHEARSE]));
     let code = match cli::parse(std::env::args_os()) {
         Ok(Command::Run(arguments)) => run(&arguments),
         Ok(Command::Check(arguments)) => crate::check::check(&arguments, environment::of_process()),
         Ok(Command::Demo(arguments)) => crate::demo::run(&arguments),
+        Ok(Command::Pause(arguments)) => oncall::order("pause", None, &arguments),
+        Ok(Command::Resume(arguments)) => oncall::order("resume", None, &arguments),
+        Ok(Command::Skip(arguments)) => oncall::order("skip", Some(&arguments.record), &arguments.order),
+        Ok(Command::Health(arguments)) => oncall::health(&arguments),
         Ok(Command::Schema) => {
             println!("{}", crate::file::schema());
             ExitCode::Drained
         }
+        Ok(Command::Rehearse { order }) => return eddy_model::rehearsal::act(&order),
         Err(Stop::Answer(text)) => {
             print!("{text}");
             ExitCode::Drained

@@ -10,26 +10,36 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use eddy_broker::kafka;
+#[cfg(not(feature = "failpoints"))]
 use eddy_broker::kafka::KafkaBroker;
 use eddy_broker::settings::Guarantee;
 use eddy_host::{
     AdminHandle, AdminServer, AdminSources, Cause, Drain, ExitCode, Failure, OnDrain, OnExit, Policy, Readiness,
     Shutdown, StatusSource, SystemClock, Tasks, Watchdog, drain_on_signals, exit_on_missed, exit_on_overdue,
 };
-use eddy_inference::LaneReport;
-use eddy_inference::lane::{Lane, LaneSettings, Stopped, Turn};
+use eddy_inference::lane::{Lane, LaneSettings, Stopped};
+use eddy_inference::orders::{Orders, Skip};
+use eddy_inference::{Hold, LaneReport};
 use eddy_pipeline::checkpoint::{self, Budget, Checkpoint, Stop};
 use eddy_pipeline::outcome::Balance;
+use eddy_pipeline::score::Scorer;
 use eddy_pipeline::time::Clock;
+use eddy_telemetry::catalogue::PauseCause;
 use eddy_telemetry::{Metrics, ModelFacts};
 use serde_json::{Value, json};
 
 use crate::assemble::{Assembly, assemble};
-use crate::file::Pipeline;
-use crate::watched::Watched;
+use crate::desk::Desk;
+#[cfg(feature = "failpoints")]
+use crate::failpoints::FailingBroker as KafkaBroker;
+use crate::file::{Pipeline, PipelineFile};
+use crate::watched::{self, Watched, WatchedScorer};
 
 /// How often the watchdog looks.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// How long brokers have to answer the watchdog before that counts as an outage.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +77,7 @@ struct Common {
     metrics: Metrics,
     readiness: Readiness,
     tasks: Tasks,
+    orders: Arc<Orders>,
 }
 
 impl Service {
@@ -82,21 +93,26 @@ impl Service {
             metrics: Metrics::new(&file.name, env!("CARGO_PKG_VERSION")),
             readiness: Readiness::starting(),
             tasks: Tasks::new(shutdown.clone()),
+            orders: Arc::default(),
             clock,
         };
         common.metrics.set_start(common.clock.now());
-        let status = Arc::new(Status::new(
-            file.name.clone(),
-            file.kafka.lanes,
-            common.readiness.clone(),
-        ));
+        let status = Arc::new(Status::new(file, &common));
+        let desk = Desk {
+            orders: common.orders.clone(),
+            lanes: status.lanes.clone(),
+            inputs: vec![file.topics.events.clone()],
+        };
         let sources = AdminSources {
             metrics: common.metrics.clone(),
             readiness: common.readiness.clone(),
             status: status.clone(),
+            control: Arc::new(desk),
         };
         let internal = |error: eddy_host::Error| NotStarted::new(ExitCode::Configuration, error);
-        let admin = AdminServer::bind(&file.admin, sources).map_err(internal)?;
+        let mut admin = file.admin.clone();
+        admin.resolve_paths(&pipeline.folder);
+        let admin = AdminServer::bind(&admin, sources).map_err(internal)?;
         let admin = admin
             .map(|server| server.start(&common.tasks))
             .transpose()
@@ -112,8 +128,9 @@ impl Service {
                 provider: model.provider().as_str().to_owned(),
             });
         }
-        let watchdog =
-            Watchdog::start(&common.tasks, common.clock.clone(), WATCH_EVERY, exit_on_overdue).map_err(internal)?;
+        let settings = file.broker(&pipeline.folder);
+        let judge = watched::judge(move || kafka::answers(&settings, ANSWER_WITHIN), exit_on_overdue);
+        let watchdog = Watchdog::start(&common.tasks, common.clock.clone(), WATCH_EVERY, judge).map_err(internal)?;
         for (lane, report) in (0..).zip(&status.lanes) {
             start_lane(pipeline, &assembly, &common, (lane, &watchdog), report.clone())?;
         }
@@ -198,8 +215,16 @@ fn start_lane(
     report: Arc<LaneReport>,
 ) -> Result<(), NotStarted> {
     let file = &pipeline.file;
+    let beat = watchdog.beat(&format!("lane {number}"));
+    let watched_scorer = |scorer| -> Box<dyn Scorer> {
+        Box::new(WatchedScorer {
+            scorer,
+            beat: beat.clone(),
+            run_limit: file.batch.run_limit.0,
+        })
+    };
     let scoring = assembly
-        .scoring()
+        .scoring_with(watched_scorer)
         .map_err(|problems| NotStarted::new(ExitCode::Configuration, pipeline.document.locate(problems)))?;
     let broker = KafkaBroker::open(&file.broker(&pipeline.folder), number).map_err(|error| {
         let unreachable = matches!(error.fault, checkpoint::Fault::Retriable | checkpoint::Fault::TimedOut);
@@ -210,17 +235,16 @@ fn start_lane(
         };
         NotStarted::new(code, error)
     })?;
-    let broker = Watched::new(
-        broker,
-        watchdog.beat(&format!("lane {number}")),
-        common.clock.clone(),
-        &file.kafka,
-    );
+    let broker = Watched::new(broker, beat.clone(), &file.kafka);
     let names: Vec<&str> = assembly.models().iter().map(|model| model.name()).collect();
     let metrics = common.metrics.lane(usize::from(number), &names);
     let guarantee = match file.kafka.guarantee {
         Guarantee::ExactlyOnce => checkpoint::Guarantee::ExactlyOnce,
         Guarantee::AtLeastOnce => checkpoint::Guarantee::AtLeastOnce,
+    };
+    let budget = Budget {
+        transaction: file.kafka.transaction_timeout.0,
+        ..Budget::default()
     };
     let settings = LaneSettings {
         batch: file.batch.clone(),
@@ -230,48 +254,42 @@ fn start_lane(
     let lane = Lane::new(
         broker,
         (scoring, assembly.emitter()),
-        Checkpoint::new(guarantee, Budget::default()),
+        Checkpoint::new(guarantee, budget),
         settings,
         (common.clock.clone(), metrics, report),
-    );
+    )
+    .under(common.orders.clone());
     let policy = Policy {
         on_exit: OnExit::ShutDown,
         on_drain: OnDrain::Finish,
     };
-    let (readiness, metrics) = (common.readiness.clone(), common.metrics.clone());
-    let show = move |unmet: Option<String>| {
-        let condition = format!("lane {number} takes events");
-        match unmet {
-            Some(why) => readiness.unmet(&condition, why),
-            None => readiness.met(&condition),
-        }
-        metrics.set_ready(readiness.is_ready());
-    };
     common
         .tasks
         .spawn_thread(&format!("lane-{number}"), policy, move |shutdown| {
-            run_lane(lane, &shutdown, show)
+            run_lane(lane, &shutdown)
         })
         .map_err(|error| NotStarted::new(ExitCode::Unreachable, error))
 }
 
-/// The life of a lane's thread; `show` takes why the lane does not take events, or that it does again.
-fn run_lane(
-    mut lane: Lane<Watched<KafkaBroker>>,
-    shutdown: &Shutdown,
-    show: impl Fn(Option<String>),
-) -> Result<(), Failure> {
-    let mut paused = false;
+/// The life of a lane's thread.
+fn run_lane(mut lane: Lane<Watched<KafkaBroker>>, shutdown: &Shutdown) -> Result<(), Failure> {
     while !shutdown.is_requested() {
-        let turn = lane.turn().map_err(failure)?;
-        match turn {
-            Turn::Paused(cause) if !paused => show(Some(format!("paused: {}", cause.as_str()))),
-            Turn::Worked | Turn::Idle if paused => show(None),
-            _ => {}
-        }
-        paused = matches!(turn, Turn::Paused(_));
+        lane.turn().map_err(failure)?;
     }
     lane.drain().map(drop).map_err(failure)
+}
+
+/// The report of a lane whose holds are causes at `/ready`, from when they begin until they end.
+fn report(number: u16, common: &Common) -> Arc<LaneReport> {
+    let (readiness, metrics) = (common.readiness.clone(), common.metrics.clone());
+    let condition = move |cause: PauseCause| format!("lane {number}: {}", cause.as_str());
+    Arc::new(LaneReport::watched(Box::new(move |change| {
+        match change {
+            Ok(Hold { cause, why, since }) => readiness.unmet_since(&condition(*cause), why, *since),
+            Err(cause) => readiness.met(&condition(cause)),
+        }
+        metrics.set_ready(readiness.is_ready());
+    })))
 }
 
 fn failure(stopped: Stopped) -> Failure {
@@ -288,16 +306,19 @@ struct Status {
     pipeline: String,
     lanes: Vec<Arc<LaneReport>>,
     readiness: Readiness,
+    orders: Arc<Orders>,
+    input: String,
     models: std::sync::OnceLock<Value>,
 }
 
 impl Status {
-    fn new(pipeline: String, lanes: u16, readiness: Readiness) -> Self {
-        let lanes = (0..lanes).map(|_| Arc::default()).collect();
+    fn new(file: &PipelineFile, common: &Common) -> Self {
         Self {
-            pipeline,
-            lanes,
-            readiness,
+            pipeline: file.name.clone(),
+            orders: common.orders.clone(),
+            input: file.topics.events.clone(),
+            lanes: (0..file.kafka.lanes).map(|number| report(number, common)).collect(),
+            readiness: common.readiness.clone(),
             models: std::sync::OnceLock::new(),
         }
     }
@@ -318,6 +339,13 @@ impl Status {
         self.models.get_or_init(|| described);
     }
 
+    /// A record to skip, as outputs name it.
+    fn named(&self, skip: &Skip) -> String {
+        let mut name = String::new();
+        skip.source.write(&self.input, &mut name);
+        name
+    }
+
     fn balance(&self) -> Balance {
         self.lanes
             .iter()
@@ -331,6 +359,11 @@ impl Status {
                 sum
             })
     }
+}
+
+fn held(hold: &Hold) -> Value {
+    let seconds = hold.since.elapsed().unwrap_or_default().as_secs();
+    json!({ "cause": hold.cause.as_str(), "why": hold.why, "seconds": seconds })
 }
 
 impl StatusSource for Status {
@@ -348,10 +381,13 @@ impl StatusSource for Status {
             .map(|lane| {
                 let latest = lane.latest();
                 let partitions: Vec<i32> = latest.partitions.iter().map(|partition| partition.number).collect();
-                json!({ "partitions": partitions, "events": book(latest.balance), "paused": latest.paused })
+                let holds: Vec<Value> = latest.holds.iter().map(held).collect();
+                json!({ "partitions": partitions, "events": book(latest.balance), "paused": holds })
             })
             .collect();
         let described = self.models.get().cloned().unwrap_or(Value::Null);
+        let standing = self.orders.standing();
+        let skips: Vec<String> = standing.skips.iter().map(|skip| self.named(skip)).collect();
         json!({
             "pipeline": self.pipeline,
             "version": env!("CARGO_PKG_VERSION"),
@@ -359,6 +395,7 @@ impl StatusSource for Status {
             "config": described["config"],
             "models": described["models"],
             "events": book(self.balance()),
+            "skips": skips,
             "lanes": lanes,
         })
     }

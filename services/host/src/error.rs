@@ -19,6 +19,9 @@ pub enum Error {
         /// The system's words.
         source: io::Error,
     },
+    /// The token of the admin address is not fit for use.
+    #[error("admin.token: {0}")]
+    Token(String),
     /// The runtime of the admin server cannot be made.
     #[error("cannot start the admin server: {0}; raise the limits on open files and threads")]
     Runtime(#[source] io::Error),
@@ -47,7 +50,7 @@ impl Error {
     /// The exit code of a process that cannot go on after this.
     pub const fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Listen { .. } => ExitCode::Configuration,
+            Self::Listen { .. } | Self::Token(_) => ExitCode::Configuration,
             Self::Probe { .. } => ExitCode::Unreachable,
             Self::Runtime(_) | Self::Thread { .. } | Self::Signals(_) => ExitCode::GuaranteeLost,
         }

@@ -18,14 +18,17 @@ mod signals;
 mod tasks;
 mod watchdog;
 
-pub use self::admin::{AdminAddress, AdminHandle, AdminServer, AdminSettings, AdminSources, NoStatus, StatusSource};
+pub use self::admin::{
+    AdminAddress, AdminHandle, AdminServer, AdminSettings, AdminSources, Control, NoControl, NoStatus, Refusal,
+    StatusSource,
+};
 pub use self::clock::SystemClock;
 pub use self::drain::{Drain, DrainSettings, Missed, exit_on_missed};
 pub use self::error::Error;
 pub use self::exit::{ExitCode, exit_now};
-pub use self::probe::{Answer, probe};
+pub use self::probe::{Answer, Post, post, probe};
 pub use self::readiness::{Readiness, Unmet};
 pub use self::shutdown::{Cause, Shutdown};
 pub use self::signals::drain_on_signals;
 pub use self::tasks::{Failure, OnDrain, OnExit, Policy, Tasks};
-pub use self::watchdog::{Beat, Entered, Overdue, Watchdog, exit_on_overdue};
+pub use self::watchdog::{Beat, Call, Entered, Overdue, Verdict, Watchdog, exit_on_overdue};

@@ -1,4 +1,4 @@
-//! Asking a running service how it is: what `eddy health` and a container's check do.
+//! Asking a running service how it is, or to change something: what `eddy health` and `eddy pause` do.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -26,7 +26,47 @@ pub struct Answer {
 /// When nothing answers there, or not in HTTP.
 pub fn probe(address: SocketAddr, path: &str, timeout: Duration) -> Result<Answer, Error> {
     let address = reachable(address);
-    ask(address, path, timeout).map_err(|source| Error::Probe { address, source })
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    ask(address, &request, timeout).map_err(|source| Error::Probe { address, source })
+}
+
+/// A request to change something.
+#[derive(Clone, Copy)]
+pub struct Post<'a> {
+    /// Where, such as `/pause`.
+    pub path: &'a str,
+    /// The token that allows it, if there is one.
+    pub token: Option<&'a str>,
+    /// JSON, or nothing.
+    pub body: &'a str,
+}
+
+// Derived, it would show the token.
+impl std::fmt::Debug for Post<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Post").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Posts one request; `timeout` as in [`probe`].
+///
+/// # Errors
+/// When nothing answers there, or not in HTTP, or the token is none that a header can carry.
+pub fn post(address: SocketAddr, request: &Post<'_>, timeout: Duration) -> Result<Answer, Error> {
+    let address = reachable(address);
+    let failed = |source| Error::Probe { address, source };
+    let Post { path, token, body } = *request;
+    if token.is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
+        let message = "the token has characters that no header can carry";
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, message)));
+    }
+    let authorization = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
+    let length = body.len();
+    let text = format!(
+        "POST {path} HTTP/1.0\r\nHost: {address}\r\n{authorization}Content-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    );
+    ask(address, &text, timeout).map_err(failed)
 }
 
 /// A service that listens on every address is asked on the loopback one.
@@ -39,11 +79,11 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn ask(address: SocketAddr, path: &str, timeout: Duration) -> io::Result<Answer> {
+fn ask(address: SocketAddr, request: &str, timeout: Duration) -> io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&address, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.set_write_timeout(Some(timeout))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES).read_to_end(&mut answer)?;
     read(&String::from_utf8_lossy(&answer))

@@ -8,16 +8,19 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use serde::Serialize;
 
 /// A condition that keeps the service from being ready.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unmet {
-    /// What it is about: `model digits`, `partitions`, `kafka`.
+    /// What it is about: `model digits`, `lane 0: kafka`.
     pub condition: String,
-    /// What is missing: `loading`, `unreachable since 12:04:11`.
+    /// What is missing: `loading`, `no broker answers (kafka:9092)`.
     pub detail: String,
+    /// For how long, in whole seconds.
+    pub seconds: u64,
 }
 
 /// Shared by everything that knows a condition and by the admin server. Cloning gives another handle.
@@ -35,7 +38,20 @@ struct Shared {
 #[derive(Debug)]
 struct Conditions {
     phase: Phase,
-    unmet: BTreeMap<String, String>,
+    since: SystemTime,
+    unmet: BTreeMap<String, Detail>,
+}
+
+#[derive(Debug)]
+struct Detail {
+    text: String,
+    since: SystemTime,
+}
+
+impl Conditions {
+    fn enter(&mut self, phase: Phase) {
+        (self.phase, self.since) = (phase, SystemTime::now());
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +76,7 @@ impl Readiness {
     pub fn starting() -> Self {
         let conditions = Conditions {
             phase: Phase::Starting,
+            since: SystemTime::now(),
             unmet: BTreeMap::new(),
         };
         Self {
@@ -74,21 +91,28 @@ impl Readiness {
     pub fn started(&self) {
         self.change(|conditions| {
             if conditions.phase == Phase::Starting {
-                conditions.phase = Phase::Started;
+                conditions.enter(Phase::Started);
             }
         });
     }
 
     /// The service ends: it is not ready, for good.
     pub fn draining(&self) {
-        self.change(|conditions| conditions.phase = Phase::Draining);
+        self.change(|conditions| conditions.enter(Phase::Draining));
     }
 
-    /// Names a condition that is not met, or what is missing now.
+    /// Names a condition that is not met from now on, or what is missing now.
     pub fn unmet(&self, condition: &str, detail: impl Into<String>) {
-        let detail = detail.into();
+        self.unmet_since(condition, detail, SystemTime::now());
+    }
+
+    /// Names a condition that has not been met since then; if it was known before, since the earlier of both.
+    pub fn unmet_since(&self, condition: &str, detail: impl Into<String>, since: SystemTime) {
+        let text = detail.into();
         self.change(|conditions| {
-            conditions.unmet.insert(condition.to_owned(), detail);
+            let known = conditions.unmet.get(condition);
+            let since = known.map_or(since, |known| known.since.min(since));
+            conditions.unmet.insert(condition.to_owned(), Detail { text, since });
         });
     }
 
@@ -107,17 +131,22 @@ impl Readiness {
     /// Why it is not ready; empty when it is.
     pub fn causes(&self) -> Vec<Unmet> {
         let conditions = self.lock();
-        let phase = conditions.phase.detail().map(|detail| ("service", detail));
+        let phase = conditions
+            .phase
+            .detail()
+            .map(|detail| ("service", detail, conditions.since));
         let named = conditions
             .unmet
             .iter()
-            .map(|(condition, detail)| (condition.as_str(), detail.as_str()));
+            .map(|(condition, detail)| (condition.as_str(), detail.text.as_str(), detail.since));
         phase
             .into_iter()
             .chain(named)
-            .map(|(condition, detail)| Unmet {
+            .map(|(condition, detail, since)| Unmet {
                 condition: condition.to_owned(),
                 detail: detail.to_owned(),
+                // A clock that was set back makes it less than nothing.
+                seconds: since.elapsed().unwrap_or_default().as_secs(),
             })
             .collect()
     }
@@ -144,6 +173,8 @@ impl Readiness {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn causes(readiness: &Readiness) -> Vec<(String, String)> {
@@ -179,6 +210,18 @@ mod tests {
         readiness.met("model digits");
         assert!(readiness.is_ready());
         assert_eq!(causes(&readiness), []);
+    }
+
+    #[test]
+    fn a_condition_says_how_long_it_has_not_been_met_also_when_its_detail_changes() {
+        let readiness = Readiness::starting();
+        readiness.started();
+        let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+        readiness.unmet_since("lane 0: kafka", "no broker answers", hour_ago);
+        readiness.unmet("lane 0: kafka", "outputs are not confirmed");
+        let [cause] = readiness.causes().try_into().expect("one cause");
+        assert_eq!(cause.detail, "outputs are not confirmed");
+        assert!((3600..7200).contains(&cause.seconds), "{cause:?}");
     }
 
     #[test]

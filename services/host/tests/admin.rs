@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eddy_host::{
-    AdminAddress, AdminHandle, AdminServer, AdminSettings, AdminSources, Answer, Error, ExitCode, NoStatus, Readiness,
-    Shutdown, StatusSource, SystemClock, Tasks, probe,
+    AdminAddress, AdminHandle, AdminServer, AdminSettings, AdminSources, Answer, Error, ExitCode, NoControl, NoStatus,
+    Readiness, Shutdown, StatusSource, SystemClock, Tasks, probe,
 };
 use eddy_pipeline::settings::{Bytes, Span};
 use eddy_telemetry::Metrics;
@@ -87,6 +87,7 @@ fn sources(readiness: &Readiness, status: impl StatusSource + 'static) -> AdminS
         metrics: Metrics::new("digits", "0.1.0"),
         readiness: readiness.clone(),
         status: Arc::new(status),
+        control: Arc::new(NoControl),
     }
 }
 
@@ -108,13 +109,21 @@ fn a_starting_service_is_alive_and_not_ready_and_says_why() {
     assert_eq!(service.get("/live").status, 200);
     let answer = service.get("/ready");
     assert_eq!(answer.status, 503);
+    let said = body(&answer);
+    assert_eq!(said["ready"], false);
+    let causes = said["causes"].as_array().expect("a list");
+    let named: Vec<_> = causes
+        .iter()
+        .map(|cause| (&cause["condition"], &cause["detail"]))
+        .collect();
     assert_eq!(
-        body(&answer),
-        json!({ "ready": false, "causes": [
-            { "condition": "service", "detail": "starting" },
-            { "condition": "model digits", "detail": "loading" },
-        ]})
+        named,
+        [
+            (&json!("service"), &json!("starting")),
+            (&json!("model digits"), &json!("loading")),
+        ]
     );
+    assert!(causes.iter().all(|cause| cause["seconds"].is_u64()), "{said}");
 }
 
 #[test]

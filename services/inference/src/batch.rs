@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use eddy_pipeline::decode::Captured;
 use eddy_pipeline::event::{Header, Record, Source};
-use eddy_pipeline::rejection::Rejection;
+use eddy_pipeline::rejection::{Reason, Rejection};
 
 /// A piece of an arena.
 type Piece = Range<u32>;
@@ -160,6 +160,14 @@ impl Batch {
         self.rows
             .iter()
             .filter(|row| matches!(row.fate, Fate::Rejected(_)))
+            .count()
+    }
+
+    /// Events rejected for this reason.
+    pub fn rejected_for(&self, reason: Reason) -> usize {
+        self.rows
+            .iter()
+            .filter(|row| matches!(&row.fate, Fate::Rejected(rejection) if rejection.reason == reason))
             .count()
     }
 

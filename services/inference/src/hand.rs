@@ -96,7 +96,10 @@ impl<B: Broker> Hand<'_, B> {
     fn send(&mut self, output: &Output<'_>) -> Result<bool, BrokerError> {
         loop {
             match self.link.broker.send(output, self.place.0, self.place.1) {
-                Ok(()) => return Ok(true),
+                Ok(()) => {
+                    self.ledger.hold(output, self.place);
+                    return Ok(true);
+                }
                 Err(SendError::TooLarge { detail }) => {
                     tracing::warn!(topic = %output.to, detail, "an output is too large");
                     return Ok(false);

@@ -11,15 +11,20 @@
 //! Invariant: a lane never reorders, and a record that was consumed is in the batch, in a span of the ledger, durable, or
 //! abandoned and read again.
 
+mod pause;
+mod skips;
+mod stalls;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use eddy_broker::{Broker, BrokerError, Polled};
-use eddy_pipeline::checkpoint::{Checkpoint, Stop};
+use eddy_pipeline::checkpoint::Checkpoint;
 use eddy_pipeline::event::Destination;
 use eddy_pipeline::flood::Flood;
 use eddy_pipeline::outcome::{Accounts, Outcome};
 use eddy_pipeline::rejection::Reason;
+use eddy_pipeline::stall::Stalls;
 use eddy_pipeline::time::Clock;
 use eddy_telemetry::catalogue::{CheckpointOutcome, PauseCause};
 use eddy_telemetry::{BatchFacts, LaneMetrics};
@@ -29,10 +34,14 @@ use crate::emit::Emitter;
 use crate::hand::{Hand, output_too_large};
 use crate::ledger::{Ledger, Settled};
 use crate::link::Link;
+use crate::orders::Orders;
 use crate::poll_times::PollTimes;
 use crate::report::LaneReport;
 use crate::scoring::Scoring;
 use crate::settings::{BatchSettings, CheckpointSettings, DeadLetterSettings};
+
+use self::pause::Pauses;
+use self::skips::Skips;
 
 pub use crate::ledger::Stopped;
 
@@ -63,10 +72,12 @@ pub struct LaneSettings {
     pub dead_letters: DeadLetterSettings,
 }
 
+/// The watch over partitions that stand still, and when to look next.
 #[derive(Debug)]
-struct Pause {
-    cause: PauseCause,
-    retry_at: Duration,
+struct StallWatch {
+    watch: Stalls,
+    look_at: Duration,
+    learn_at: Duration,
 }
 
 /// A lane. See the module's documentation.
@@ -77,10 +88,13 @@ pub struct Lane<B> {
     ledger: Ledger,
     emitter: Emitter,
     flood: Flood,
-    pause: Option<Pause>,
+    pauses: Pauses,
+    skips: Skips,
+    stalls: StallWatch,
     settings: LaneSettings,
     clock: Arc<dyn Clock>,
     report: Arc<LaneReport>,
+    orders: Arc<Orders>,
     facts: BatchFacts,
     lag_shown: Duration,
 }
@@ -97,16 +111,30 @@ impl<B: Broker> Lane<B> {
         Self {
             link: Link::new(broker),
             scoring,
-            ledger: Ledger::new(checkpoint, settings.checkpoint.clone(), metrics),
+            ledger: Ledger::new(checkpoint, settings.checkpoint.clone(), (metrics, report.clone())),
             emitter,
             flood: Flood::new(settings.dead_letters.flood_share, settings.dead_letters.window),
-            pause: None,
+            pauses: Pauses::default(),
+            skips: Skips::default(),
+            stalls: StallWatch {
+                watch: Stalls::new(settings.checkpoint.stall_after.0),
+                look_at: Duration::ZERO,
+                learn_at: Duration::ZERO,
+            },
             settings,
             clock,
             report,
+            orders: Arc::default(),
             facts: BatchFacts::default(),
             lag_shown: Duration::ZERO,
         }
+    }
+
+    /// The same lane, under these orders of the person on call.
+    #[must_use]
+    pub fn under(mut self, orders: Arc<Orders>) -> Self {
+        self.orders = orders;
+        self
     }
 
     /// One turn of the loop: one batch at most.
@@ -114,7 +142,11 @@ impl<B: Broker> Lane<B> {
     /// # Errors
     /// [`Stopped`] when a guarantee can no longer be kept; what was committed is right, and the offsets stand there.
     pub fn turn(&mut self) -> Result<Turn, Stopped> {
-        if self.pause.is_some() && !self.may_retry() {
+        self.take_orders();
+        if let Some(paused) = self.pause_if_asked()? {
+            return Ok(paused);
+        }
+        if self.pauses.is_paused() && !self.may_retry() {
             return self.sit_out();
         }
         self.poll_batch()?;
@@ -127,8 +159,13 @@ impl<B: Broker> Lane<B> {
         }
         self.checkpoint()?;
         self.take_up_rebalances()?;
+        self.end_of_pause(rows);
         self.show(rows == 0);
-        Ok(if rows > 0 { Turn::Worked } else { Turn::Idle })
+        if rows > 0 {
+            return Ok(Turn::Worked);
+        }
+        self.look_for_stalls()?;
+        Ok(Turn::Idle)
     }
 
     /// The books.
@@ -149,11 +186,14 @@ impl<B: Broker> Lane<B> {
         let started = self.clock.now();
         let mut wait = self.ledger.due_in(started).map_or(IDLE, |due| due.min(IDLE));
         let mut times = PollTimes::new(started.monotonic);
-        while !self.scoring.is_full() && !self.link.has_rebalance() {
-            let (ledger, scoring) = (&mut self.ledger, &mut self.scoring);
+        while !self.is_full() && !self.link.has_rebalance() {
+            let (ledger, scoring, skips) = (&mut self.ledger, &mut self.scoring, &self.skips);
             let polled = self.link.broker.poll(wait, &mut |record| {
                 ledger.consume(record.source);
-                scoring.push(record);
+                match skips.of(record) {
+                    None => scoring.push(record),
+                    Some(skipped) => scoring.push_rejected(record, skipped),
+                }
             });
             match polled {
                 Ok(Polled::Record) => {
@@ -178,6 +218,11 @@ impl<B: Broker> Lane<B> {
         Ok(())
     }
 
+    /// Whether the batch takes no more events.
+    fn is_full(&self) -> bool {
+        self.scoring.is_full() || (self.pauses.is_suspicious() && !self.scoring.batch().rows().is_empty())
+    }
+
     /// How much longer a batch that has begun waits for more events; `None` when it goes as it is.
     fn wait_for_company(&self, times: &PollTimes, now: Duration) -> Option<Duration> {
         let remaining = (times.first_record? + self.settings.batch.wait.0).saturating_sub(now);
@@ -186,10 +231,12 @@ impl<B: Broker> Lane<B> {
 
     /// Lets the partitions flow again, whatever they were held for.
     fn go_on(&mut self) -> Result<(), BrokerError> {
-        if self.link.is_held() {
-            self.ledger.metrics().resume(PauseCause::Kafka);
+        let has_waited = !self.link.waited().is_zero();
+        self.link.go_on()?;
+        if has_waited {
+            self.ledger.look_at_kafka(&self.link);
         }
-        self.link.go_on()
+        Ok(())
     }
 
     /// Runs the models, computes the signals, and holds back a flood of dead letters.
@@ -208,8 +255,10 @@ impl<B: Broker> Lane<B> {
             (0..run.halved).for_each(|_| metrics.batch_halved(model));
         }
         scored.map_err(|sick| (PauseCause::Model, sick.to_string()))?;
-        let dead = self.scoring.dead_letters();
-        let admitted = self.flood.admit(rows, dead);
+        // What a person decided is no sign of a bad deployment.
+        let skipped = self.scoring.skipped();
+        let dead = self.scoring.dead_letters() - skipped;
+        let admitted = self.flood.admit(rows - skipped, dead);
         admitted.map_err(|share| (PauseCause::Flood, self.explain_flood(share)))
     }
 
@@ -321,7 +370,7 @@ impl<B: Broker> Lane<B> {
                 self.undo(Some(error))?;
                 return self.serve_group();
             }
-            self.link.drop_first_rebalance();
+            self.link.drop_first_rebalance(&rebalance);
             self.note_rebalance(&rebalance);
         }
         Ok(())
@@ -345,68 +394,12 @@ impl<B: Broker> Lane<B> {
         Ok(self.link.broker.release(partitions))
     }
 
-    /// Makes what was done durable, takes the batch back and pauses, offsets untouched.
-    fn stop_the_stream(&mut self, cause: PauseCause, why: &str) -> Result<Turn, Stopped> {
-        let started = self.clock.now().monotonic;
-        let settled = self.ledger.settle_all(&mut self.link, self.clock.as_ref())?;
-        self.settled(settled, started);
-        self.undo(None)?;
-        let retry = self.settings.dead_letters.retry;
-        tracing::error!(
-            cause = cause.as_str(),
-            why,
-            "the stream is paused, offsets untouched; trying again in {retry}"
-        );
-        self.report.pause(why);
-        self.ledger.metrics().pause(cause);
-        self.pause = Some(Pause {
-            cause,
-            retry_at: self.clock.now().monotonic + retry.0,
-        });
-        self.sit_out()
-    }
-
-    /// Whether the pause is over: its time is up, and the models succeed on their known-good rows.
-    fn may_retry(&mut self) -> bool {
-        let Some(pause) = &mut self.pause else { return true };
-        let now = self.clock.now().monotonic;
-        if now < pause.retry_at {
-            return false;
-        }
-        if let Err(sick) = self.scoring.revive() {
-            pause.retry_at = now + self.settings.dead_letters.retry.0;
-            self.report.pause(&sick.to_string());
-            return false;
-        }
-        let cause = pause.cause;
-        tracing::info!(cause = cause.as_str(), "the stream is tried again");
-        self.ledger.metrics().resume(cause);
-        self.report.resume();
-        self.pause = None;
-        true
-    }
-
-    /// A turn of a paused stream: serves the group, takes nothing.
-    fn sit_out(&mut self) -> Result<Turn, Stopped> {
-        self.serve_group()?;
-        self.take_up_rebalances()?;
-        self.show(true);
-        Ok(Turn::Paused(
-            self.pause.as_ref().map_or(PauseCause::Model, |pause| pause.cause),
-        ))
-    }
-
-    /// Serves the group for a moment, and takes nothing.
-    fn serve_group(&mut self) -> Result<(), Stopped> {
-        match self.link.hold().and_then(|()| self.link.poll_group(IDLE)) {
-            Ok(()) => Ok(()),
-            Err(error) => self.undo(Some(error)),
-        }
-    }
-
     fn note_rebalance(&mut self, rebalance: &Polled) {
         match rebalance {
-            Polled::Assigned(partitions) => self.report.assigned(partitions),
+            Polled::Assigned(partitions) => {
+                self.report.assigned(partitions);
+                self.stalls.learn_at = Duration::ZERO;
+            }
             Polled::Revoked { partitions, lost } => {
                 if *lost {
                     tracing::warn!(
@@ -431,6 +424,9 @@ impl<B: Broker> Lane<B> {
         let lag_is_due = now.monotonic.saturating_sub(self.lag_shown) >= LAG_INTERVAL;
         if lag_is_due {
             self.lag_shown = now.monotonic;
+            self.ledger.look_at_kafka(&self.link);
+            self.end_skips(now.monotonic);
+            self.report.durable(self.ledger.durable());
             for (partition, end) in self.link.broker.ends() {
                 if let Some(lag) = self.ledger.lag(partition, end) {
                     let topic = self.link.broker.topic(partition);
@@ -446,16 +442,15 @@ impl<B: Broker> Lane<B> {
     /// Ends the lane in order: what was handed over becomes durable, the rest is given back to the group.
     ///
     /// # Errors
-    /// [`Stopped`] when the last checkpoint could not be made, or the clients do not close.
+    /// [`Stopped`] when the last checkpoint could not be made.
     pub fn drain(mut self) -> Result<Accounts, Stopped> {
         let settled = self.ledger.settle_all(&mut self.link, self.clock.as_ref())?;
         let started = self.clock.now().monotonic;
         self.settled(settled, started);
         self.show(true);
-        self.link.broker.close().map_err(|error| Stopped {
-            stop: Stop::GuaranteeLost,
-            message: format!("everything is committed, but {error}"),
-        })?;
+        if let Err(error) = self.link.broker.close() {
+            tracing::warn!(%error, "what was done is durable; the group will notice by itself that this member is gone");
+        }
         Ok(self.ledger.accounts().clone())
     }
 

@@ -6,18 +6,23 @@
 //! Invariant: offsets are handed to the broker only for spans whose every output is delivered (at least once) or stands
 //! in the same transaction (exactly once). Spans become durable from the front.
 
+mod wait;
+
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
-use eddy_broker::{Broker, BrokerError, Fault, Ticket, Undelivered};
+use eddy_broker::{Broker, BrokerError, Fault, SendError, Ticket, Undelivered};
+use eddy_pipeline::backoff::BackOff;
 use eddy_pipeline::checkpoint::{Checkpoint, Guarantee, Next, Step, Stop, Went};
-use eddy_pipeline::event::{Destination, Partition, Source};
+use eddy_pipeline::event::{Destination, Output, Partition, Source};
 use eddy_pipeline::outcome::{Accounts, Outcome, Remembers};
 use eddy_pipeline::time::{Clock, Now};
 use eddy_telemetry::LaneMetrics;
-use eddy_telemetry::catalogue::PauseCause;
 
+use crate::held::Held;
 use crate::link::Link;
+use crate::report::LaneReport;
 use crate::settings::CheckpointSettings;
 use crate::spans::Spans;
 
@@ -66,6 +71,8 @@ pub(crate) struct Ledger {
     checkpoint: Checkpoint,
     settings: CheckpointSettings,
     progress: BTreeMap<Partition, Progress>,
+    /// Where the group stands in partitions from which nothing came yet.
+    known: BTreeMap<Partition, i64>,
     spans: Spans,
     /// Events whose offsets were stored since the lane last committed, at least once.
     stored: usize,
@@ -75,24 +82,37 @@ pub(crate) struct Ledger {
     /// How far each partition had come when work was undone. Until it is there again, every batch is a checkpoint of its
     /// own: whatever went wrong can then be told from its neighbours, and no transaction is open while the models run.
     redo: BTreeMap<Partition, i64>,
+    /// Copies of the outputs in the open transaction; at least once, none.
+    held: Held,
     last_error: Option<BrokerError>,
+    /// Pauses before a client is replaced once more, until something is durable again.
+    renewals: BackOff,
     metrics: LaneMetrics,
+    report: Arc<LaneReport>,
 }
 
 impl Ledger {
-    pub(crate) fn new(checkpoint: Checkpoint, settings: CheckpointSettings, metrics: LaneMetrics) -> Self {
+    pub(crate) fn new(
+        checkpoint: Checkpoint,
+        settings: CheckpointSettings,
+        (metrics, report): (LaneMetrics, Arc<LaneReport>),
+    ) -> Self {
         Self {
             checkpoint,
+            renewals: BackOff::new(settings.renewal_pause.0),
             settings,
             progress: BTreeMap::new(),
+            known: BTreeMap::new(),
             spans: Spans::default(),
             stored: 0,
             accounts: Accounts::new(),
             condemned: HashMap::new(),
             undelivered: Vec::new(),
             redo: BTreeMap::new(),
+            held: Held::default(),
             last_error: None,
             metrics,
+            report,
         }
     }
 
@@ -119,10 +139,54 @@ impl Ledger {
         progress.next = source.offset + 1;
     }
 
-    /// Records between what is durable and the end of a partition; `None` before the first record of it.
+    /// Records between what is durable and the end of a partition; `None` before anything is known of it.
     pub(crate) fn lag(&self, partition: Partition, end: i64) -> Option<u64> {
-        let progress = self.progress.get(&partition)?;
-        Some(u64::try_from(end - progress.durable).unwrap_or(0))
+        Some(u64::try_from(end - self.durable_of(partition)?).unwrap_or(0))
+    }
+
+    /// How far each partition is durable: where its next owner would begin.
+    pub(crate) fn durable(&self) -> impl Iterator<Item = (Partition, i64)> {
+        let read = self.progress.iter();
+        let read = read.map(|(partition, progress)| (*partition, progress.durable));
+        read.chain(self.unread())
+    }
+
+    /// The same for one partition; `None` before anything is known of it.
+    pub(crate) fn durable_of(&self, partition: Partition) -> Option<i64> {
+        let read = self.progress.get(&partition).map(|progress| progress.durable);
+        read.or_else(|| self.known.get(&partition).copied())
+    }
+
+    /// The offset of the next record of each partition.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = (Partition, i64)> {
+        let read = self.progress.iter();
+        let read = read.map(|(partition, progress)| (*partition, progress.next));
+        read.chain(self.unread())
+    }
+
+    /// Where the group stands in partitions from which nothing came yet.
+    fn unread(&self) -> impl Iterator<Item = (Partition, i64)> {
+        let unread = self
+            .known
+            .iter()
+            .filter(|(known, _)| !self.progress.contains_key(known));
+        unread.map(|(partition, offset)| (*partition, *offset))
+    }
+
+    /// Whether anything is known of a partition.
+    pub(crate) fn knows(&self, partition: Partition) -> bool {
+        self.progress.contains_key(&partition) || self.known.contains_key(&partition)
+    }
+
+    /// Notes where the group stands in a partition from which nothing came yet. It is no place of ours to go back to
+    /// until something did: the client may begin elsewhere if the offset is out of range.
+    pub(crate) fn know(&mut self, partition: Partition, committed: Option<i64>) {
+        self.known.extend(committed.map(|offset| (partition, offset)));
+    }
+
+    /// Whether work that was undone is not done again yet.
+    pub(crate) fn is_redoing(&self) -> bool {
+        !self.redo.is_empty()
     }
 
     /// Opens the span that the next outputs belong to, with its transaction where there is one.
@@ -132,6 +196,8 @@ impl Ledger {
                 return Ok(());
             }
             link.broker.begin()?;
+            self.held.clear(self.settings.held_bytes.0);
+            self.checkpoint.opened(now);
         }
         self.spans.open(now.monotonic);
         Ok(())
@@ -140,6 +206,11 @@ impl Ledger {
     /// Gives the next event its place in the open span: the span's ticket, and its number within.
     pub(crate) fn place(&mut self, source: Source) -> (Ticket, u32) {
         self.spans.place(source)
+    }
+
+    /// Keeps a copy of an output that was handed over, in case its transaction is aborted.
+    pub(crate) fn hold(&mut self, output: &Output<'_>, place: (Ticket, u32)) {
+        self.held.push(output, place);
     }
 
     /// Notes the outcome of the event that was placed last; its outputs were handed over.
@@ -210,25 +281,14 @@ impl Ledger {
             tracing::warn!(error = %error, "work since the last checkpoint is undone and done again");
             self.remember(error);
         }
-        let next = match fault {
-            Fault::Refused if self.spans.is_empty() => Next::Stop(Stop::GuaranteeLost),
-            // The state machine knows what to undo before the service stops.
-            Fault::Refused => self.checkpoint.next(Step::Drain, Went::Wrong(fault), clock.now()),
-            Fault::Fatal | Fault::Fenced | Fault::TimedOut => {
-                self.checkpoint.start();
-                let fault = if fault == Fault::TimedOut { Fault::Fatal } else { fault };
-                self.checkpoint.next(Step::SendOffsets, Went::Wrong(fault), clock.now())
-            }
-            // Without an open span there is no transaction to abort.
-            _ if self.spans.is_empty() => Next::Do(Step::RollBack),
-            _ => self.checkpoint.give_up(),
-        };
+        let next = self.checkpoint.give_up(fault, !self.spans.is_empty(), clock.now());
         self.carry_out(next, link, clock)
     }
 
     /// Forgets partitions that are let go. What was under way of them must have been settled or undone.
     pub(crate) fn forget(&mut self, partitions: &[Partition]) {
         self.progress.retain(|partition, _| !partitions.contains(partition));
+        self.known.retain(|partition, _| !partitions.contains(partition));
         self.redo.retain(|partition, _| !partitions.contains(partition));
         self.condemned
             .retain(|source, _| !partitions.contains(&source.partition));
@@ -343,6 +403,7 @@ impl Ledger {
                 Next::Do(step) => step,
                 Next::Durable => {
                     self.last_error = None;
+                    self.renewals.reset();
                     return Ok(Settled::Durable);
                 }
                 Next::RolledBack => {
@@ -351,9 +412,12 @@ impl Ledger {
                 }
                 Next::Stop(stop) => return Err(self.stopped(stop)),
             };
-            if before == Some(step) && self.wait(link, BACK_OFF).is_err() {
-                tracing::debug!("the group could not be served while a call is made again");
-            }
+            let pause = match step {
+                Step::Renew | Step::Rejoin => self.renewals.next(clock.now()),
+                _ if before == Some(step) => BACK_OFF,
+                _ => Duration::ZERO,
+            };
+            self.pause(link, pause);
             before = Some(step);
             let went = match self.perform(step, link, clock) {
                 Ok(went) => went,
@@ -387,7 +451,13 @@ impl Ledger {
                 link.broker.renew_producer()?;
                 self.metrics.producer_renewed();
             }
+            Step::Rejoin => {
+                link.rejoin()?;
+                self.metrics.consumer_renewed();
+                tracing::warn!("the consumer was replaced; it joins the group anew");
+            }
             Step::Inspect => return self.inspect(link),
+            Step::Replay => return self.replay(link, clock.now()),
             Step::Publish => self.publish(self.spans.len(), clock.now()),
             Step::RollBack => self.roll_back(link)?,
         }
@@ -422,15 +492,6 @@ impl Ledger {
         }
     }
 
-    /// Waits for Kafka, and shows it once the wait is long enough to hold the partitions.
-    pub(crate) fn wait<B: Broker>(&mut self, link: &mut Link<B>, time: Duration) -> Result<(), BrokerError> {
-        link.wait(time)?;
-        if link.is_held() {
-            self.metrics.pause(PauseCause::Kafka);
-        }
-        Ok(())
-    }
-
     fn not_delivered(&self) -> BrokerError {
         BrokerError {
             fault: Fault::Abortable,
@@ -451,6 +512,62 @@ impl Ledger {
             .zip(&committed)
             .all(|((_, ours), theirs)| theirs.is_some_and(|at| at >= *ours));
         Ok(if all { Went::Committed } else { Went::NotCommitted })
+    }
+
+    /// Hands the outputs of the span over again. Once the transaction is begun, an error can only abort it.
+    fn replay<B: Broker>(&mut self, link: &mut Link<B>, now: Now) -> Result<Went, BrokerError> {
+        let offsets = self.spans.offsets(usize::MAX);
+        let are_ours = offsets.iter().all(|(partition, _)| !link.is_leaving(*partition));
+        // What a topic found too large must take another way, so its event is read again.
+        if !self.held.is_whole() || !are_ours || !self.condemned.is_empty() {
+            return Ok(Went::NotHeld);
+        }
+        link.broker.begin()?;
+        self.checkpoint.opened(now);
+        let held = std::mem::take(&mut self.held);
+        let replayed = held.each(|output, place| self.send_again(link, output, place));
+        self.held = held;
+        replayed?;
+        self.metrics.transaction_replayed();
+        tracing::info!(
+            outputs = self.held.len(),
+            "the outputs of an aborted transaction are sent again"
+        );
+        Ok(Went::Well)
+    }
+
+    fn send_again<B: Broker>(
+        &mut self,
+        link: &mut Link<B>,
+        output: &Output<'_>,
+        (ticket, row): (Ticket, u32),
+    ) -> Result<(), BrokerError> {
+        let fails = |error: BrokerError| BrokerError {
+            fault: match error.fault {
+                Fault::Retriable => Fault::Abortable,
+                fault => fault,
+            },
+            ..error
+        };
+        loop {
+            match link.broker.send(output, ticket, row) {
+                Ok(()) => return Ok(()),
+                Err(SendError::Failed(error)) => return Err(fails(error)),
+                Err(SendError::TooLarge { detail }) => {
+                    return Err(BrokerError {
+                        fault: Fault::Abortable,
+                        doing: format!("sending an output to {} again", output.to),
+                        message: detail,
+                    });
+                }
+                Err(SendError::Full) => {
+                    self.wait(link, TICK).map_err(fails)?;
+                    if let Some(error) = self.look_for_failures(link) {
+                        return Err(fails(error));
+                    }
+                }
+            }
+        }
     }
 
     fn publish(&mut self, spans: usize, now: Now) {
@@ -538,7 +655,7 @@ impl Ledger {
             .map_or_else(|| "no cause known".to_owned(), ToString::to_string);
         let message = match stop {
             Stop::Fenced => format!(
-                "another process uses the same transactional id and took over ({cause}); give each replica its own \
+                "another process has the same identity and took over ({cause}); give each replica its own \
                  `kafka.instance`"
             ),
             Stop::GuaranteeLost => format!("the outputs cannot be made durable together with their offsets: {cause}"),

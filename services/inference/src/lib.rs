@@ -12,9 +12,11 @@ pub mod settings;
 mod batch;
 mod emit;
 mod hand;
+mod held;
 pub mod lane;
 mod ledger;
 mod link;
+pub mod orders;
 mod poll_times;
 mod report;
 pub mod scoring;
@@ -22,4 +24,4 @@ mod spans;
 
 pub use batch::{Batch, Fate, Row};
 pub use emit::{Body, Emitter};
-pub use report::{LaneReport, Latest};
+pub use report::{Hold, LaneReport, Latest, OnChange};

@@ -43,9 +43,10 @@ impl<B: Broker> Link<B> {
         self.rebalances.front()
     }
 
-    /// Forgets the oldest rebalance: it was taken up.
-    pub(crate) fn drop_first_rebalance(&mut self) {
-        self.rebalances.pop_front();
+    /// Forgets the oldest rebalance if it is this one, which was taken up. On the way another may have taken its place:
+    /// see [`Link::rejoin`].
+    pub(crate) fn drop_first_rebalance(&mut self, taken_up: &Polled) {
+        self.rebalances.pop_front_if(|first| first == taken_up);
     }
 
     /// Keeps a rebalance for later.
@@ -78,9 +79,22 @@ impl<B: Broker> Link<B> {
         self.poll_group(time)
     }
 
-    /// Whether the partitions are paused for a wait.
-    pub(crate) fn is_held(&self) -> bool {
-        self.paused
+    /// Replaces the consumer. What the old one held is lost, which is the first rebalance of the new one; those of the old
+    /// one are void.
+    pub(crate) fn rejoin(&mut self) -> Result<(), BrokerError> {
+        let partitions = self.broker.renew_consumer()?;
+        self.rebalances.clear();
+        self.strays.clear();
+        self.paused = false;
+        if !partitions.is_empty() {
+            self.keep(Polled::Revoked { partitions, lost: true });
+        }
+        Ok(())
+    }
+
+    /// How long the present wait has lasted; zero when there is none.
+    pub(crate) fn waited(&self) -> Duration {
+        self.waited
     }
 
     /// Pauses all partitions until [`Link::go_on`].

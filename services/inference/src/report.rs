@@ -1,16 +1,43 @@
-//! What a lane tells the rest of the process: its partitions, its books, why it is paused.
+//! What a lane tells the rest of the process: its partitions, its books, what keeps it from its work.
 //!
-//! Owns: the latest word of one lane. Written by the lane between batches, read by the admin pages.
+//! Owns: the latest word of one lane. Written by the lane, also in the middle of a long wait; read by the admin pages.
+//! Never does: judge what it is told.
 
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use eddy_pipeline::event::Partition;
 use eddy_pipeline::outcome::Balance;
+use eddy_telemetry::catalogue::PauseCause;
+
+/// Something that keeps a lane from its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// What kind of thing.
+    pub cause: PauseCause,
+    /// One sentence for the person on call.
+    pub why: String,
+    /// Since when.
+    pub since: SystemTime,
+}
+
+/// Is told of every change: the hold as it is now, or which cause no longer holds.
+pub type OnChange = Box<dyn Fn(Result<&Hold, PauseCause>) + Send + Sync>;
 
 /// One lane's latest word.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct LaneReport {
     latest: Mutex<Latest>,
+    on_change: Option<OnChange>,
+}
+
+impl fmt::Debug for LaneReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaneReport")
+            .field("latest", &self.latest)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A copy of it.
@@ -20,11 +47,22 @@ pub struct Latest {
     pub partitions: Vec<Partition>,
     /// Its books.
     pub balance: Balance,
-    /// Why it is paused, if it is.
-    pub paused: Option<String>,
+    /// How far its partitions are durable, as of the last second: the offset after the last record that is.
+    pub durable: Vec<(Partition, i64)>,
+    /// What keeps it from its work; empty when nothing does.
+    pub holds: Vec<Hold>,
 }
 
 impl LaneReport {
+    /// A lane about whose holds somebody wants to know at once. `on_change` is called on the lane's thread and must not
+    /// block.
+    pub fn watched(on_change: OnChange) -> Self {
+        Self {
+            latest: Mutex::default(),
+            on_change: Some(on_change),
+        }
+    }
+
     /// The lane's latest word.
     pub fn latest(&self) -> Latest {
         self.lock().clone()
@@ -42,23 +80,96 @@ impl LaneReport {
     }
 
     pub(crate) fn revoked(&self, partitions: &[Partition]) {
-        self.lock().partitions.retain(|held| !partitions.contains(held));
+        let mut latest = self.lock();
+        latest.partitions.retain(|held| !partitions.contains(held));
+        latest.durable.retain(|(held, _)| !partitions.contains(held));
+    }
+
+    pub(crate) fn durable(&self, durable: impl Iterator<Item = (Partition, i64)>) {
+        let mut latest = self.lock();
+        latest.durable.clear();
+        latest.durable.extend(durable);
     }
 
     pub(crate) fn balance(&self, balance: Balance) {
         self.lock().balance = balance;
     }
 
-    pub(crate) fn pause(&self, why: &str) {
-        self.lock().paused = Some(why.to_owned());
+    /// Says what keeps the lane from its work, and for how long it has already. Returns whether that is new.
+    pub(crate) fn hold(&self, cause: PauseCause, why: &str, lasted: Duration) -> bool {
+        let now = SystemTime::now();
+        let since = now.checked_sub(lasted).unwrap_or(now);
+        let mut latest = self.lock();
+        let known = latest.holds.iter().position(|hold| hold.cause == cause);
+        let known = known.map(|at| latest.holds.remove(at));
+        let hold = Hold {
+            cause,
+            why: why.to_owned(),
+            since: known.as_ref().map_or(since, |known| known.since.min(since)),
+        };
+        latest.holds.push(hold.clone());
+        drop(latest);
+        if known.as_ref().is_none_or(|known| known.why != hold.why) {
+            self.tell(Ok(&hold));
+        }
+        known.is_none()
     }
 
-    pub(crate) fn resume(&self) {
-        self.lock().paused = None;
+    /// Says that this cause no longer keeps the lane from its work. Returns for how long it did, if it did.
+    pub(crate) fn free(&self, cause: PauseCause) -> Option<Duration> {
+        let mut latest = self.lock();
+        let at = latest.holds.iter().position(|hold| hold.cause == cause)?;
+        let hold = latest.holds.remove(at);
+        drop(latest);
+        self.tell(Err(cause));
+        Some(hold.since.elapsed().unwrap_or_default())
+    }
+
+    fn tell(&self, change: Result<&Hold, PauseCause>) {
+        if let Some(on_change) = &self.on_change {
+            on_change(change);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Latest> {
         // A lane that panicked has left whole values behind: each call sets one.
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn each_cause_holds_since_its_beginning_until_it_is_freed_and_changes_are_told_once() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let book = Arc::clone(&told);
+        let report = LaneReport::watched(Box::new(move |change| {
+            let line = change.map(|hold| hold.why.clone()).map_err(PauseCause::as_str);
+            book.lock().unwrap().push(line);
+        }));
+        assert!(report.hold(PauseCause::Kafka, "nobody answers", Duration::from_secs(42)));
+        assert!(!report.hold(PauseCause::Kafka, "nobody answers", Duration::ZERO));
+        assert!(report.hold(PauseCause::Model, "it is sick", Duration::ZERO));
+        assert!(!report.hold(PauseCause::Kafka, "slow", Duration::from_secs(1)));
+        let holds = report.latest().holds;
+        assert_eq!(
+            holds.iter().map(|hold| hold.cause).collect::<Vec<_>>(),
+            [PauseCause::Model, PauseCause::Kafka]
+        );
+        let lasted = report.free(PauseCause::Kafka).expect("it held");
+        assert!(lasted >= Duration::from_secs(42), "{lasted:?}");
+        assert_eq!(report.free(PauseCause::Kafka), None);
+        let told = told.lock().unwrap();
+        let expected = [Ok("nobody answers"), Ok("it is sick"), Ok("slow"), Err("kafka")];
+        assert_eq!(
+            told.iter()
+                .map(|line| line.as_ref().map(String::as_str).map_err(|word| *word))
+                .collect::<Vec<_>>(),
+            expected
+        );
     }
 }

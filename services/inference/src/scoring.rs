@@ -136,6 +136,14 @@ impl Scoring {
         self.batch.push(record, decoded, &self.captured);
     }
 
+    /// Takes in one event that is not to be scored, for this reason. It takes no row of the tensors.
+    pub fn push_rejected(&mut self, record: &Record<'_>, rejection: Rejection) {
+        let row = self.inputs.first().map_or(0, |inputs| inputs.rows);
+        // For its id and its fields only; the next event overwrites the row.
+        drop(self.decoder.decode(record, &mut self.inputs, row, &mut self.captured));
+        self.batch.push(record, Err(rejection), &self.captured);
+    }
+
     /// Whether another event has to wait for the next batch.
     pub fn is_full(&self) -> bool {
         self.batch.rows().len() >= self.max_rows || self.batch.bytes() >= self.max_bytes
@@ -242,6 +250,11 @@ impl Scoring {
     /// Dead letters of the batch so far.
     pub fn dead_letters(&self) -> usize {
         self.batch.rejected()
+    }
+
+    /// Those of them that the person on call asked for.
+    pub fn skipped(&self) -> usize {
+        self.batch.rejected_for(Reason::Skipped)
     }
 
     /// How each model's run on the batch went.

@@ -48,6 +48,18 @@ pub struct CheckpointSettings {
     /// Longest wait for the delivery of the outputs, before the checkpoint is given up and its work done again.
     /// Default 30s.
     pub delivery_timeout: Span,
+    /// Most bytes of outputs that a lane keeps until their transaction is committed. When one is aborted and the
+    /// partitions are still its own, it sends them again instead of reading and scoring the events a second time; with
+    /// more outputs than this, it does that. Exactly once only; zero keeps none. Default 16 MiB.
+    pub held_bytes: Bytes,
+    /// Longest pause before a client that broke down is replaced once more, in an outage for example. The first
+    /// replacement is immediate; then pauses begin at 100ms, double, and are jittered, so that replicas do not come back in
+    /// step. Between 100ms and 30s. Default 10s.
+    pub renewal_pause: Span,
+    /// A partition in which there are events, and from which none came for so long although there was nothing else to do,
+    /// is read from anew; if that does not help, the client is replaced, and then the process ends with exit code 70.
+    /// Between 10s and 1h. Default 60s.
+    pub stall_after: Span,
 }
 
 impl Default for CheckpointSettings {
@@ -56,12 +68,29 @@ impl Default for CheckpointSettings {
             interval: Span::ms(100),
             records: 5000,
             delivery_timeout: Span::seconds(30),
+            held_bytes: Bytes::mib(16),
+            renewal_pause: Span::seconds(10),
+            stall_after: Span::seconds(60),
         }
     }
 }
 
 impl CheckpointSettings {
-    /// What is wrong beyond types: a transaction must outlive the interval.
+    /// What is wrong beyond types.
+    pub fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if !(Span::ms(100)..=Span::seconds(30)).contains(&self.renewal_pause) {
+            let message = "not between 100ms and 30s; write a span that is";
+            problems.push(Problem::new("checkpoint.renewal_pause", message));
+        }
+        if !(Span::seconds(10)..=Span::seconds(3600)).contains(&self.stall_after) {
+            let message = "not between 10s and 1h; write a span that is";
+            problems.push(Problem::new("checkpoint.stall_after", message));
+        }
+        problems
+    }
+
+    /// What is wrong exactly once: a transaction must outlive the interval.
     pub fn problems(&self, transaction_timeout: Span) -> Vec<Problem> {
         if self.interval.0 * 2 <= transaction_timeout.0 {
             return Vec::new();

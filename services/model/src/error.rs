@@ -5,6 +5,9 @@
 
 use std::path::PathBuf;
 
+use crate::rehearsal::Failure;
+use crate::scan::Refusal;
+
 /// What errors call the golden file.
 pub(crate) const GOLDEN_FILE: &str = "golden file";
 
@@ -95,6 +98,30 @@ pub enum Error {
         reason: String,
         /// What to do.
         hint: &'static str,
+    },
+    /// The file holds what no model needs and the runtime shall not see.
+    #[error("model file `{path}` is refused: {refusal}", path = path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// What it holds, and where.
+        refusal: Box<Refusal>,
+    },
+    /// Something is wrong with files beside the model that hold its data.
+    #[error("model file `{path}` is refused: {fault}", path = path.display())]
+    ExternalData {
+        /// The model file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        fault: String,
+    },
+    /// The model could not be rehearsed, or its rehearsal did not come to its end.
+    #[error("model file `{path}` {failure}", path = path.display())]
+    Rehearsal {
+        /// The file.
+        path: PathBuf,
+        /// What became of the rehearsal.
+        failure: Box<Failure>,
     },
     /// The runtime refuses the model.
     #[error(

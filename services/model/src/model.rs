@@ -4,27 +4,23 @@
 //! Invariant: a model that loads has the bytes that its SHA-256 names, computes its golden rows, and has said what it
 //! takes and gives.
 
-use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use eddy_pipeline::score::{RunError, RunFault};
-use eddy_pipeline::tensor::{Input, Inputs, TensorSpec};
-use ort::session::Session;
-use sha2::{Digest as _, Sha256};
+use eddy_pipeline::tensor::{Inputs, TensorSpec};
 
-use crate::calibration::{BatchCaps, Calibration, measure};
+use crate::calibration::{BatchCaps, Calibration};
 use crate::engine::Engine;
 use crate::error::{Error, GoldenMismatch};
-use crate::file;
 use crate::golden::Golden;
+use crate::intake::{Intake, take_in};
 use crate::runtime::Runtime;
 use crate::scorer::{OrtScorer, Parts};
 use crate::session::{Choice, Source};
 use crate::settings::{Provider, Settings};
 use crate::signature::{Batch, Signature, describe};
-use crate::tensors::{copy_rows, like};
-use crate::zipmap::{ClassNames, unzip};
+use crate::trial::{has_shapes, repeat_rows};
+use crate::zipmap::ClassNames;
 
 /// A model that is ready to be run, by as many scorers as there are lanes. It and its scorers share the file's bytes, so
 /// that another session can be made at any time.
@@ -51,30 +47,21 @@ impl Model {
     /// Any fault of the file, of its golden rows or of the providers, as an [`Error`] with its next step.
     pub fn load(runtime: &Runtime, settings: &Settings, folder: &Path, caps: BatchCaps) -> Result<Self, Error> {
         let path = folder.join(&settings.path);
-        let limit = file::Limit {
-            what: "model file",
-            max_bytes: settings.max_bytes.0,
-            setting: "`max_bytes` of the model",
-        };
-        let file = file::read(&path, &limit)?;
-        let sha256 = sha256(&file);
-        if let Some(wanted) = &settings.sha256
-            && !wanted.eq_ignore_ascii_case(&sha256)
-        {
-            return Err(Error::Sha256 {
-                path,
-                found: sha256,
-                wanted: wanted.clone(),
-            });
-        }
-        let (bytes, classes) = onnx(&path, file)?;
+        let Intake {
+            bytes,
+            sha256,
+            classes,
+            weights,
+        } = take_in(settings, &path)?;
         let source = Arc::new(Source {
             runtime: runtime.clone(),
             settings: settings.clone(),
             path,
             bytes,
+            weights,
         });
 
+        source.rehearse()?;
         let (session, choice) = source.open()?;
         let refuse = |fault| Error::Signature {
             path: source.path.clone(),
@@ -174,6 +161,12 @@ impl Model {
         &self.sha256
     }
 
+    /// Files beside it that it keeps data in, each with its SHA-256 in hexadecimal.
+    pub fn external_data(&self) -> impl Iterator<Item = (&str, &str)> {
+        let weights = self.source.weights.iter();
+        weights.map(|file| (file.name.as_str(), file.sha256.as_str()))
+    }
+
     /// Its inputs, in its order.
     pub fn inputs(&self) -> &[TensorSpec] {
         &self.signature.inputs
@@ -251,6 +244,14 @@ impl Model {
                 "the model runs on another provider than the one that is preferred"
             );
         }
+        for (file, sha256) in self.external_data() {
+            tracing::info!(
+                model = self.name(),
+                file,
+                sha256,
+                "the model keeps data in a file of its own"
+            );
+        }
         tracing::info!(
             model = self.name(),
             version = self.version(),
@@ -260,128 +261,6 @@ impl Model {
             "a model is loaded"
         );
     }
-}
-
-/// Trying a model out.
-impl Source {
-    /// An engine for trial runs: each has the time that the settings allow.
-    fn engine(&self, session: Session, signature: Signature) -> Result<Engine, Error> {
-        let watch = self
-            .runtime
-            .watchdog()
-            .watch()
-            .map_err(|error| trial_error(&self.path, error))?;
-        let mut engine = Engine::new(session, watch, signature);
-        engine.set_time_limit(Some(self.runtime.settings().trial_limit.0));
-        Ok(engine)
-    }
-
-    fn golden(&self, signature: &Signature, folder: &Path) -> Result<Option<(PathBuf, Golden)>, Error> {
-        let Some(golden) = &self.settings.golden else {
-            return Ok(None);
-        };
-        let path = folder.join(golden);
-        let golden = Golden::read(&path, &signature.inputs, &signature.outputs, self.settings.tolerance)?;
-        Ok(Some((path, golden)))
-    }
-
-    /// Rows that the model takes: the golden ones, or a row of zeros where it takes that. Runs them, which teaches the
-    /// engine what the model leaves open about its outputs. `specs` have no open dimension.
-    fn known_rows(
-        &self,
-        engine: &mut Engine,
-        specs: &[TensorSpec],
-        golden: Option<Inputs>,
-    ) -> Result<Option<Inputs>, Error> {
-        let is_golden = golden.is_some();
-        let rows = golden.unwrap_or_else(|| zeros(specs));
-        let count = match engine.signature().batch {
-            // Two rows, so that an output which does not grow with its input is found out.
-            Batch::Open => 2,
-            Batch::Fixed(size) => size,
-        };
-        match engine.learn_outputs(&repeat_rows(&rows, count)) {
-            Ok(()) => Ok(Some(rows)),
-            Err(RunError {
-                fault: RunFault::Refused,
-                message,
-            }) if !is_golden => {
-                tracing::info!(
-                    model = self.settings.name,
-                    message,
-                    "the model does not take a row of zeros, so it is not calibrated and the first good event serves \
-                     as its probe; give it golden rows"
-                );
-                Ok(None)
-            }
-            Err(error) => Err(trial_error(
-                &self.path,
-                format!("{}; {}", error.message, next_step(error.fault)),
-            )),
-        }
-    }
-
-    fn calibrate(&self, engine: &mut Engine, known: Option<&Inputs>, caps: BatchCaps) -> Calibration {
-        let caps = BatchCaps {
-            rows: self.settings.max_rows.unwrap_or(caps.rows),
-            ..caps
-        };
-        let budget = self.runtime.settings().calibration.0;
-        let points = match known {
-            Some(rows) if !budget.is_zero() => measure(engine, rows, caps, budget),
-            _ => Ok(Vec::new()),
-        };
-        let points = points.unwrap_or_else(|error| {
-            tracing::warn!(
-                model = self.settings.name,
-                error = error.message,
-                "the model could not be calibrated"
-            );
-            Vec::new()
-        });
-        Calibration::new(points, caps, engine.signature().batch).with_max_rows(self.settings.max_rows)
-    }
-}
-
-/// What to do about a model that fails on rows that it should take.
-fn next_step(fault: RunFault) -> &'static str {
-    match fault {
-        RunFault::Refused => "run the model on its golden rows with the `onnxruntime` of Python",
-        RunFault::TimedOut => "raise `runtime.trial_limit`, or export a smaller model",
-        RunFault::BadOutput => "export the model so that each output has one row for each row of the inputs",
-    }
-}
-
-fn trial_error(path: &Path, reason: impl std::fmt::Display) -> Error {
-    Error::Trial {
-        path: path.into(),
-        reason: reason.to_string(),
-    }
-}
-
-fn has_shapes(rows: &Inputs, specs: &[TensorSpec]) -> bool {
-    let is_same = |(input, spec): (&Input, &TensorSpec)| {
-        input
-            .row_shape
-            .iter()
-            .copied()
-            .map(Some)
-            .eq(spec.row_shape.iter().copied())
-    };
-    rows.inputs.iter().zip(specs).all(is_same)
-}
-
-fn zeros(specs: &[TensorSpec]) -> Inputs {
-    let mut inputs = Inputs::with_capacity(specs, 1);
-    inputs.rows = 1;
-    inputs
-}
-
-/// So many rows, repeating the known ones.
-fn repeat_rows(known: &Inputs, count: usize) -> Inputs {
-    let mut rows = like(known, count);
-    copy_rows(known, &mut rows, count, |row| row % known.rows);
-    rows
 }
 
 fn check_golden(engine: &mut Engine, golden: &Golden, model: &Path, path: &Path) -> Result<(), Error> {
@@ -409,40 +288,4 @@ fn check_golden(engine: &mut Engine, golden: &Golden, model: &Path, path: &Path)
         got: mismatch.got,
         tolerance: golden.tolerance(),
     })))
-}
-
-/// The bytes that the runtime is given, and the classes that the file names.
-fn onnx(path: &Path, file: Vec<u8>) -> Result<(Vec<u8>, Vec<ClassNames>), Error> {
-    let not_onnx = |reason: String, hint| Error::NotOnnx {
-        path: path.into(),
-        reason,
-        hint,
-    };
-    if file.is_empty() {
-        return Err(not_onnx("it is empty".into(), "export or copy it again"));
-    }
-    if file.starts_with(b"version https://git-lfs") {
-        return Err(not_onnx(
-            "it is a pointer of Git LFS".into(),
-            "fetch the file itself with `git lfs pull`",
-        ));
-    }
-    if file.trim_ascii_start().starts_with(b"<") {
-        return Err(not_onnx("it looks like a web page".into(), "download the file itself"));
-    }
-    let is_ort_format = file.get(4..8) == Some(b"ORTM");
-    if is_ort_format {
-        return Ok((file, Vec::new()));
-    }
-    let unzipped = unzip(&file).map_err(|error| not_onnx(error.to_string(), "export or copy it again"))?;
-    let classes = unzipped.classes;
-    let rewritten = match unzipped.bytes {
-        Cow::Borrowed(_) => None,
-        Cow::Owned(bytes) => Some(bytes),
-    };
-    Ok((rewritten.unwrap_or(file), classes))
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -19,6 +19,10 @@ use crate::logger;
 use crate::settings::RuntimeSettings;
 use crate::watchdog::Watchdog;
 
+/// The first minor version that looks at every path and address in a model before it follows it. What our own scan lets
+/// through shall meet a loader that looks as well.
+const MINIMUM: u32 = 27;
+
 /// What a process has of ONNX Runtime. It stays until the process ends: the runtime cannot be set up twice.
 static PROCESS: Mutex<Option<Arc<Process>>> = Mutex::new(None);
 
@@ -69,6 +73,13 @@ impl Runtime {
     /// Its version, major and minor: `1.31`.
     pub fn version(&self) -> &str {
         &self.process.version
+    }
+
+    /// The library, as another process finds it; `None` where the system's loader found it by its name.
+    pub(crate) fn library_for_another_process(&self) -> Option<PathBuf> {
+        let library = self.library();
+        let is_name = library.parent().is_none_or(|folder| folder.as_os_str().is_empty());
+        (!is_name).then(|| std::path::absolute(library).unwrap_or_else(|_| library.into()))
     }
 
     pub(crate) fn environment(&self) -> &Environment {
@@ -138,7 +149,8 @@ fn open(candidates: &[Candidate]) -> Result<(PathBuf, ort::environment::Environm
             Err("no such file".to_owned())
         } else {
             // Never `ort::init`, which panics where this gives an error.
-            ort::init_from(&candidate.path).map_err(reason)
+            refuse_an_old_one(ort::util::probe(&candidate.path))
+                .and_then(|()| ort::init_from(&candidate.path).map_err(reason))
         };
         match outcome {
             Ok(builder) => return Ok((candidate.path.clone(), builder)),
@@ -155,8 +167,16 @@ fn open(candidates: &[Candidate]) -> Result<(PathBuf, ort::environment::Environm
     }
     Err(Error::Library {
         looked,
-        minimum: ort::MINOR_VERSION,
+        minimum: MINIMUM,
     })
+}
+
+/// What cannot be probed is left to be refused by the attempt to load it.
+fn refuse_an_old_one(minor: Option<u32>) -> Result<(), String> {
+    match minor {
+        Some(minor) if minor < MINIMUM => Err(format!("it is version 1.{minor}, which is too old")),
+        _ => Ok(()),
+    }
 }
 
 fn reason(error: LoadDynamicError) -> String {
@@ -166,5 +186,21 @@ fn reason(error: LoadDynamicError) -> String {
         LoadDynamicError::MissingApi { .. } => "it is not ONNX Runtime (no `OrtGetApiBase`)".into(),
         LoadDynamicError::InvalidVersionString => "it does not say its version".into(),
         LoadDynamicError::BadVersion { version_str, .. } => format!("it is version {version_str}, which is too old"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runtime_that_follows_any_path_in_a_model_is_too_old() {
+        // 1.26 does, by the demonstrations of others; 1.27 is the first release that looks at each.
+        assert_eq!(
+            refuse_an_old_one(Some(26)),
+            Err("it is version 1.26, which is too old".into())
+        );
+        assert_eq!(refuse_an_old_one(Some(27)), Ok(()));
+        assert_eq!(refuse_an_old_one(None), Ok(()));
     }
 }

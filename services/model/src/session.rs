@@ -5,7 +5,8 @@
 
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use ort::ep::{self, ExecutionProviderDispatch};
 use ort::logging::LogLevel;
@@ -13,12 +14,10 @@ use ort::session::Session;
 use ort::session::builder::SessionBuilder;
 
 use crate::error::Error;
+use crate::intake::Weights;
 use crate::runtime::Runtime;
 use crate::settings::{Fallback, Provider, Settings};
 use crate::tensors::one_line;
-
-/// Tells the runtime where weights of a model lie that is handed over in memory.
-const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_path";
 
 /// What a model's sessions are made of.
 #[derive(Debug)]
@@ -27,6 +26,8 @@ pub(crate) struct Source {
     pub(crate) settings: Settings,
     pub(crate) path: PathBuf,
     pub(crate) bytes: Vec<u8>,
+    /// What `bytes` keeps in files of their own.
+    pub(crate) weights: Vec<Weights>,
 }
 
 /// What was chosen, and why nothing better.
@@ -80,20 +81,17 @@ impl Source {
     }
 
     fn builder(&self, provider: Provider) -> ort::Result<SessionBuilder> {
-        let folder = self
-            .path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        let builder = Session::builder(self.runtime.environment())?
+        let mut builder = Session::builder(self.runtime.environment())?
             .with_log_id(&self.settings.name)?
             .with_log_level(LogLevel::Warning)?
             .with_intra_threads(self.settings.intra_threads)?
             .with_inter_threads(1)?
             .with_intra_op_spinning(false)?
             .with_inter_op_spinning(false)?
-            .with_config_entry(WEIGHTS_FOLDER, folder.to_string_lossy())?
             .with_execution_providers(self.execution_providers(provider))?;
+        for Weights { name, bytes, .. } in &self.weights {
+            builder = builder.with_external_initializer_file_in_memory(name, Arc::clone(bytes))?;
+        }
         Ok(builder)
     }
 

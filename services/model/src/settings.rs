@@ -12,6 +12,9 @@ use eddy_pipeline::settings::{Bytes, Problem, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rehearsal::RehearsalSettings;
+use crate::scan::{Limits, is_plain_file_name};
+
 /// Longest name or version of a model, in characters: both become labels of metrics.
 const MAX_NAME: usize = 64;
 /// More threads in one run than this is a slip of the keyboard.
@@ -27,12 +30,17 @@ pub struct Settings {
     /// Version of the model, carried by every prediction and sample. Same characters as `name`. Default `"1"`.
     #[serde(default = "default_version")]
     pub version: String,
-    /// The ONNX file, relative to the pipeline file. Required. Weights in files of their own must lie beside it.
+    /// The ONNX file, relative to the pipeline file. Required.
     pub path: PathBuf,
     /// SHA-256 that the ONNX file must have, 64 hexadecimal digits. Default: not checked, but always computed and
-    /// reported. Covers this file only, not weights that lie beside it.
+    /// reported. Covers this file only; `external_data` covers those beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// Files beside the ONNX file that it keeps data in, each with its SHA-256: `{ "model.onnx.data" = "…" }`. They
+    /// are read once, by plain name and through no link, and handed to ONNX Runtime from memory. Default: none, so that
+    /// a model with such files is refused; the message holds the line to add.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub external_data: BTreeMap<String, String>,
     /// Rows with known results (`golden.json`), relative to the pipeline file, run when the model loads; a difference
     /// refuses the model. Default: none, so that only the model's shape is checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,9 +73,13 @@ pub struct Settings {
     /// Which device, where there are several. Default 0. Without effect on the CPU.
     #[serde(default)]
     pub device: u16,
-    /// Largest ONNX file that is read. Default 2 GiB, which is also the most that the format can hold in one file.
+    /// Largest file that is read: the ONNX file, and each in `external_data`. Default 2 GiB, which is also the most that
+    /// the format can hold in one ONNX file.
     #[serde(default = "default_max_bytes")]
     pub max_bytes: Bytes,
+    /// How much the model may hold. Past these, it is refused before ONNX Runtime sees it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits: Limits,
 }
 
 /// What computes a run.
@@ -125,6 +137,8 @@ pub struct RuntimeSettings {
     /// Longest that a model's trial runs may take when it loads, each. Default `"2m"`, because the first run on a
     /// device may compile the model.
     pub trial_limit: Span,
+    /// Models are first loaded and run by a process of its own.
+    pub rehearsal: RehearsalSettings,
 }
 
 impl Default for RuntimeSettings {
@@ -133,6 +147,7 @@ impl Default for RuntimeSettings {
             library: None,
             calibration: Span::ms(200),
             trial_limit: Span::seconds(120),
+            rehearsal: RehearsalSettings::default(),
         }
     }
 }
@@ -147,6 +162,7 @@ impl RuntimeSettings {
                 "no model can run in no time; write a span such as \"2m\"",
             ));
         }
+        problems.extend(self.rehearsal.problems(&format!("{key}.rehearsal")));
         problems
     }
 }
@@ -159,6 +175,7 @@ impl Settings {
             version: default_version(),
             path: path.into(),
             sha256: None,
+            external_data: BTreeMap::new(),
             golden: None,
             tolerance: None,
             inputs: BTreeMap::new(),
@@ -169,6 +186,7 @@ impl Settings {
             fallback: Fallback::default(),
             device: 0,
             max_bytes: default_max_bytes(),
+            limits: Limits::default(),
         }
     }
 
@@ -187,13 +205,20 @@ impl Settings {
         if self.path.as_os_str().is_empty() {
             problem("path", "is empty; write the path of the ONNX file".into());
         }
-        if let Some(sha256) = &self.sha256
-            && (sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()))
-        {
-            problem(
-                "sha256",
-                format!("`{sha256}` is not a SHA-256; write the 64 hexadecimal digits that `sha256sum` prints"),
-            );
+        let not_a_digest =
+            |text: &str| format!("`{text}` is not a SHA-256; write the 64 hexadecimal digits that `sha256sum` prints");
+        if let Some(sha256) = self.sha256.as_ref().filter(|sha256| !is_digest(sha256)) {
+            problem("sha256", not_a_digest(sha256));
+        }
+        for (name, sha256) in &self.external_data {
+            if !is_plain_file_name(name) {
+                problem(
+                    "external_data",
+                    format!("`{name}` is not the plain name of a file; name files that lie beside the model"),
+                );
+            } else if !is_digest(sha256) {
+                problem("external_data", not_a_digest(sha256));
+            }
         }
         if self
             .tolerance
@@ -225,6 +250,7 @@ impl Settings {
         if let Some(i) = (0..self.providers.len()).find(|i| twice(*i)) {
             problem("providers", format!("names {} twice; keep one", self.providers[i]));
         }
+        problems.extend(self.limits.problems(&format!("{key}.limits")));
         problems
     }
 }
@@ -232,6 +258,14 @@ impl Settings {
 fn is_label(text: &str) -> bool {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     !text.is_empty() && text.len() <= MAX_NAME && text.chars().all(is_allowed)
+}
+
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+fn is_default(limits: &Limits) -> bool {
+    *limits == Limits::default()
 }
 
 fn default_version() -> String {
@@ -282,21 +316,27 @@ mod tests {
         let mut settings = Settings::new("two words", "", head());
         settings.version = String::new();
         settings.sha256 = Some("abc".into());
+        settings.external_data.insert("../weights".into(), "0".repeat(64));
+        settings.external_data.insert("weights".into(), "abc".into());
         settings.tolerance = Some(f64::NAN);
         settings.inputs.insert("x".into(), Vec::new());
         settings.max_rows = Some(0);
         settings.intra_threads = 0;
         settings.providers = vec![Provider::Cpu, Provider::Cpu];
+        settings.limits.depth = 0;
         let expected = [
             "models[0].name",
             "models[0].version",
             "models[0].path",
             "models[0].sha256",
+            "models[0].external_data",
+            "models[0].external_data",
             "models[0].tolerance",
             "models[0].inputs.x",
             "models[0].max_rows",
             "models[0].intra_threads",
             "models[0].providers",
+            "models[0].limits.depth",
         ];
         assert_eq!(keys(&settings), expected);
     }

@@ -3,12 +3,12 @@
 //! Owns: fields and their bytes. Never does: know what a field means, or follow one inwards.
 //! Invariant: any bytes at all give fields or an error, never a panic, and nothing is allocated for reading.
 
-/// What is wrong with the bytes.
+/// What is wrong with the bytes, as the rest of a sentence about them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum WireError {
-    #[error("it ends in the middle of a field")]
+    #[error("ends in the middle of a field")]
     Truncated,
-    #[error("it contains what no Protocol Buffers message contains")]
+    #[error("contains what no Protocol Buffers message contains")]
     Malformed,
 }
 
@@ -25,7 +25,8 @@ pub(crate) struct Field<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Value<'a> {
     Varint(u64),
-    Fixed,
+    Fixed32,
+    Fixed64,
     Bytes(&'a [u8]),
 }
 
@@ -75,7 +76,7 @@ fn read_field<'a>(rest: &mut &'a [u8]) -> Result<Field<'a>, WireError> {
         0 => Value::Varint(read_varint(rest)?),
         1 => {
             take(rest, 8)?;
-            Value::Fixed
+            Value::Fixed64
         }
         2 => {
             let len = read_varint(rest)?;
@@ -84,7 +85,7 @@ fn read_field<'a>(rest: &mut &'a [u8]) -> Result<Field<'a>, WireError> {
         }
         5 => {
             take(rest, 4)?;
-            Value::Fixed
+            Value::Fixed32
         }
         _ => return Err(WireError::Malformed),
     };
@@ -104,6 +105,10 @@ pub(crate) fn read_varint(rest: &mut &[u8]) -> Result<u64, WireError> {
     for shift in (0..64).step_by(7) {
         let (&byte, left) = rest.split_first().ok_or(WireError::Truncated)?;
         *rest = left;
+        // Only one bit of the tenth byte is left for the number; loaders differ in what they make of the others.
+        if shift == 63 && byte > 1 {
+            return Err(WireError::Malformed);
+        }
         number |= u64::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
             return Ok(number);

@@ -194,50 +194,6 @@ fn rows_too_large_for_any_memory_are_refused_before_they_are_made() {
 }
 
 #[test]
-fn weights_beside_the_file_are_found_and_weights_elsewhere_are_not() {
-    let entry = |key: &str, value: &str| message().bytes(1, key).bytes(2, value);
-    let with_weights = |location: &str| {
-        let weights = message()
-            .number(1, 3)
-            .number(2, 1)
-            .bytes(8, "bias")
-            .bytes(13, entry("location", location))
-            .bytes(13, entry("length", "12"))
-            .number(14, 1);
-        let graph = message()
-            .bytes(
-                1,
-                message().bytes(1, "x").bytes(1, "bias").bytes(2, "y").bytes(4, "Add"),
-            )
-            .bytes(5, weights)
-            .bytes(11, value("x", Some(&[0, 3])))
-            .bytes(12, value("y", Some(&[0, 3])));
-        model(graph, &[opset("", 13)])
-    };
-    let folder = TempDir::new().unwrap();
-    let inner = folder.path().join("inner");
-    std::fs::create_dir(&inner).unwrap();
-    let bias: Vec<u8> = [1f32, 2.0, 3.0].into_iter().flat_map(f32::to_le_bytes).collect();
-    std::fs::write(inner.join("weights.bin"), &bias).unwrap();
-    std::fs::write(folder.path().join("weights.bin"), &bias).unwrap();
-    std::fs::write(inner.join("odd.onnx"), with_weights("weights.bin")).unwrap();
-    std::fs::write(inner.join("escape.onnx"), with_weights("../weights.bin")).unwrap();
-
-    // Several sessions: weights are read again for each.
-    let loaded = load(&settings("inner/odd.onnx"), folder.path()).unwrap();
-    for _ in 0..2 {
-        let mut scorer = scorer(&loaded);
-        let rows = inputs(scorer.inputs(), &json!({"x": [[0.5, 0, 0]]}));
-        assert_eq!(
-            run(&mut scorer, &rows, 0..1).unwrap()[0].data,
-            [json!(1.5), json!(2.0), json!(3.0)]
-        );
-    }
-    let error = load(&settings("inner/escape.onnx"), folder.path()).unwrap_err();
-    assert!(matches!(error, Error::Load { .. }), "{error}");
-}
-
-#[test]
 fn golden_rows_of_another_shape_than_the_events_check_the_model_and_no_more() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("odd.onnx"), identity(Some(&[0, 0]), Some(&[0, 0]))).unwrap();
@@ -257,4 +213,147 @@ fn golden_rows_of_another_shape_than_the_events_check_the_model_and_no_more() {
         let rows = inputs(scorer.inputs(), &json!({"x": vec![vec![1.5; width]; 3]}));
         assert_eq!(run(&mut scorer, &rows, 0..3).unwrap()[0].data.len(), 3 * width);
     }
+}
+
+/// A model that adds three numbers to each row, which lie in `weights.bin` behind four bytes of something else.
+struct KeptElsewhere {
+    folder: TempDir,
+    settings: eddy_model::Settings,
+}
+
+const NUMBERS: [f32; 4] = [99.0, 0.5, 1.0, 2.0];
+
+impl KeptElsewhere {
+    fn new() -> Self {
+        let entry = |key: &str, value: &str| message().bytes(1, key).bytes(2, value);
+        let weights = message()
+            .number(1, 3)
+            .number(2, 1)
+            .bytes(8, "weights")
+            .bytes(13, entry("location", "weights.bin"))
+            .bytes(13, entry("offset", "4"))
+            .bytes(13, entry("length", "12"))
+            .number(14, 1);
+        let graph = message()
+            .bytes(1, node("Add", "", "x", "y").bytes(1, "weights"))
+            .bytes(5, weights)
+            .bytes(11, value("x", Some(&[0, 3])))
+            .bytes(12, value("y", Some(&[0, 3])));
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("odd.onnx"), model(graph, &[opset("", 13)]).0).unwrap();
+        let kept = Self {
+            folder,
+            settings: settings("odd.onnx"),
+        };
+        kept.write(&NUMBERS);
+        kept
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("weights.bin")
+    }
+
+    fn write(&self, numbers: &[f32]) {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        std::fs::write(self.file(), bytes).unwrap();
+    }
+
+    fn allow(&mut self, sha256: &str) {
+        self.settings.external_data = [("weights.bin".into(), sha256.into())].into();
+    }
+
+    /// What is wrong, and the first SHA-256 that the message shows, if it shows one.
+    fn refused(&self) -> (String, Option<String>) {
+        let error = load(&self.settings, self.folder.path()).expect_err("it must not load");
+        assert!(matches!(error, Error::ExternalData { .. }), "{error}");
+        let text = error.to_string();
+        let is_digest = |word: &&str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let digest = text.split(['"', ' ', ',']).find(is_digest).map(str::to_owned);
+        (text, digest)
+    }
+}
+
+#[test]
+fn data_in_another_file_is_refused_until_it_is_allowed_by_name_and_digest() {
+    let mut kept = KeptElsewhere::new();
+    let (text, digest) = kept.refused();
+    assert!(
+        text.contains("initializer `weights` of graph `graph`")
+            && text.contains("external_data = { \"weights.bin\" = "),
+        "{text}"
+    );
+    kept.allow(&digest.expect("the message holds the line to add"));
+    let loaded = load(&kept.settings, kept.folder.path()).unwrap();
+    let (file, digest) = loaded.external_data().next().unwrap();
+    assert_eq!(
+        (file, digest),
+        ("weights.bin", kept.settings.external_data["weights.bin"].as_str())
+    );
+
+    // Whatever becomes of the file, every session of the model has the data that was checked.
+    std::fs::remove_file(kept.file()).unwrap();
+    for _ in 0..2 {
+        let mut scorer = scorer(&loaded);
+        let rows = inputs(scorer.inputs(), &json!({"x": [[1, 1, 1]]}));
+        let outputs = run(&mut scorer, &rows, 0..1).unwrap();
+        outputs[0].assert_near(&[json!(1.5), json!(2.0), json!(3.0)], 0.0, "y");
+    }
+}
+
+#[test]
+fn another_file_in_the_place_of_the_allowed_one_is_refused() {
+    let mut kept = KeptElsewhere::new();
+    kept.allow(&"0".repeat(64));
+    let (text, digest) = kept.refused();
+    kept.allow(&digest.expect("the message holds the digest that was found"));
+    load(&kept.settings, kept.folder.path()).unwrap();
+    assert!(text.contains("asks for 0000"), "{text}");
+
+    kept.write(&[1.0; 4]);
+    assert!(kept.refused().0.contains("SHA-256"));
+    kept.write(&[1.0; 2]);
+    let (_, digest) = kept.refused();
+    kept.allow(&digest.unwrap());
+    let (text, _) = kept.refused();
+    assert!(
+        text.contains("takes 12 bytes from 4 of `weights.bin`, which has 8"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_name_that_leads_out_of_the_folder_is_refused() {
+    let elsewhere = TempDir::new().unwrap();
+    let secret = elsewhere.path().join("secret");
+    std::fs::write(&secret, [0; 16]).unwrap();
+    let kept = KeptElsewhere::new();
+    let replace = |make: &dyn Fn()| {
+        std::fs::remove_file(kept.file()).unwrap();
+        make();
+        kept.refused().0
+    };
+    let symbolic = replace(&|| std::os::unix::fs::symlink(&secret, kept.file()).unwrap());
+    assert!(symbolic.contains("symbolic link"), "{symbolic}");
+    let hard = replace(&|| std::fs::hard_link(&secret, kept.file()).unwrap());
+    assert!(hard.contains("hard link"), "{hard}");
+    let pipe = replace(&|| {
+        let made = std::process::Command::new("mkfifo").arg(kept.file()).status().unwrap();
+        assert!(made.success());
+    });
+    assert!(pipe.contains("it is not a file"), "{pipe}");
+}
+
+#[test]
+fn an_allowed_file_that_the_model_does_not_use_is_an_error() {
+    let mut plain = settings("odd.onnx");
+    plain.external_data = [("weights.bin".into(), "0".repeat(64))].into();
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("odd.onnx"), identity(Some(&[0, 3]), Some(&[0, 3])).0).unwrap();
+    let error = load(&plain, folder.path()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("`weights.bin`, in which the model keeps nothing"),
+        "{error}"
+    );
 }

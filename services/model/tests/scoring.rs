@@ -29,6 +29,7 @@ fn every_type_and_shape_gives_what_numpy_gives() {
         "divide",
         "pick",
         "slow",
+        "unusual",
     ];
     for name in names {
         let case = expected(name);

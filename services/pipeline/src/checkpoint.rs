@@ -8,9 +8,16 @@
 //!
 //! ```text
 //! exactly once    Drain ▸ SendOffsets ▸ Commit ▸ Publish          at least once   Drain ▸ StoreOffsets ▸ Publish
-//!                   └──────┴─ abortable ─▸ Abort ▸ RollBack                          └─ any ─▸ Discard ▸ RollBack
-//!                   └─ fatal ─▸ Renew ─▸ (commit asked? Inspect) ▸ Publish | RollBack
+//!                   └──────┴─ abortable ─▸ Abort ▸ Replay | RollBack                 └─ any ─▸ Discard ▸ RollBack
+//!                   └─ fatal ─▸ Renew ─▸ (commit asked? Inspect) ▸ Publish | Replay | RollBack
+//!                   └─ consumer lost ─▸ Abort ▸ Rejoin ▸ RollBack                      Discard ▸ Rejoin ▸ RollBack
 //! ```
+//!
+//! `Replay` hands the outputs that are still held over again, in a new transaction, and goes on with `Drain`: nothing is
+//! read or scored a second time. It needs the whole span and the partitions of all its events, which the shell knows; a
+//! span that was given up half-way, or whose group has moved on, is rolled back.
+//!
+//! Nobody answering is not a failure: it uses up no budget, however long it lasts and however often it comes back.
 
 use std::time::Duration;
 
@@ -27,8 +34,12 @@ pub enum Fault {
     TimedOut,
     /// Another producer with the same transactional id took over, or the broker gave the transaction up.
     Fenced,
-    /// The producer or consumer is beyond repair and must be replaced.
+    /// The producer is beyond repair and must be replaced.
     Fatal,
+    /// The consumer is beyond repair and must be replaced; the partitions that it held are lost.
+    ConsumerLost,
+    /// Another consumer with the same static membership took over.
+    ConsumerFenced,
     /// Kafka refuses for good: no permission, no such topic, wrong settings. Asking again is pointless.
     Refused,
 }
@@ -59,8 +70,12 @@ pub enum Step {
     Discard,
     /// Replace the producer; that ends the old one's transaction one way or the other.
     Renew,
+    /// Replace the consumer; what the old one held is lost.
+    Rejoin,
     /// Read the group's committed offsets: did the commit of unknown fate take effect?
     Inspect,
+    /// Hand the span's outputs over again, in a new transaction, if all are held and all partitions are still ours.
+    Replay,
     /// The span is durable: publish what was counted on it.
     Publish,
     /// The span is lost: forget what was counted, go back to the last durable offsets.
@@ -78,12 +93,14 @@ pub enum Went {
     Committed,
     /// Answer of [`Step::Inspect`]: they are not.
     NotCommitted,
+    /// Answer of [`Step::Replay`]: the outputs are not held any more, or not ours to write. Nothing was done.
+    NotHeld,
 }
 
 /// Why the service cannot go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stop {
-    /// A twin with the same transactional id keeps taking over.
+    /// A twin with the same identity keeps taking over.
     Fenced,
     /// Kafka refuses, or the recoveries in a row are used up.
     GuaranteeLost,
@@ -107,18 +124,24 @@ pub enum Next {
 pub struct Budget {
     /// The same retriable call in a row, before it counts as of unknown fate.
     pub retries: u32,
-    /// Replaced producers within `window`.
+    /// Replays of the same span, before it is rolled back.
+    pub replays: u32,
+    /// Producers that broke down within `window`, without a durable span in between.
     pub renewals: u32,
     /// The window of `renewals`; a second fencing within it is a twin.
     pub window: Duration,
+    /// How long the broker keeps a transaction open: one that is older was given up by the broker, not by a twin.
+    pub transaction: Duration,
 }
 
 impl Default for Budget {
     fn default() -> Self {
         Self {
             retries: 20,
+            replays: 2,
             renewals: 5,
             window: Duration::from_secs(60),
+            transaction: Duration::from_secs(10),
         }
     }
 }
@@ -129,10 +152,16 @@ pub struct Checkpoint {
     guarantee: Guarantee,
     budget: Budget,
     retries: u32,
+    /// Replays that are left to the span.
+    replays: u32,
     /// Set once `Commit` was asked for: from then on the span may be durable without our knowing.
     commit_asked: bool,
     /// Set when Kafka refused for good: what can be undone is undone first.
     stop_after_rollback: Option<Stop>,
+    /// Set when the consumer is to be replaced before the positions are gone back to.
+    consumer_lost: bool,
+    /// When the transaction was begun.
+    opened_at: Option<Duration>,
     renewed_at: Vec<Duration>,
     fenced_at: Option<Duration>,
 }
@@ -144,8 +173,11 @@ impl Checkpoint {
             guarantee,
             budget,
             retries: 0,
+            replays: 0,
             commit_asked: false,
             stop_after_rollback: None,
+            consumer_lost: false,
+            opened_at: None,
             renewed_at: Vec::new(),
             fenced_at: None,
         }
@@ -156,18 +188,47 @@ impl Checkpoint {
         self.guarantee
     }
 
+    /// Notes that a transaction begins.
+    pub fn opened(&mut self, now: Now) {
+        self.opened_at = Some(now.monotonic);
+    }
+
     /// The first step of a checkpoint.
     pub fn start(&mut self) -> Next {
-        self.retries = 0;
-        self.commit_asked = false;
+        self.begin();
+        self.replays = match self.guarantee {
+            Guarantee::ExactlyOnce => self.budget.replays,
+            Guarantee::AtLeastOnce => 0,
+        };
         Next::Do(Step::Drain)
     }
 
-    /// The first step when the span is to be given up: it failed before a checkpoint began, or must not be committed.
-    pub fn give_up(&mut self) -> Next {
+    /// The first step when work failed with `fault` before its span was whole, or must not be committed. `is_open` says
+    /// whether there is a span.
+    pub fn give_up(&mut self, fault: Fault, is_open: bool, now: Now) -> Next {
+        self.begin();
+        match fault {
+            Fault::Retriable | Fault::Abortable if is_open => Next::Do(self.undo()),
+            Fault::Retriable | Fault::Abortable => Next::Do(Step::RollBack),
+            Fault::TimedOut | Fault::Fenced | Fault::Fatal => self.recover(Step::SendOffsets, fault, now),
+            // What can be undone is undone before the service stops.
+            Fault::Refused if is_open => self.recover(Step::Drain, fault, now),
+            Fault::Refused => Next::Stop(Stop::GuaranteeLost),
+            Fault::ConsumerLost | Fault::ConsumerFenced => {
+                self.note(fault);
+                match (is_open, self.stop_after_rollback) {
+                    (true, _) => Next::Do(self.undo()),
+                    (false, Some(stop)) => Next::Stop(stop),
+                    (false, None) => Next::Do(Step::Rejoin),
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self) {
         self.retries = 0;
+        self.replays = 0;
         self.commit_asked = false;
-        Next::Do(self.undo())
     }
 
     /// The step after `step`, given how that went.
@@ -177,7 +238,7 @@ impl Checkpoint {
             _ => return self.forward(step, went),
         };
         // An outage is waited out where nothing of ours can happen meanwhile.
-        let is_harmless = matches!(step, Step::Renew | Step::Inspect | Step::RollBack);
+        let is_harmless = matches!(step, Step::Renew | Step::Rejoin | Step::Inspect | Step::RollBack);
         if fault == Fault::Retriable && (is_harmless || self.retries < self.budget.retries) {
             self.retries = self.retries.saturating_add(1);
             return Next::Do(step);
@@ -205,32 +266,84 @@ impl Checkpoint {
             Step::Abort | Step::Discard => {
                 // Aborted, it cannot have been committed.
                 self.commit_asked = false;
-                Next::Do(Step::RollBack)
+                self.undone()
             }
-            Step::Renew if self.commit_asked => Next::Do(Step::Inspect),
-            Step::Renew => Next::Do(Step::RollBack),
+            Step::Renew => self.undone(),
+            Step::Rejoin => {
+                // What the old consumer held is another member's now.
+                (self.consumer_lost, self.replays) = (false, 0);
+                self.undone()
+            }
             Step::Inspect if went == Went::Committed => Next::Do(Step::Publish),
-            Step::Inspect => Next::Do(Step::RollBack),
-            Step::Publish => Next::Durable,
-            Step::RollBack => self.stop_after_rollback.map_or(Next::RolledBack, Next::Stop),
+            Step::Inspect => {
+                self.commit_asked = false;
+                self.undone()
+            }
+            Step::Replay if went == Went::NotHeld => Next::Do(Step::RollBack),
+            Step::Replay => Next::Do(Step::Drain),
+            Step::Publish => {
+                self.opened_at = None;
+                self.renewed_at.clear();
+                Next::Durable
+            }
+            Step::RollBack => {
+                self.opened_at = None;
+                self.stop_after_rollback.map_or(Next::RolledBack, Next::Stop)
+            }
         }
     }
 
-    fn recover(&mut self, step: Step, fault: Fault, now: Now) -> Next {
-        if fault == Fault::Refused {
-            self.stop_after_rollback = Some(Stop::GuaranteeLost);
+    /// The producer holds nothing any more: what is left is to see how far the group came, and then to hand the outputs
+    /// over once more, or to go back to their events.
+    fn undone(&mut self) -> Next {
+        if self.consumer_lost {
+            return Next::Do(Step::Rejoin);
         }
-        if fault == Fault::Fenced && self.fenced_again(now) {
+        if self.commit_asked {
+            return Next::Do(Step::Inspect);
+        }
+        if self.replays == 0 || self.stop_after_rollback.is_some() {
+            return Next::Do(Step::RollBack);
+        }
+        self.replays -= 1;
+        Next::Do(Step::Replay)
+    }
+
+    fn recover(&mut self, step: Step, fault: Fault, now: Now) -> Next {
+        self.note(fault);
+        if fault == Fault::Fenced && self.is_twin(now) {
             return Next::Stop(Stop::Fenced);
         }
         match (step, fault) {
-            // Neither can be refused its purpose: without the old offsets there is no way back.
-            (Step::RollBack | Step::Inspect, _) => Next::Stop(Stop::GuaranteeLost),
-            (Step::Renew | Step::Abort | Step::Discard, Fault::Refused) => Next::Stop(Stop::GuaranteeLost),
-            (Step::Drain | Step::SendOffsets | Step::Commit, Fault::Abortable | Fault::Refused)
-            | (Step::StoreOffsets | Step::Publish, _) => Next::Do(self.undo()),
-            (Step::Drain, Fault::TimedOut) => Next::Do(self.undo()),
-            _ => self.renew(now),
+            (Step::RollBack | Step::Inspect, Fault::ConsumerLost) => Next::Do(Step::Rejoin),
+            (Step::Rejoin, _) if self.stop_after_rollback.is_none() => Next::Do(Step::Rejoin),
+            // None can be refused its purpose: without the old offsets there is no way back.
+            (Step::RollBack | Step::Inspect | Step::Rejoin, _)
+            | (Step::Renew | Step::Abort | Step::Discard, Fault::Refused) => {
+                Next::Stop(self.stop_after_rollback.unwrap_or(Stop::GuaranteeLost))
+            }
+            // The group has moved on without us, and would refuse the same offsets again.
+            (Step::SendOffsets, Fault::Abortable) => {
+                self.replays = 0;
+                Next::Do(self.undo())
+            }
+            (
+                Step::Drain | Step::SendOffsets | Step::Commit | Step::Replay,
+                Fault::Abortable | Fault::Refused | Fault::ConsumerLost | Fault::ConsumerFenced,
+            )
+            | (Step::StoreOffsets | Step::Publish, _)
+            | (Step::Drain, Fault::TimedOut) => Next::Do(self.undo()),
+            _ => self.renew(fault, now),
+        }
+    }
+
+    /// Notes what a fault means for the way out.
+    fn note(&mut self, fault: Fault) {
+        match fault {
+            Fault::Refused => self.stop_after_rollback = Some(Stop::GuaranteeLost),
+            Fault::ConsumerFenced => self.stop_after_rollback = Some(Stop::Fenced),
+            Fault::ConsumerLost => self.consumer_lost = true,
+            _ => {}
         }
     }
 
@@ -242,18 +355,26 @@ impl Checkpoint {
         }
     }
 
-    fn renew(&mut self, now: Now) -> Next {
-        let since = now.monotonic.saturating_sub(self.budget.window);
-        self.renewed_at.retain(|at| *at >= since);
-        if self.renewed_at.len() >= self.budget.renewals as usize {
-            return Next::Stop(Stop::GuaranteeLost);
+    /// A producer that breaks down again and again is lost; one that nobody answers waits for the brokers.
+    fn renew(&mut self, fault: Fault, now: Now) -> Next {
+        if fault == Fault::Fatal {
+            let since = now.monotonic.saturating_sub(self.budget.window);
+            self.renewed_at.retain(|at| *at >= since);
+            if self.renewed_at.len() >= self.budget.renewals as usize {
+                return Next::Stop(Stop::GuaranteeLost);
+            }
+            self.renewed_at.push(now.monotonic);
         }
-        self.renewed_at.push(now.monotonic);
         Next::Do(Step::Renew)
     }
 
-    /// One fencing may be the broker that gave a slow transaction up; a second one soon after is a twin.
-    fn fenced_again(&mut self, now: Now) -> bool {
+    /// Who fenced us: the broker, which gives up a transaction that outlasted its time, or a twin. One fencing of a young
+    /// transaction may have been a request of our own that was late; a second one soon after is a twin.
+    fn is_twin(&mut self, now: Now) -> bool {
+        let is_old = |at: Duration| now.monotonic.saturating_sub(at) >= self.budget.transaction;
+        if self.opened_at.is_some_and(is_old) {
+            return false;
+        }
         let before = self.fenced_at.replace(now.monotonic);
         before.is_some_and(|at| now.monotonic.saturating_sub(at) < self.budget.window)
     }

@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 #![deny(clippy::disallowed_methods)]
 
+pub mod backoff;
 pub mod checkpoint;
 pub mod decode;
 pub mod event;
@@ -21,5 +22,6 @@ pub mod render;
 pub mod score;
 pub mod select;
 pub mod settings;
+pub mod stall;
 pub mod tensor;
 pub mod time;

@@ -13,6 +13,8 @@ pub enum Stage {
     Model,
     /// The writing of the outputs.
     Output,
+    /// None: the person on call decided.
+    Operator,
 }
 
 impl Stage {
@@ -23,6 +25,7 @@ impl Stage {
             Self::Validate => "validate",
             Self::Model => "model",
             Self::Output => "output",
+            Self::Operator => "operator",
         }
     }
 }
@@ -87,6 +90,8 @@ reasons! {
     OutputNotFinite = "output_not_finite" at Model,
     /// An output of this event is larger than its topic accepts.
     OutputTooLarge = "output_too_large" at Output,
+    /// The person on call asked to skip this event.
+    Skipped = "skipped" at Operator,
 }
 
 /// One event's refusal.

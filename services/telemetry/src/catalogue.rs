@@ -167,6 +167,8 @@ words! {
         Kafka = "kafka",
         /// The model or its device is sick.
         Model = "model",
+        /// The person on call asked for it.
+        Operator = "operator",
     }
 }
 
@@ -308,8 +310,14 @@ catalogue! {
         "Duration of checkpoints by how they ended.";
     TRANSACTIONS_ABORTED = "eddy_transactions_aborted_total", COUNTER, Times, [],
         "Transactions that were aborted.";
+    TRANSACTIONS_REPLAYED = "eddy_transactions_replayed_total", COUNTER, Times, [],
+        "Aborted transactions whose outputs were sent again without reading their events a second time.";
     PRODUCERS_RENEWED = "eddy_producers_renewed_total", COUNTER, Times, [],
         "Times that a lane replaced its producer.";
+    CONSUMERS_RENEWED = "eddy_consumers_renewed_total", COUNTER, Times, [],
+        "Times that a lane replaced its consumer, which joined the group anew.";
+    STALLS = "eddy_stalls_total", COUNTER, Times, [],
+        "Times that a partition stood still although it had events, and was read from anew.";
     MODEL_INFO = "eddy_model_info", GAUGE, Flag, [MODEL, VERSION, SHA256, PROVIDER],
         "1 for each loaded version of a model.";
     MODEL_RUN_SECONDS = "eddy_model_run_seconds", histogram(STAGE_BUCKETS), Seconds, [MODEL],

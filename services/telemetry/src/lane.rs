@@ -175,9 +175,24 @@ impl LaneMetrics {
         self.families.transactions_aborted.inc();
     }
 
+    /// Counts an aborted transaction whose outputs were sent again, at once.
+    pub fn transaction_replayed(&mut self) {
+        self.families.transactions_replayed.inc();
+    }
+
     /// Counts a replaced producer, at once.
     pub fn producer_renewed(&mut self) {
         self.families.producers_renewed.inc();
+    }
+
+    /// Counts a replaced consumer, at once.
+    pub fn consumer_renewed(&mut self) {
+        self.families.consumers_renewed.inc();
+    }
+
+    /// Counts a partition that stood still, at once.
+    pub fn stalled(&mut self) {
+        self.families.stalls.inc();
     }
 
     /// Counts a rebalance and shows which partitions the lane now holds, at once; the lag of others is shown no more.

@@ -3,9 +3,9 @@
 use rdkafka::consumer::Consumer as _;
 
 use super::wait::{DEADLINE, eventually};
-use super::{Isolation, Kafka};
+use super::{Isolation, Topics};
 
-impl Kafka {
+impl Topics {
     /// How many members a group has at this moment; none when there is no such group.
     pub fn members(&self, group: &str) -> usize {
         let consumer = self.reader(Isolation::ReadUncommitted);

@@ -10,13 +10,13 @@ use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, SystemTime};
 use std::{env, io, iter, thread};
 
-pub(super) const HOME_PREFIX: &str = "eddy-kafka-";
-pub(super) const LOCK_FILE: &str = "lock";
+pub(crate) const HOME_PREFIX: &str = "eddy-kafka-";
+pub(crate) const LOCK_FILE: &str = "lock";
 /// A younger home may belong to a process that has not locked it yet.
 const STALE_HOME_MIN_AGE: Duration = Duration::from_secs(60);
 
 /// What `tests/setup/kafka` made.
-pub(super) fn distribution() -> &'static Path {
+pub(crate) fn distribution() -> &'static Path {
     static DISTRIBUTION: OnceLock<PathBuf> = OnceLock::new();
     DISTRIBUTION.get_or_init(|| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
@@ -31,7 +31,7 @@ pub(super) fn distribution() -> &'static Path {
 }
 
 /// Java with the class path of the broker, started so that it gets SIGKILL when its parent thread ends.
-pub(super) fn java_command(distribution: &Path) -> Command {
+pub(crate) fn java_command(distribution: &Path) -> Command {
     // Java uses a class archive only with the class path that it came from: relative and sorted, as in the set-up.
     let libs = fs::read_dir(distribution.join("libs")).expect("libs");
     let jars: BTreeSet<PathBuf> = libs
@@ -59,7 +59,7 @@ pub(super) fn java_command(distribution: &Path) -> Command {
     command
 }
 
-pub(super) fn server_properties(data: &Path, port: u16, controller_port: u16, overrides: &[(&str, &str)]) -> String {
+pub(crate) fn server_properties(data: &Path, port: u16, controller_port: u16, overrides: &[(&str, &str)]) -> String {
     let mut text = format!(
         "process.roles=broker,controller
 node.id=1
@@ -95,23 +95,25 @@ transaction.remove.expired.transaction.cleanup.interval.ms=60000
     text
 }
 
-/// Two ports that nobody listens on, from below the range from which the kernel serves outgoing connections.
+/// Ports that nobody listens on, from below the range from which the kernel serves outgoing connections.
 ///
 /// In that range a client that connects again and again to a dead broker can take the broker's port itself.
-pub(super) fn free_ports() -> [u16; 2] {
-    let mut candidates = iter::repeat_with(|| fastrand::u16(15_000..32_000));
-    let mut listeners = Vec::new();
-    while listeners.len() < 2 {
-        let port = candidates.next().expect("endless");
-        // The listeners are held until both are found, so that the ports differ.
-        listeners.extend(TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
-    }
-    [0, 1].map(|i: usize| listeners[i].local_addr().expect("a bound address").port())
+pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+    // All listeners are held until the last is found, so that the ports differ.
+    let listeners: [TcpListener; COUNT] = std::array::from_fn(|_| listen());
+    listeners.map(|listener| listener.local_addr().expect("a bound address").port())
+}
+
+/// Listens on a free port from the same range.
+pub(crate) fn listen() -> TcpListener {
+    iter::repeat_with(|| fastrand::u16(15_000..32_000))
+        .find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
+        .expect("endless")
 }
 
 /// The parent-death signal is sent when the *thread* ends that started the child, and each test has a thread of its own.
 /// So children are started by a thread that lives as long as the process.
-pub(super) fn spawn_for_the_life_of_this_process(command: Command) -> io::Result<Child> {
+pub(crate) fn spawn_for_the_life_of_this_process(command: Command) -> io::Result<Child> {
     type Order = (Command, Sender<io::Result<Child>>);
     static SPAWNER: OnceLock<Sender<Order>> = OnceLock::new();
     let spawner = SPAWNER.get_or_init(|| {
@@ -129,7 +131,7 @@ pub(super) fn spawn_for_the_life_of_this_process(command: Command) -> io::Result
 }
 
 /// Removes what was left by processes that ended without dropping their broker: nobody holds the lock any more.
-pub(super) fn remove_stale_homes() {
+pub(crate) fn remove_stale_homes() {
     let Ok(entries) = fs::read_dir(env::temp_dir()) else {
         return;
     };
@@ -153,7 +155,7 @@ fn is_stale(home: &Path) -> bool {
     File::open(home.join(LOCK_FILE)).is_ok_and(|lock| lock.try_lock().is_ok())
 }
 
-pub(super) fn process_state(pid: u32) -> Result<char, String> {
+pub(crate) fn process_state(pid: u32) -> Result<char, String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|e| e.to_string())?;
     let state = status.lines().find_map(|line| line.strip_prefix("State:"));
     state

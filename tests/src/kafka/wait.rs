@@ -7,11 +7,13 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 /// How long the broker may take over anything that it is asked. Generous: it is there to end a test that hangs.
-pub(super) const DEADLINE: Duration = Duration::from_secs(90);
-pub(super) const PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(180);
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
+/// How long one attempt may take.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Tries until it works, and panics with the last reason when it never does.
-pub(super) fn eventually<T, E: Display>(what: &str, mut attempt: impl FnMut() -> Result<T, E>) -> T {
+pub(crate) fn eventually<T, E: Display>(what: &str, mut attempt: impl FnMut() -> Result<T, E>) -> T {
     let deadline = Instant::now() + DEADLINE;
     loop {
         match attempt() {
@@ -23,7 +25,7 @@ pub(super) fn eventually<T, E: Display>(what: &str, mut attempt: impl FnMut() ->
 }
 
 /// Waits on this thread; librdkafka's admin client answers from a thread of its own.
-pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {

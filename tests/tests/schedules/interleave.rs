@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use eddy_broker::twin::{Saboteur, Twin};
-use eddy_broker::{Broker, BrokerError, Polled, SendError, Ticket, Undelivered};
+use eddy_broker::{Broker, BrokerError, Polled, Reach, SendError, Silence, Ticket, Undelivered};
 use eddy_pipeline::event::{Destination, Output, Partition, Record};
 
 /// Passes every call on, and first lets others have their turn.
@@ -52,6 +52,18 @@ impl Broker for Interleaved {
 
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<i64>>, BrokerError> {
         self.after_others().committed(partitions)
+    }
+
+    fn renew_consumer(&mut self) -> Result<Vec<Partition>, BrokerError> {
+        self.after_others().renew_consumer()
+    }
+
+    fn reach(&mut self, partition: Partition) -> Option<Reach> {
+        self.broker.reach(partition)
+    }
+
+    fn silence(&self) -> Option<Silence> {
+        self.broker.silence()
     }
 
     fn ends(&mut self) -> Vec<(Partition, i64)> {

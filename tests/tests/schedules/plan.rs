@@ -74,6 +74,8 @@ pub(crate) struct Plan {
     pub(crate) batch_rows: usize,
     pub(crate) checkpoint_records: usize,
     pub(crate) queue_records: usize,
+    /// Bytes of outputs that a lane keeps for a replay.
+    pub(crate) held_bytes: u64,
     /// How often, out of 256, another lane takes a turn in the middle of one.
     pub(crate) interleaving: u8,
     pub(crate) events: Vec<Event>,
@@ -83,6 +85,8 @@ pub(crate) struct Plan {
     pub(crate) sabotage: Sabotage,
     /// Whether the group refuses commits of another generation; `false` is a planted bug.
     pub(crate) checks_generation: bool,
+    /// Whether a client reads its membership anew for each transaction; `false` is a planted bug.
+    pub(crate) fresh_membership: bool,
 }
 
 impl Plan {
@@ -103,6 +107,7 @@ impl Plan {
             batch_rows: rng.usize(1..=16),
             checkpoint_records: rng.usize(1..=40),
             queue_records: rng.usize(3..=60),
+            held_bytes: pick(&mut rng, &[0, 1_000, 1_000_000, 1_000_000]),
             interleaving: rng.u8(0..=12),
             events: (0..rng.usize(20..=60)).map(|_| event(&mut rng, partitions)).collect(),
             faults: (0..rng.usize(0..=6)).map(|_| fault(&mut rng, guarantee)).collect(),
@@ -111,6 +116,7 @@ impl Plan {
                 .collect(),
             sabotage: Sabotage::Nothing,
             checks_generation: true,
+            fresh_membership: true,
         }
     }
 
@@ -221,8 +227,21 @@ fn anywhere(rng: &mut fastrand::Rng, guarantee: Guarantee) -> (Op, Mishap) {
 
 /// The client does not do what was asked of it, and would if it were asked again.
 fn assignment(rng: &mut fastrand::Rng) -> (Op, Mishap) {
-    let op = pick(rng, &[Op::Accept, Op::Release, Op::Pause, Op::Rewind]);
-    (op, Mishap::Fails(Fault::Retriable))
+    let op = pick(
+        rng,
+        &[
+            Op::Accept,
+            Op::Release,
+            Op::Pause,
+            Op::Rewind,
+            Op::Poll,
+            Op::Committed,
+            Op::Store,
+        ],
+    );
+    let again = matches!(op, Op::Accept | Op::Release | Op::Pause | Op::Rewind) && rng.bool();
+    let fault = if again { Fault::Retriable } else { Fault::ConsumerLost };
+    (op, Mishap::Fails(fault))
 }
 
 fn delivery(rng: &mut fastrand::Rng) -> (Op, Mishap) {

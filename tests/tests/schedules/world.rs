@@ -12,7 +12,7 @@ use eddy_inference::lane::{Lane, LaneSettings, Turn};
 use eddy_inference::settings::{BatchSettings, CheckpointSettings, DeadLetterSettings};
 use eddy_pipeline::checkpoint::{Budget, Checkpoint, Guarantee};
 use eddy_pipeline::outcome::Accounts;
-use eddy_pipeline::settings::Span;
+use eddy_pipeline::settings::{Bytes, Span};
 use eddy_telemetry::Metrics;
 
 use crate::checker;
@@ -264,6 +264,7 @@ impl World {
         };
         let twin = self.cluster.connect(TwinSettings {
             queue_records: plan.queue_records,
+            fresh_membership: plan.fresh_membership,
             ..settings
         });
         let others = self.others();
@@ -393,6 +394,13 @@ fn metrics() -> Metrics {
     METRICS.with(Metrics::clone)
 }
 
+/// Whether a lane of this thread has sent the outputs of an aborted transaction again.
+pub(crate) fn has_replayed() -> bool {
+    let text = metrics().gather();
+    let replays = |line: &str| line.starts_with("eddy_transactions_replayed_total") && !line.ends_with(" 0");
+    text.lines().any(replays)
+}
+
 fn lane_settings(plan: &Plan) -> LaneSettings {
     LaneSettings {
         batch: BatchSettings {
@@ -402,6 +410,7 @@ fn lane_settings(plan: &Plan) -> LaneSettings {
         checkpoint: CheckpointSettings {
             records: plan.checkpoint_records,
             delivery_timeout: Span::seconds(2),
+            held_bytes: Bytes(plan.held_bytes),
             ..CheckpointSettings::default()
         },
         dead_letters: DeadLetterSettings {

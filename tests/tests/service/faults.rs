@@ -126,8 +126,8 @@ fn a_flood_of_events_that_cannot_be_scored_pauses_the_stream_and_its_end_account
             words.iter().all(|word| text.contains(word)).then_some(())
         });
     };
-    says("/ready", &["lane 0 takes events", "paused: flood"]);
     let (example, step) = ("flood-events/0/", "`dead_letters.flood_share = 1.0`");
+    says("/ready", &["lane 0: flood", "flood_share"]);
     says("/status", &[example, "malformed", "put the last good one back", step]);
     says("/metrics", &["cause=\"flood\",lane=\"0\",pipeline=\"flood\"} 1"]);
     wait_for("503", || (replica.code("/ready") == Some(503)).then_some(()));

@@ -263,11 +263,11 @@ head = { type = "regression" }
     wait_for("the model to be at work", || {
         (replica.ticks_of("lane-0") > before + 50).then_some(())
     });
-    replica.signal("TERM");
+    assert!(replica.signal("TERM"), "it had ended: {}", replica.log());
     wait_for("the drain", || replica.log().contains("drain number=1").then_some(()));
     // Signals of the same second are one wish; one of these is another.
     wait_for("the end", || {
-        replica.signal("TERM");
+        assert!(replica.signal("TERM"), "it had ended: {}", replica.log());
         (!replica.is_running()).then_some(())
     });
     assert_eq!(replica.wait().code(), Some(76), "{}", replica.log());

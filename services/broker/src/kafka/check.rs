@@ -3,6 +3,8 @@
 //! Owns: finding out whether the brokers answer and the topics are there. Never does: change anything: it joins no
 //! group, takes over no transactional id, creates no topic.
 
+use std::time::Duration;
+
 use eddy_pipeline::settings::Problem;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
@@ -44,6 +46,14 @@ pub enum CheckError {
     Problems(Vec<Problem>),
 }
 
+/// Whether a broker answers, within about so long. Made for moments of doubt: it opens a client of its own.
+pub fn answers(settings: &Settings, within: Duration) -> bool {
+    let Ok(client) = open(settings) else { return false };
+    drop(client.poll(Duration::ZERO));
+    let topic = Some(settings.topics.events.as_str());
+    client.client().fetch_metadata(topic, within).is_ok()
+}
+
 /// Reaches the brokers and looks for every topic, without any side effect.
 ///
 /// # Errors
@@ -55,7 +65,7 @@ pub fn check(settings: &Settings) -> Result<Report, CheckError> {
         return Err(CheckError::Problems(problems));
     }
     let client = open(settings).map_err(|message| problem("kafka", message))?;
-    drop(client.poll(std::time::Duration::ZERO));
+    drop(client.poll(Duration::ZERO));
 
     let mut topics = Vec::new();
     let mut problems = Vec::new();

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use eddy_pipeline::event::{Destination, Partition};
 use rdkafka::client::OAuthToken;
@@ -25,6 +26,9 @@ use super::words::Words;
 use super::{fault, token};
 use crate::settings::Secret;
 use crate::{BrokerError, Polled, Undelivered};
+
+/// A consumer hears something several times a second. Silence of this length is an outage, even if connections stand.
+const SILENT_AFTER: Duration = Duration::from_secs(15);
 
 /// A snapshot of the consumer's own statistics, a few seconds old at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,7 +57,52 @@ pub(super) struct ConsumerEvents {
 struct Noted {
     rebalances: VecDeque<Polled>,
     ends: BTreeMap<Partition, i64>,
+    /// The offset of the next record that was neither handed over nor is on its way to be.
+    fetched: BTreeMap<Partition, i64>,
     statistics: Option<ConsumerStatistics>,
+    heard: Heard,
+}
+
+/// Whether brokers answer, as the statistics tell it.
+#[derive(Debug)]
+struct Heard {
+    /// Answers of all brokers so far.
+    answers: u64,
+    /// When a snapshot had more of them than the one before.
+    at: Instant,
+    /// When the last snapshot was made.
+    looked: Instant,
+    /// Whether the client has said since then that no connection stands.
+    all_down: bool,
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self {
+            answers: 0,
+            at: now,
+            looked: now,
+            all_down: false,
+        }
+    }
+}
+
+impl Heard {
+    fn look(&mut self, answers: u64, now: Instant) {
+        self.looked = now;
+        if answers > self.answers {
+            (self.at, self.all_down) = (now, false);
+        }
+        // Fewer than before: a broker is gone from the cluster, with its count.
+        self.answers = answers;
+    }
+
+    /// Judged by the last snapshot: a lane that was busy has not looked, which is no silence.
+    fn silent_for(&self, now: Instant) -> Option<Duration> {
+        let is_silent = self.all_down || self.looked - self.at >= SILENT_AFTER;
+        is_silent.then(|| now - self.at)
+    }
 }
 
 impl ConsumerEvents {
@@ -88,8 +137,18 @@ impl ConsumerEvents {
         self.noted().ends.get(&partition).copied()
     }
 
+    /// How far a partition was fetched and handed over, as of the last snapshot.
+    pub(super) fn fetched(&self, partition: Partition) -> Option<i64> {
+        self.noted().fetched.get(&partition).copied()
+    }
+
     pub(super) fn statistics(&self) -> Option<ConsumerStatistics> {
         self.noted().statistics
+    }
+
+    /// How long no broker has answered, if none does.
+    pub(super) fn silent_for(&self) -> Option<Duration> {
+        self.noted().heard.silent_for(Instant::now())
     }
 
     /// One of our inputs, by its name.
@@ -114,12 +173,17 @@ impl ClientContext for ConsumerEvents {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(Code::AllBrokersDown) {
+            self.noted().heard.all_down = true;
+        }
         self.words.error(&error, reason);
     }
 
     fn stats(&self, statistics: rdkafka::Statistics) {
         let mut sum = ConsumerStatistics::default();
         let mut noted = self.noted();
+        let answers = statistics.brokers.values().map(|broker| broker.rx);
+        noted.heard.look(answers.sum(), Instant::now());
         sum.rebalances = statistics.cgrp.map_or(0, |group| group.rebalance_cnt.max(0) as u64);
         let round_trips = statistics.brokers.values().filter_map(|broker| broker.rtt.as_ref());
         sum.round_trip_us = round_trips.map(|window| window.avg.max(0) as u64).max().unwrap_or(0);
@@ -130,6 +194,9 @@ impl ClientContext for ConsumerEvents {
                 let Some(partition) = self.partition(topic, *number) else {
                     continue;
                 };
+                // What waits in the client's own queue has not come either.
+                let fetched = of_partition.next_offset - of_partition.fetchq_cnt.max(0);
+                noted.fetched.insert(partition, fetched.max(0));
                 // The last stable offset is where we stop reading; brokers without transactions do not tell it.
                 let end = if of_partition.ls_offset >= 0 {
                     of_partition.ls_offset
@@ -307,5 +374,43 @@ impl ProducerContext for ProducerEvents {
         } else {
             self.deliveries.fail(undelivered);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brokers_that_stop_answering_are_silent_since_the_last_answer() {
+        let mut heard = Heard::default();
+        let at = |seconds| heard.at + Duration::from_secs(seconds);
+        let [start, five, ten, twenty, thirty] = [0, 5, 10, 20, 30].map(at);
+        heard.look(7, start);
+        heard.look(8, five);
+        heard.look(8, ten);
+        assert_eq!(heard.silent_for(ten), None);
+        heard.look(8, twenty);
+        assert_eq!(heard.silent_for(thirty), Some(Duration::from_secs(25)));
+        heard.look(9, thirty);
+        assert_eq!(heard.silent_for(thirty), None);
+    }
+
+    #[test]
+    fn a_lane_that_did_not_look_has_not_heard_silence() {
+        let heard = Heard::default();
+        assert_eq!(heard.silent_for(heard.at + Duration::from_secs(600)), None);
+    }
+
+    #[test]
+    fn that_no_connection_stands_is_known_at_once_and_forgotten_with_the_next_answer() {
+        let mut heard = Heard {
+            all_down: true,
+            ..Heard::default()
+        };
+        let now = heard.at + Duration::from_secs(1);
+        assert_eq!(heard.silent_for(now), Some(Duration::from_secs(1)));
+        heard.look(1, now);
+        assert_eq!(heard.silent_for(now), None);
     }
 }

@@ -48,7 +48,8 @@ pub(super) fn of_code(code: Code) -> Fault {
         | Code::InvalidMessage
         | Code::LogTruncation
         | Code::AutoOffsetReset => Fault::Refused,
-        Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch | Code::FencedInstanceId => Fault::Fenced,
+        Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch => Fault::Fenced,
+        Code::FencedInstanceId => Fault::ConsumerFenced,
         Code::Fatal
         | Code::Inconsistent
         | Code::GaplessGuarantee
@@ -76,7 +77,7 @@ pub(super) fn of_transaction(call: Call, error: &KafkaError, fatal: Option<Code>
         Fault::Fatal => fatal.map_or(Fault::Fatal, of_code),
         other => other,
     };
-    if matches!(by_code, Fault::Refused | Fault::Fenced) {
+    if matches!(by_code, Fault::Refused | Fault::Fenced | Fault::ConsumerFenced) {
         return by_code;
     }
     let timed_out = matches!(code, Code::OperationTimedOut | Code::RequestTimedOut);
@@ -112,17 +113,21 @@ pub(super) fn failed(doing: impl Into<String>, error: &KafkaError) -> BrokerErro
     }
 }
 
-/// A fatal error of the consumer. A new producer would not help, so it is a refusal, whatever its code.
+/// A fatal error of the consumer: only its successor can go on, unless a twin of ours is to.
 pub(super) fn of_consumer(doing: String, code: Code, reason: &str) -> BrokerError {
-    let step = match code {
-        Code::FencedInstanceId => {
+    let (fault, step) = match code {
+        Code::FencedInstanceId => (
+            Fault::ConsumerFenced,
             "another process reads with the same static membership (kafka.membership = \"static\"); give each replica a \
-             kafka.instance of its own, and restart this one"
-        }
-        _ => "the client cannot recover from this; restart the service",
+             kafka.instance of its own, and restart this one",
+        ),
+        _ => (
+            Fault::ConsumerLost,
+            "the client cannot recover from this; it is replaced",
+        ),
     };
     BrokerError {
-        fault: Fault::Refused,
+        fault,
         doing,
         message: format!("{reason}; {step}"),
     }
@@ -168,15 +173,18 @@ mod tests {
     }
 
     #[test]
-    fn a_fatal_consumer_is_a_refusal_that_says_to_restart() {
-        for code in [Code::FencedInstanceId, Code::UnknownMemberId, Code::Fatal] {
+    fn a_fatal_consumer_is_replaced_unless_a_twin_took_its_place() {
+        for code in [Code::UnknownMemberId, Code::Fatal, Code::CriticalSystemResource] {
             let error = of_consumer("reading".into(), code, "the reason");
-            assert_eq!(error.fault, Fault::Refused);
-            assert!(
-                error.message.contains("the reason") && error.message.contains("restart"),
-                "{error}"
-            );
+            assert_eq!(error.fault, Fault::ConsumerLost);
+            assert!(error.message.contains("the reason"), "{error}");
         }
+        let error = of_consumer("reading".into(), Code::FencedInstanceId, "the reason");
+        assert_eq!(error.fault, Fault::ConsumerFenced);
+        assert!(
+            error.message.contains("kafka.instance") && error.message.contains("the reason"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -19,10 +19,12 @@ use super::events::{ConsumerEvents, ConsumerStatistics};
 use super::lists::{check_each, check_each_but};
 use super::{fault, metadata, native};
 use crate::settings::Settings;
-use crate::{BrokerError, Fault, Polled};
+use crate::{BrokerError, Fault, Polled, Reach};
 
 /// How long a position or a committed offset may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How long a look at the end of a partition may take: nothing depends on it.
+const LOOK_WITHIN: Duration = Duration::from_secs(1);
 /// How long the consumer may take to leave the group.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 /// A partition that was just taken has no position yet; it is asked again after this.
@@ -31,11 +33,11 @@ const POSITION_PAUSE: Duration = Duration::from_millis(5);
 const EARLY: [Code; 2] = [Code::State, Code::Outdated];
 
 pub(super) struct Intake {
-    consumer: Arc<BaseConsumer<ConsumerEvents>>,
-    inputs: Vec<String>,
-    group: String,
+    pub(super) consumer: Arc<BaseConsumer<ConsumerEvents>>,
+    pub(super) inputs: Vec<String>,
+    pub(super) group: String,
     /// Sorted.
-    assigned: Vec<Partition>,
+    pub(super) assigned: Vec<Partition>,
     is_paused: bool,
     /// The rebalance that the lane was told of and has not answered yet.
     unanswered: Option<Polled>,
@@ -45,6 +47,28 @@ pub(super) struct Intake {
 impl Intake {
     /// Makes the consumer, looks for its topics and joins the group.
     pub(super) fn open(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
+        let intake = Self::outside(settings, lane)?;
+        for input in &intake.inputs {
+            metadata::partitions(intake.consumer.client(), input).map_err(|error| intake.explained(error))?;
+        }
+        intake.join()?;
+        Ok(intake)
+    }
+
+    /// A new consumer in the place of this one, which leaves the group first. Asks no broker, so that an outage does not
+    /// matter. Returns the partitions that the old one held.
+    pub(super) fn renew(&mut self, settings: &Settings, lane: u16) -> Result<Vec<Partition>, BrokerError> {
+        let successor = Self::outside(settings, lane)?;
+        if let Err(error) = self.close() {
+            tracing::warn!(%error, "the old consumer is left behind");
+        }
+        successor.join()?;
+        let old = std::mem::replace(self, successor);
+        Ok(old.assigned.clone())
+    }
+
+    /// A consumer that has not joined its group.
+    fn outside(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
         let inputs = vec![settings.topics.events.clone()];
         let token = settings.kafka.sasl.as_ref().and_then(|sasl| sasl.token.clone());
         let events = ConsumerEvents::new(format!("consumer of lane {lane}"), inputs.clone(), token);
@@ -65,13 +89,13 @@ impl Intake {
         };
         // Serves the first token refresh, without which no connection is made.
         intake.poll_events_only();
-        for input in &intake.inputs {
-            metadata::partitions(intake.consumer.client(), input).map_err(|error| intake.explained(error))?;
-        }
-        let topics: Vec<&str> = intake.inputs.iter().map(String::as_str).collect();
-        let subscribed = intake.consumer.subscribe(&topics);
-        subscribed.map_err(|error| fault::failed(format!("joining group `{}`", intake.group), &error))?;
         Ok(intake)
+    }
+
+    fn join(&self) -> Result<(), BrokerError> {
+        let topics: Vec<&str> = self.inputs.iter().map(String::as_str).collect();
+        let subscribed = self.consumer.subscribe(&topics);
+        subscribed.map_err(|error| fault::failed(format!("joining group `{}`", self.group), &error))
     }
 
     pub(super) fn poll(
@@ -126,7 +150,7 @@ impl Intake {
     }
 
     /// The next rebalance for the lane. Cooperative ones may be empty: those are answered here.
-    fn next_rebalance(&mut self) -> Result<Option<Polled>, BrokerError> {
+    pub(super) fn next_rebalance(&mut self) -> Result<Option<Polled>, BrokerError> {
         while let Some(rebalance) = self.consumer.context().take_rebalance() {
             match &rebalance {
                 Polled::Assigned(partitions) if partitions.is_empty() => self.accept(&[])?,
@@ -165,6 +189,11 @@ impl Intake {
         let doing = || format!("letting go of {}", self.names(partitions));
         let held = self.held(doing)?;
         let leaving: Vec<Partition> = partitions.iter().filter(|one| held.contains(one)).copied().collect();
+        let is_asked = matches!(self.unanswered, Some(Polled::Revoked { .. }));
+        if leaving.is_empty() && !partitions.is_empty() && !is_asked {
+            // A consumer before this one held them.
+            return Ok(());
+        }
         let list = self.list(&leaving);
         if self.is_paused && !leaving.is_empty() {
             // The client would remember the pause and fetch nothing when the partition comes back.
@@ -234,9 +263,15 @@ impl Intake {
                 code.is_some_and(|code| EARLY.contains(&code)) && self.assigned.contains(partition)
             };
             left.retain(is_early);
-            if left.is_empty() || is_late {
-                check_each(&list, "going back in")?;
-                return Ok(());
+            if is_late && !left.is_empty() {
+                return Err(BrokerError {
+                    fault: Fault::Retriable,
+                    doing: format!("going back in {}", self.names(&partitions_of(&left))),
+                    message: "the client has not begun to read there yet".into(),
+                });
+            }
+            if left.is_empty() {
+                return check_each(&list, "going back in");
             }
             check_each_but(&list, "going back in", &EARLY)?;
             std::thread::sleep(POSITION_PAUSE);
@@ -308,6 +343,19 @@ impl Intake {
         })
     }
 
+    pub(super) fn reach(&self, partition: Partition) -> Option<Reach> {
+        let fetched = self.consumer.context().fetched(partition)?;
+        // With this consumer's isolation, the end is the last stable offset.
+        let topic = self.topic(partition);
+        let range = self.consumer.fetch_watermarks(topic, partition.number, LOOK_WITHIN);
+        let (_, end) = range.ok()?;
+        Some(Reach { fetched, end })
+    }
+
+    pub(super) fn silent_for(&self) -> Option<Duration> {
+        self.consumer.context().silent_for()
+    }
+
     pub(super) fn statistics(&self) -> Option<ConsumerStatistics> {
         self.consumer.context().statistics()
     }
@@ -335,7 +383,7 @@ impl Intake {
         list
     }
 
-    fn names(&self, partitions: &[Partition]) -> String {
+    pub(super) fn names(&self, partitions: &[Partition]) -> String {
         let names: Vec<String> = partitions
             .iter()
             .map(|partition| format!("`{}` [{}]", self.topic(*partition), partition.number))
@@ -343,95 +391,13 @@ impl Intake {
         names.join(", ")
     }
 
-    /// Adds the reason that the client last gave, which says more than its code.
-    fn explained(&self, mut error: BrokerError) -> BrokerError {
-        self.poll_events_only();
-        if let Some(reason) = self.consumer.context().words.take_reason() {
-            error.message = format!("{} (the client's last words: {reason})", error.message);
-        }
-        error
-    }
-
     /// Serves logs and errors before the group is joined. Afterwards a record could come out, and would be lost.
-    fn poll_events_only(&self) {
+    pub(super) fn poll_events_only(&self) {
         if self.assigned.is_empty() {
             for _ in 0..8 {
                 drop(self.consumer.poll(Duration::ZERO));
             }
         }
-    }
-
-    /// What an error of a poll means: most are passing, and the client heals itself.
-    fn interpret(&mut self, error: &KafkaError) -> Result<Polled, BrokerError> {
-        let reason = self.consumer.context().words.take_reason();
-        let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
-        if let Some(fatal) = self.fatal() {
-            return Err(fatal);
-        }
-        let fault = fault::of_code(code);
-        if matches!(fault, Fault::Retriable | Fault::Abortable) {
-            return Ok(self.next_rebalance()?.unwrap_or(Polled::Idle));
-        }
-        let reason = reason.unwrap_or_else(|| error.to_string());
-        if matches!(fault, Fault::Fatal | Fault::Fenced) {
-            return Err(fault::of_consumer(self.reading(), code, &reason));
-        }
-        let (doing, message) = match code {
-            Code::AutoOffsetReset => (
-                format!("finding where to begin in {}", self.without_position()),
-                format!(
-                    "group `{}` has no offset there, or one whose event is gone ({reason}), and kafka.start is \"error\"; \
-                     set it to \"earliest\" or \"latest\", or set the group's offset by hand",
-                    self.group
-                ),
-            ),
-            Code::BadMessage | Code::BadCompression | Code::InvalidMessage | Code::UnsupportedCompressionType => (
-                format!("reading {}", self.names(&self.assigned)),
-                format!(
-                    "a batch of events cannot be read and would be skipped silently: {reason}; mend the topic, or set \
-                         the group's offset beyond it by hand"
-                ),
-            ),
-            _ => {
-                let step = fault::next_step(code).map_or_else(String::new, |step| format!("; {step}"));
-                (self.reading(), format!("{reason}{step}"))
-            }
-        };
-        Err(BrokerError { fault, doing, message })
-    }
-
-    /// The error that the client cannot recover from, if it has met one.
-    fn fatal(&self) -> Option<BrokerError> {
-        let (code, reason) = self.consumer.client().fatal_error()?;
-        Some(fault::of_consumer(self.reading(), code, &reason))
-    }
-
-    fn reading(&self) -> String {
-        format!("reading `{}` as group `{}`", self.inputs.join("`, `"), self.group)
-    }
-
-    /// The failure of a call, or what is behind it once the client is beyond repair.
-    fn failed(&self, doing: impl Into<String>, error: &KafkaError) -> BrokerError {
-        self.fatal().unwrap_or_else(|| fault::failed(doing, error))
-    }
-
-    /// Names the assigned partitions whose committed offset is missing or out of range. Asks Kafka: for a last message
-    /// only.
-    fn without_position(&self) -> String {
-        let committed = self.committed(&self.assigned).unwrap_or_default();
-        let is_lost = |(partition, offset): &(&Partition, &Option<i64>)| {
-            let topic = self.topic(**partition);
-            let range = self.consumer.fetch_watermarks(topic, partition.number, ANSWER_WITHIN);
-            offset.is_none_or(|offset| range.is_ok_and(|(from, to)| !(from..=to).contains(&offset)))
-        };
-        let lost: Vec<Partition> = self
-            .assigned
-            .iter()
-            .zip(&committed)
-            .filter(is_lost)
-            .map(|(partition, _)| *partition)
-            .collect();
-        self.names(if lost.is_empty() { &self.assigned } else { &lost })
     }
 
     /// Leaves the group. Whatever was not answered is answered, or the client would wait for it for ever.
@@ -482,6 +448,10 @@ impl Drop for Intake {
             tracing::warn!(%error, "a consumer was dropped before it was closed");
         }
     }
+}
+
+fn partitions_of(positions: &[(Partition, i64)]) -> Vec<Partition> {
+    positions.iter().map(|(partition, _)| *partition).collect()
 }
 
 /// The client counts in milliseconds and would spin for the rest.

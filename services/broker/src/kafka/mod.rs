@@ -6,6 +6,7 @@
 //! Invariant: what librdkafka or its wrapper gets wrong is put right in here, each at the line that says so.
 
 mod check;
+mod complaints;
 mod deliveries;
 mod events;
 mod fault;
@@ -25,11 +26,11 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult};
 
-pub use check::{CheckError, Report, TopicReport, check};
+pub use check::{CheckError, Report, TopicReport, answers, check};
 pub use events::ConsumerStatistics;
 
 use crate::settings::Settings;
-use crate::{Broker, BrokerError, Fault, Polled, SendError, Ticket, Undelivered};
+use crate::{Broker, BrokerError, Fault, Polled, Reach, SendError, Silence, Ticket, Undelivered};
 use intake::Intake;
 use outflow::Outflow;
 
@@ -104,6 +105,21 @@ impl Broker for KafkaBroker {
 
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<i64>>, BrokerError> {
         self.intake.committed(partitions)
+    }
+
+    fn renew_consumer(&mut self) -> Result<Vec<Partition>, BrokerError> {
+        self.intake.renew(&self.settings, self.lane)
+    }
+
+    fn reach(&mut self, partition: Partition) -> Option<Reach> {
+        self.intake.reach(partition)
+    }
+
+    fn silence(&self) -> Option<Silence> {
+        Some(Silence {
+            lasted: self.intake.silent_for()?,
+            brokers: self.settings.kafka.brokers.clone(),
+        })
     }
 
     fn ends(&mut self) -> Vec<(Partition, i64)> {

@@ -8,7 +8,6 @@
 
 mod client;
 mod properties;
-mod secret;
 mod security;
 #[cfg(test)]
 mod tests;
@@ -22,8 +21,8 @@ use eddy_pipeline::settings::{Bytes, Problem, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use eddy_secret::Secret;
 pub use properties::{GUARDED, Guarded, Properties, PropertyValue};
-pub use secret::Secret;
 pub use security::{Mechanism, Sasl, Tls};
 pub use topics::Topics;
 
@@ -270,6 +269,16 @@ impl Kafka {
         problems.extend(properties::problems("kafka.consumer", &self.consumer));
         problems.extend(properties::problems("kafka.producer", &self.producer));
         problems
+    }
+
+    /// How long a member may be silent before the group takes it for stuck: librdkafka's `max.poll.interval.ms`.
+    pub fn max_poll_interval(&self) -> Span {
+        let set = [&self.consumer, &self.properties].map(|properties| properties.get("max.poll.interval.ms"));
+        let set = set
+            .into_iter()
+            .flatten()
+            .find_map(|value| value.to_string().parse().ok());
+        set.map_or(Span::seconds(300), Span::ms)
     }
 
     /// Makes relative file paths relative to `folder`: that of the pipeline file.

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use eddy_pipeline::event::{Destination, Output, Partition, Record};
 
-use crate::{Broker, BrokerError, Fault, Polled, SendError, Ticket, Undelivered};
+use crate::{Broker, BrokerError, Fault, Polled, Reach, SendError, Silence, Ticket, Undelivered};
 
 use super::connection::{Twin, planned};
-use super::faults::{Mishap, Op};
+use super::faults::{Mishap, Op, Until};
 use super::group::Notice;
-use super::log::TwinRecord;
+use super::log::{Isolation, TwinRecord};
 use super::outbox::{Outbox, Phase, bytes_of};
-use super::state::{Life, Slot, State, failure, lock};
+use super::state::{Life, Membership, Slot, State, failure, lock};
 use super::transactions::Producer;
 
 impl Broker for Twin {
@@ -48,6 +48,7 @@ impl Broker for Twin {
         self.perform(Op::Accept, |twin, state| {
             let slots = twin.held(state, Op::Accept, partitions)?;
             twin.answered = true;
+            twin.void.retain(|slot| !slots.contains(slot));
             twin.fetching.extend(slots.into_iter().map(|slot| (slot, None)));
             Ok(())
         })
@@ -55,7 +56,12 @@ impl Broker for Twin {
 
     fn release(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
         self.perform(Op::Release, |twin, state| {
-            let slots = twin.held(state, Op::Release, partitions)?;
+            let is_void = |partition: &&Partition| twin.slot(**partition).is_some_and(|slot| twin.void.contains(&slot));
+            let (void, partitions): (Vec<Partition>, Vec<Partition>) = partitions.iter().partition(is_void);
+            if partitions.is_empty() && !void.is_empty() {
+                return Ok(());
+            }
+            let slots = twin.held(state, Op::Release, &partitions)?;
             twin.answered = true;
             twin.run = None;
             twin.fetching.retain(|slot, _| !slots.contains(slot));
@@ -83,6 +89,8 @@ impl Broker for Twin {
                     return Err(failure(Fault::Fatal, doing, "it is not assigned to this client"));
                 };
                 twin.fetching.insert(slot, Some(*offset));
+                twin.stuck
+                    .retain(|stuck, until| *stuck != slot || *until != Until::Rewound);
                 state.note(|state| format!("{} is rewound to {offset}", state.name_of(slot)));
             }
             Ok(())
@@ -106,6 +114,40 @@ impl Broker for Twin {
             }
             let committed = &state.groups[group].committed;
             Ok(slots.iter().map(|slot| committed.get(slot).copied()).collect())
+        })
+    }
+
+    fn renew_consumer(&mut self) -> Result<Vec<Partition>, BrokerError> {
+        self.perform(Op::Rejoin, |twin, state| {
+            let held = std::mem::take(&mut state.connection_mut(twin.id).held);
+            state.leave(twin.id);
+            let connection = state.connection_mut(twin.id);
+            connection.membership = Membership::Sound;
+            connection.stored.clear();
+            twin.fetching.clear();
+            twin.void.extend(&held);
+            twin.stuck.retain(|_, until| *until == Until::Never);
+            (twin.answered, twin.paused, twin.is_lost, twin.run) = (true, false, false, None);
+            Ok(twin.partitions(&held))
+        })
+    }
+
+    fn reach(&mut self, partition: Partition) -> Option<Reach> {
+        let state = lock(&self.shared);
+        let slot = self.slot(partition)?;
+        let fetched = self.fetching.get(&slot).copied().flatten()?;
+        let log = state.log(slot);
+        // A client fetches over what no reader sees.
+        let is_at_end = log.read(fetched, Isolation::ReadCommitted).next().is_none();
+        let end = if is_at_end { fetched } else { log.last_stable() };
+        (!state.is_away()).then_some(Reach { fetched, end })
+    }
+
+    fn silence(&self) -> Option<Silence> {
+        let is_away = lock(&self.shared).is_away();
+        is_away.then(|| Silence {
+            lasted: Duration::ZERO,
+            brokers: "the twin".into(),
         })
     }
 
@@ -187,7 +229,11 @@ impl Broker for Twin {
             twin.in_phase(state, Phase::Open, doing)?;
             let producer = twin.transactional(state, doing)?;
             let slots = twin.offsets(state, offsets);
-            if let Err(refused) = state.admits(twin.id, doing) {
+            let generation = state.generation_of(twin.id);
+            if twin.settings.fresh_membership || twin.generation.is_none() {
+                twin.generation = generation;
+            }
+            if let Err(refused) = state.admits(twin.id, twin.generation, doing) {
                 twin.outbox.phase = Phase::MustAbort;
                 return Err(refused);
             }

@@ -9,7 +9,7 @@ use eddy_pipeline::event::{Destination, Header, Partition, Record, Source};
 use crate::{BrokerError, Fault};
 
 use super::cluster::ConnectionId;
-use super::faults::{Mishap, Op};
+use super::faults::{Mishap, Op, Until};
 use super::log::{Isolation, TwinRecord};
 use super::outbox::{Outbox, Phase};
 use super::state::{Shared, Slot, State, failure, lock};
@@ -45,6 +45,8 @@ pub struct TwinSettings {
     pub max_message_bytes: usize,
     /// How long the broker keeps a transaction open.
     pub transaction_timeout: Duration,
+    /// Whether the membership is read anew for each transaction; `false` is a planted bug: the first one serves them all.
+    pub fresh_membership: bool,
 }
 
 impl TwinSettings {
@@ -67,6 +69,7 @@ impl TwinSettings {
             queue_records: 100_000,
             max_message_bytes: 1 << 20,
             transaction_timeout: Duration::from_secs(10),
+            fresh_membership: true,
         }
     }
 }
@@ -84,9 +87,17 @@ pub struct Twin {
     /// Whether the last notice of the group was taken up.
     pub(super) answered: bool,
     pub(super) paused: bool,
+    /// Whether the consumer is beyond repair.
+    pub(super) is_lost: bool,
+    /// Partitions that deliver nothing.
+    pub(super) stuck: BTreeMap<Slot, Until>,
+    /// What a consumer before this one held and this one has not accepted: letting it go means nothing.
+    pub(super) void: BTreeSet<Slot>,
     /// The partition that records come from, and how many more in a row.
     pub(super) run: Option<(Slot, u32)>,
     pub(super) outbox: Outbox,
+    /// The generation of the group that the last transaction was told.
+    pub(super) generation: Option<u32>,
 }
 
 impl Twin {
@@ -117,8 +128,12 @@ impl Twin {
             fetching: BTreeMap::new(),
             answered: true,
             paused: false,
+            is_lost: false,
+            stuck: BTreeMap::new(),
+            void: BTreeSet::new(),
             run: None,
             outbox: Outbox::new(producer),
+            generation: None,
         }
     }
 
@@ -138,6 +153,10 @@ impl Twin {
         let state = &mut *state;
         let mishap = state.enter(self.id, op)?;
         self.work_in_the_background(state);
+        if self.is_lost && op.is_the_consumers() {
+            state.pass(state.settings.op_time);
+            return Err(planned(self.id, op, Fault::ConsumerLost));
+        }
         if op.asks_the_broker() && state.is_away() {
             state.pass(state.settings.request_timeout);
             if state.is_away() {
@@ -174,6 +193,11 @@ impl Twin {
                 state.crash(id);
                 Err(state.gone(id, op))
             }
+            Some(Mishap::Sticks(until)) if result.is_ok() => {
+                self.stuck
+                    .extend(self.fetching.keys().next().map(|slot| (*slot, until)));
+                result
+            }
             Some(Mishap::FailsAfterwards(fault)) if result.is_ok() => {
                 self.suffer(state, op, fault);
                 state.note(|_| format!("{id} {op}: but {fault:?} is what it returns"));
@@ -194,6 +218,7 @@ impl Twin {
 
     /// What a fault that the script chose does to the client.
     pub(super) fn suffer(&mut self, state: &mut State, op: Op, fault: Fault) {
+        self.is_lost |= fault == Fault::ConsumerLost;
         let transactional = matches!(
             op,
             Op::Begin | Op::Send | Op::SendOffsets | Op::Commit | Op::Abort | Op::Renew
@@ -206,7 +231,7 @@ impl Twin {
             Fault::Retriable if op == Op::Commit && phase == Phase::Ready => Phase::Unanswered,
             Fault::Retriable => phase,
             Fault::Abortable | Fault::Refused if phase == Phase::Open => Phase::MustAbort,
-            Fault::Abortable | Fault::Refused => phase,
+            Fault::Abortable | Fault::Refused | Fault::ConsumerLost | Fault::ConsumerFenced => phase,
             Fault::TimedOut => Phase::Unknown,
             Fault::Fenced => {
                 let id = producer.id.clone();
@@ -278,6 +303,9 @@ impl Twin {
             let Some(position) = self.position(state, slot)? else {
                 continue;
             };
+            if self.stuck.contains_key(&slot) {
+                continue;
+            }
             let next = state.log(slot).read(position, Isolation::ReadCommitted).next();
             if let Some((offset, record)) = next {
                 ready.push((slot, offset, Arc::clone(record)));

@@ -21,6 +21,8 @@ pub enum Op {
     Rewind,
     /// [`crate::Broker::committed`].
     Committed,
+    /// [`crate::Broker::renew_consumer`].
+    Rejoin,
     /// [`crate::Broker::send`].
     Send,
     /// [`crate::Broker::serve`].
@@ -46,6 +48,14 @@ pub enum Op {
 }
 
 impl Op {
+    /// Whether the consumer does it.
+    pub(super) const fn is_the_consumers(self) -> bool {
+        matches!(
+            self,
+            Self::Poll | Self::Accept | Self::Release | Self::Pause | Self::Rewind | Self::Committed | Self::Store
+        )
+    }
+
     /// Whether the client asks the broker for it, so that it waits while the broker is away.
     pub(super) const fn asks_the_broker(self) -> bool {
         matches!(
@@ -61,10 +71,21 @@ impl fmt::Display for Op {
     }
 }
 
+/// What makes a partition that sticks go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// Going back to any offset.
+    Rewound,
+    /// A new consumer.
+    Rejoined,
+    /// Nothing.
+    Never,
+}
+
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mishap {
-    /// The call has no effect and returns this.
+    /// The call has no effect and returns this. [`Fault::ConsumerLost`] goes on until the consumer is renewed.
     Fails(Fault),
     /// The call takes effect and returns this all the same.
     FailsAfterwards(Fault),
@@ -90,6 +111,8 @@ pub enum Mishap {
     TooLarge,
     /// [`Op::Send`]: the queue is full.
     Full,
+    /// [`Op::Accept`]: the first partition of the client delivers nothing from now on, and nobody says so.
+    Sticks(Until),
     /// [`Op::Serve`]: nothing is delivered for so many further calls.
     Stall(u32),
 }

@@ -298,15 +298,21 @@ impl State {
         }
     }
 
-    /// Whether the group takes commits of this client, under the generation that the client knows.
-    pub(super) fn admits(&mut self, id: ConnectionId, doing: &str) -> Result<(), BrokerError> {
+    /// The generation that a client knows, if it is a member.
+    pub(super) fn generation_of(&self, id: ConnectionId) -> Option<u32> {
+        let group = &self.groups[self.connection(id).group];
+        group.members.get(&id).map(|member| member.generation)
+    }
+
+    /// Whether the group takes commits of this client, under the generation that the client names.
+    pub(super) fn admits(&self, id: ConnectionId, generation: Option<u32>, doing: &str) -> Result<(), BrokerError> {
         if !self.settings.checks_generation {
             return Ok(());
         }
         let group = &self.groups[self.connection(id).group];
         let message = match group.members.get(&id) {
             None => "the group does not know this member any more (UNKNOWN_MEMBER_ID)",
-            Some(member) if member.generation != group.generation => {
+            Some(_) if generation != Some(group.generation) => {
                 "the group has gone on to another generation (ILLEGAL_GENERATION)"
             }
             Some(_) => return Ok(()),
@@ -323,7 +329,7 @@ impl State {
         if offsets.is_empty() {
             return Ok(());
         }
-        self.admits(id, "committing offsets")?;
+        self.admits(id, self.generation_of(id), "committing offsets")?;
         let group = self.connection(id).group;
         for (slot, offset) in offsets {
             self.set_committed(group, *slot, *offset);

@@ -1,10 +1,11 @@
 //! A broker that lies, so that a test can show that the schedules notice.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use eddy_pipeline::event::{Destination, Output, Partition, Record};
+use eddy_pipeline::event::{Destination, Output, Partition, Record, Source};
 
-use crate::{Broker, BrokerError, Polled, SendError, Ticket, Undelivered};
+use crate::{Broker, BrokerError, Polled, Reach, SendError, Silence, Ticket, Undelivered};
 
 /// Which lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,12 @@ pub enum Sabotage {
     SendsTwice(u32),
     /// Drops every nth output.
     Drops(u32),
+    /// Aborts every nth transaction and calls it committed.
+    SkipsCheckpoint(u32),
+    /// Knows of no committed offset, so that a commit of unknown fate counts as none.
+    ForgetsWhatIsCommitted,
+    /// Hands over the last record of a partition once more after it was let go, as a queue that nobody filters would.
+    KeepsRowsOfLostPartitions,
 }
 
 /// Passes every call on to a broker, except where it lies.
@@ -35,6 +42,44 @@ pub struct Saboteur<B> {
     broker: B,
     sabotage: Sabotage,
     sent: u32,
+    commits: u32,
+    /// The last record of each partition.
+    last: BTreeMap<Partition, Row>,
+    /// Records of partitions that were let go.
+    late: Vec<Row>,
+}
+
+/// A record of its own.
+#[derive(Debug)]
+struct Row {
+    source: Source,
+    topic: String,
+    timestamp_ms: Option<i64>,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+}
+
+impl Row {
+    fn of(record: &Record<'_>) -> Self {
+        Self {
+            source: record.source,
+            topic: record.topic.to_owned(),
+            timestamp_ms: record.timestamp_ms,
+            key: record.key.map(<[u8]>::to_vec),
+            value: record.value.map(<[u8]>::to_vec),
+        }
+    }
+
+    fn as_record(&self) -> Record<'_> {
+        Record {
+            source: self.source,
+            topic: &self.topic,
+            timestamp_ms: self.timestamp_ms,
+            key: self.key.as_deref(),
+            value: self.value.as_deref(),
+            headers: &[],
+        }
+    }
 }
 
 impl<B: Broker> Saboteur<B> {
@@ -44,6 +89,9 @@ impl<B: Broker> Saboteur<B> {
             broker,
             sabotage,
             sent: 0,
+            commits: 0,
+            last: BTreeMap::new(),
+            late: Vec::new(),
         }
     }
 
@@ -67,7 +115,18 @@ impl<B: Broker> Saboteur<B> {
 
 impl<B: Broker> Broker for Saboteur<B> {
     fn poll(&mut self, timeout: Duration, on_record: &mut dyn FnMut(&Record<'_>)) -> Result<Polled, BrokerError> {
-        self.broker.poll(timeout, on_record)
+        if self.sabotage != Sabotage::KeepsRowsOfLostPartitions {
+            return self.broker.poll(timeout, on_record);
+        }
+        if let Some(row) = self.late.pop() {
+            on_record(&row.as_record());
+            return Ok(Polled::Record);
+        }
+        let last = &mut self.last;
+        self.broker.poll(timeout, &mut |record| {
+            last.insert(record.source.partition, Row::of(record));
+            on_record(record);
+        })
     }
 
     fn accept(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
@@ -75,6 +134,8 @@ impl<B: Broker> Broker for Saboteur<B> {
     }
 
     fn release(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
+        let rows = partitions.iter().filter_map(|partition| self.last.remove(partition));
+        self.late.extend(rows);
         self.broker.release(partitions)
     }
 
@@ -90,7 +151,23 @@ impl<B: Broker> Broker for Saboteur<B> {
     }
 
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<i64>>, BrokerError> {
-        self.broker.committed(partitions)
+        let committed = self.broker.committed(partitions)?;
+        if self.sabotage == Sabotage::ForgetsWhatIsCommitted {
+            return Ok(vec![None; committed.len()]);
+        }
+        Ok(committed)
+    }
+
+    fn renew_consumer(&mut self) -> Result<Vec<Partition>, BrokerError> {
+        self.broker.renew_consumer()
+    }
+
+    fn reach(&mut self, partition: Partition) -> Option<Reach> {
+        self.broker.reach(partition)
+    }
+
+    fn silence(&self) -> Option<Silence> {
+        self.broker.silence()
     }
 
     fn ends(&mut self) -> Vec<(Partition, i64)> {
@@ -154,7 +231,11 @@ impl<B: Broker> Broker for Saboteur<B> {
     }
 
     fn commit(&mut self) -> Result<(), BrokerError> {
-        self.broker.commit()
+        self.commits = self.commits.wrapping_add(1);
+        match self.sabotage {
+            Sabotage::SkipsCheckpoint(n) if self.commits.is_multiple_of(n) => self.broker.abort(),
+            _ => self.broker.commit(),
+        }
     }
 
     fn abort(&mut self) -> Result<(), BrokerError> {

@@ -126,12 +126,67 @@ fn a_consumer_beyond_repair_says_so_at_every_poll() {
             Ok(Polled::Revoked { partitions, .. }) => lane.broker.release(&partitions).unwrap(),
             Ok(_) => {}
             Err(error) => {
-                assert_eq!(error.fault, Fault::Refused, "{error}");
+                assert_eq!(error.fault, Fault::ConsumerFenced, "{error}");
                 assert!(error.to_string().contains("kafka.instance"), "{error}");
                 told += 1;
             }
         }
         (told == 3).then_some(())
+    });
+}
+
+#[test]
+fn a_renewed_consumer_gives_up_everything_and_reads_on_from_what_is_committed() {
+    let cluster = cluster(2);
+    let settings = settings(&cluster, Guarantee::AtLeastOnce);
+    let mut lane = Lane::with_everything(&settings);
+    produce(&cluster.bootstrap_servers(), 0, 0..5);
+    lane.read(5);
+    lane.broker.store_offsets(&[(partition(0), 2)], true).unwrap();
+    lane.broker.pause(true).unwrap();
+
+    let lost = lane.broker.renew_consumer().unwrap();
+    assert_eq!(lost, [partition(0), partition(1)]);
+    let partitions = lane.assigned();
+    assert_eq!(
+        partitions, lost,
+        "the old one has left the group, so nobody waits for it"
+    );
+    // The lane lets go of what was lost only now; that is no answer to what it was given meanwhile.
+    lane.broker.release(&lost).unwrap();
+    lane.broker.accept(&partitions).unwrap();
+    lane.seen.clear();
+    lane.read(3);
+    assert_eq!(lane.offsets(), [2, 3, 4]);
+    lane.broker.close().unwrap();
+}
+
+#[test]
+fn a_consumer_is_renewed_while_the_brokers_are_away_and_joins_when_they_are_back() {
+    let cluster = cluster(1);
+    let mut lane = Lane::with_everything(&settings(&cluster, Guarantee::AtLeastOnce));
+    assert_eq!(lane.broker.silence(), None);
+    cluster.broker_down(-1).unwrap();
+    until("the silence is noticed", || {
+        if let Ok(Polled::Revoked { partitions, .. }) = lane.try_poll() {
+            lane.broker.release(&partitions).unwrap();
+        }
+        lane.broker.silence()
+    });
+    lane.broker.renew_consumer().unwrap();
+    let silence = until("the new one notices it too", || {
+        lane.poll();
+        lane.broker.silence()
+    });
+    assert_eq!(silence.brokers, cluster.bootstrap_servers());
+    cluster.broker_up(-1).unwrap();
+    let partitions = lane.assigned();
+    lane.broker.accept(&partitions).unwrap();
+    produce(&cluster.bootstrap_servers(), 0, 0..3);
+    lane.read(3);
+    until("the brokers are heard again", || {
+        lane.poll();
+        lane.broker.silence().is_none().then_some(())
     });
 }
 

@@ -320,14 +320,15 @@ mod tests {
             ..Facts::default()
         };
         let unmet = Unmet {
-            condition: "lane 0 takes events".to_owned(),
-            detail: "paused: flood".to_owned(),
+            condition: "lane 0: flood".to_owned(),
+            detail: "too many dead letters".to_owned(),
+            seconds: 3,
         };
         assert_eq!(trouble(&[], &facts(3)), None);
         assert!(trouble(&[], &facts(7)).is_some_and(|text| text.starts_with("no outcome for 7 s")));
         assert_eq!(
             trouble(&[unmet], &facts(7)).as_deref(),
-            Some("lane 0 takes events: paused: flood")
+            Some("lane 0: flood: too many dead letters")
         );
     }
 

@@ -1,10 +1,13 @@
 //! The admin address: health, metrics and status over HTTP, for supervisors, Prometheus and people.
 //!
 //! Owns: one listener, one thread, and the runtime on it.
-//! Never does: change anything; every page is read-only, and no request's body is read. Nothing secret is shown.
+//! Never does: change anything but what a [`Control`] offers, and only for who knows the token; the pages are read-only,
+//! and no body is read for them. Nothing secret is shown.
 //!
 //! Invariant: it answers from before the first model loads until after the last step of the drain, whatever the lanes do.
 
+mod control;
+mod guard;
 mod pages;
 mod settings;
 
@@ -12,7 +15,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use eddy_telemetry::Metrics;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,6 +25,10 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
+use self::control::Desk;
+pub use self::control::{Control, NoControl, Refusal};
+use self::guard::Guard;
+use self::pages::Peer;
 pub use self::settings::{AdminAddress, AdminSettings};
 use crate::error::Error;
 use crate::exit::ExitCode;
@@ -58,6 +65,8 @@ pub struct AdminSources {
     pub readiness: Readiness,
     /// For `/status`.
     pub status: Arc<dyn StatusSource>,
+    /// What may be changed.
+    pub control: Arc<dyn Control>,
 }
 
 impl std::fmt::Debug for AdminSources {
@@ -73,6 +82,7 @@ pub struct AdminServer {
     address: SocketAddr,
     limits: AdminSettings,
     sources: AdminSources,
+    guard: Guard,
 }
 
 /// A server that answers. Dropping it ends that.
@@ -93,11 +103,12 @@ impl AdminServer {
     /// Takes the address of the settings; `None` when they switch the server off.
     ///
     /// # Errors
-    /// When the address is in use or not this machine's.
+    /// When the address is in use or not this machine's, or the token is not fit.
     pub fn bind(settings: &AdminSettings, sources: AdminSources) -> Result<Option<Self>, Error> {
         let AdminAddress::At(wanted) = settings.address else {
             return Ok(None);
         };
+        let token = settings.reveal_token().map_err(Error::Token)?;
         let listen = || {
             let listener = TcpListener::bind(wanted)?;
             listener.set_nonblocking(true)?;
@@ -113,6 +124,7 @@ impl AdminServer {
             address,
             limits: settings.clone(),
             sources,
+            guard: Guard::new(token.as_deref(), settings.attempts),
         }))
     }
 
@@ -147,7 +159,12 @@ impl AdminServer {
 
     async fn serve(self, mut stopped: oneshot::Receiver<()>) -> std::io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let pages = pages::router(self.sources);
+        let desk = Desk {
+            control: self.sources.control.clone(),
+            guard: self.guard,
+            body_bytes: self.limits.body_bytes.get(),
+        };
+        let pages = pages::router(self.sources, Arc::new(desk));
         // They end with this function: dropping the set ends its connections.
         let mut connections = JoinSet::new();
         loop {
@@ -156,8 +173,9 @@ impl AdminServer {
                 _ = &mut stopped => return Ok(()),
                 Some(ended) = connections.join_next() => report(ended),
                 accepted = listener.accept(), if has_room => match accepted {
-                    Ok((stream, _)) => {
-                        connections.spawn(answer(stream, pages.clone(), self.limits.clone()));
+                    Ok((stream, peer)) => {
+                        let pages = pages.clone().layer(Extension(Peer(peer)));
+                        connections.spawn(answer(stream, pages, self.limits.clone()));
                     }
                     Err(error) => {
                         tracing::debug!(%error, "a connection to the admin address was not accepted");

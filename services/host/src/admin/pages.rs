@@ -1,14 +1,19 @@
 //! The pages. A new one is a line in [`router`], a line in the index and a function.
 
-use axum::extract::State;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Extension, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
 
 use super::AdminSources;
+use super::control::Desk;
 
 const INDEX: &str = r#"<!doctype html>
 <html lang="en">
@@ -25,21 +30,32 @@ const INDEX: &str = r#"<!doctype html>
 "#;
 
 /// Pages are seen in browsers: none may be taken for a script, run one, or be kept.
-const HEADERS: [(HeaderName, &str); 3] = [
+pub(super) const HEADERS: [(HeaderName, &str); 3] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (CONTENT_SECURITY_POLICY, "default-src 'none'"),
     (CACHE_CONTROL, "no-store"),
 ];
 
-pub(super) fn router(sources: AdminSources) -> Router {
-    Router::new()
+/// The address of whoever asks; each connection has its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+pub(super) fn router(sources: AdminSources, desk: Arc<Desk>) -> Router {
+    let router = Router::new()
         .route("/", get(index))
         .route("/live", get(live))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
         .fallback(unknown)
-        .with_state(sources)
+        .with_state(sources);
+    desk.control.verbs().iter().copied().fold(router, |router, verb| {
+        let desk = Arc::clone(&desk);
+        let change = move |Extension(Peer(from)): Extension<Peer>, headers: HeaderMap, body: Body| async move {
+            desk.change(verb, from, headers, body).await
+        };
+        router.route(&format!("/{verb}"), post(change))
+    })
 }
 
 async fn index() -> impl IntoResponse {

@@ -2,10 +2,14 @@
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::Path;
 
 use eddy_pipeline::settings::{Bytes, Problem, Span};
+use eddy_secret::Secret;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::guard::LEAST_TOKEN_BYTES;
 
 /// Smallest buffer that the HTTP library accepts.
 const LEAST_HEADER_BYTES: Bytes = Bytes::kib(8);
@@ -20,7 +24,7 @@ pub enum AdminAddress {
 }
 
 /// The table `[admin]`: health, metrics and status over HTTP. The pages are read-only and show no secrets; they have no
-/// password, so keep the address on a network that you trust.
+/// password, so keep the address on a network that you trust. Changes (`eddy pause`, `resume`, `skip`) need the token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdminSettings {
@@ -36,6 +40,17 @@ pub struct AdminSettings {
     pub header_timeout: Span,
     /// How long a connection may last in all. Default: `30s`. More than zero.
     pub request_timeout: Span,
+    /// The token without which nothing can be changed: `{ file = "path" }` or `{ env = "NAME" }`, with at least 32 bytes;
+    /// `openssl rand -hex 32` makes one. It travels unencrypted, so keep the address on a network that you trust. Default:
+    /// none, and nothing can be changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
+    /// Failed attempts to change something that one network address has in a minute; more must wait. Default: 10. At
+    /// least 1.
+    #[schemars(range(min = 1))]
+    pub attempts: u32,
+    /// Largest body of a request that changes something. Default: `64 KiB`.
+    pub body_bytes: Bytes,
 }
 
 impl Default for AdminSettings {
@@ -46,17 +61,48 @@ impl Default for AdminSettings {
             header_bytes: Bytes::kib(16),
             header_timeout: Span::seconds(10),
             request_timeout: Span::seconds(30),
+            token: None,
+            attempts: 10,
+            body_bytes: Bytes::kib(64),
         }
     }
 }
 
 impl AdminSettings {
+    /// Makes a relative path of the token's file relative to `folder`: that of the pipeline file.
+    pub fn resolve_paths(&mut self, folder: &Path) {
+        if let Some(token) = &mut self.token {
+            token.resolve_path(folder);
+        }
+    }
+
+    /// The text of the token, if there is one.
+    ///
+    /// # Errors
+    /// One sentence that names its place, never its text.
+    pub fn reveal_token(&self) -> Result<Option<String>, String> {
+        let Some(secret) = &self.token else { return Ok(None) };
+        let token = secret.reveal()?;
+        let is_plain = token.bytes().all(|byte| byte.is_ascii_graphic());
+        if token.len() < LEAST_TOKEN_BYTES || !is_plain {
+            return Err(format!(
+                "the token in {secret} is shorter than {LEAST_TOKEN_BYTES} bytes, or has characters that no header can \
+                 carry; write one of letters and digits there, such as `openssl rand -hex 32` makes"
+            ));
+        }
+        Ok(Some(token))
+    }
+
     /// What is wrong with the table.
     pub fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.connections == 0 {
             let message = "without a connection nobody is answered; write at least 1, or `address = \"off\"`";
             problems.push(Problem::new("admin.connections", message));
+        }
+        if self.attempts == 0 {
+            let message = "without an attempt not even the right token is taken; write at least 1";
+            problems.push(Problem::new("admin.attempts", message));
         }
         if self.header_bytes < LEAST_HEADER_BYTES {
             let message = format!(
@@ -157,9 +203,37 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_could_be_guessed_or_not_be_sent_is_refused_without_being_repeated() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let reveal = |text: &str| {
+            std::fs::write(file.path(), text).expect("it can be written");
+            let settings = AdminSettings {
+                token: Some(Secret::File(file.path().into())),
+                ..AdminSettings::default()
+            };
+            settings.reveal_token()
+        };
+        let good = "0123456789abcdef0123456789abcdef";
+        assert_eq!(reveal(&format!("{good}\n")), Ok(Some(good.to_owned())));
+        for bad in [
+            "hunter2",
+            "hunter2 0123456789abcdef0123456789",
+            "hunter2-ü0123456789abcdef0123456789",
+        ] {
+            let error = reveal(bad).expect_err(bad);
+            assert!(
+                error.contains("32 bytes") && !error.contains("hunter2"),
+                "{bad}: {error}"
+            );
+        }
+        assert_eq!(AdminSettings::default().reveal_token(), Ok(None));
+    }
+
+    #[test]
     fn limits_that_would_refuse_everybody_are_problems() {
         let settings = AdminSettings {
             connections: 0,
+            attempts: 0,
             header_bytes: Bytes(100),
             header_timeout: Span::ms(0),
             request_timeout: Span::ms(0),
@@ -170,6 +244,7 @@ mod tests {
             keys,
             [
                 "admin.connections",
+                "admin.attempts",
                 "admin.header_bytes",
                 "admin.header_timeout",
                 "admin.request_timeout"

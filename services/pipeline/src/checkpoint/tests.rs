@@ -51,11 +51,88 @@ fn at_least_once_stores_offsets_only_after_the_delivery() {
 }
 
 #[test]
-fn an_abortable_error_aborts_and_rolls_back() {
-    for failing in [Step::Drain, Step::SendOffsets, Step::Commit] {
+fn an_abortable_error_aborts_and_sends_what_is_held_again() {
+    for failing in [Step::Drain, Step::Commit] {
         let (steps, end) = run(Guarantee::ExactlyOnce, &[(failing, Went::Wrong(Fault::Abortable))]);
-        assert_eq!(steps[steps.len() - 2..], [Step::Abort, Step::RollBack], "{failing:?}");
-        assert_eq!(end, Next::RolledBack, "{failing:?}");
+        let tail = [
+            Step::Abort,
+            Step::Replay,
+            Step::Drain,
+            Step::SendOffsets,
+            Step::Commit,
+            Step::Publish,
+        ];
+        assert_eq!(steps[steps.len() - 6..], tail, "{failing:?}");
+        assert_eq!(end, Next::Durable, "{failing:?}");
+    }
+}
+
+#[test]
+fn what_is_not_held_any_more_is_rolled_back() {
+    let script = [
+        (Step::Commit, Went::Wrong(Fault::Abortable)),
+        (Step::Replay, Went::NotHeld),
+    ];
+    let (steps, end) = run(Guarantee::ExactlyOnce, &script);
+    assert_eq!(steps[3..], [Step::Abort, Step::Replay, Step::RollBack]);
+    assert_eq!(end, Next::RolledBack);
+}
+
+#[test]
+fn offsets_that_the_group_refuses_are_not_sent_again() {
+    let (steps, end) = run(
+        Guarantee::ExactlyOnce,
+        &[(Step::SendOffsets, Went::Wrong(Fault::Abortable))],
+    );
+    assert_eq!(steps[1..], [Step::SendOffsets, Step::Abort, Step::RollBack]);
+    assert_eq!(end, Next::RolledBack);
+}
+
+#[test]
+fn a_span_that_fails_again_and_again_is_rolled_back_in_the_end() {
+    let wrong = Went::Wrong(Fault::Abortable);
+    let (steps, end) = run(Guarantee::ExactlyOnce, &[(Step::Drain, wrong); 3]);
+    assert_eq!(steps.iter().filter(|step| **step == Step::Replay).count(), 2);
+    assert_eq!(steps[steps.len() - 2..], [Step::Abort, Step::RollBack]);
+    assert_eq!(end, Next::RolledBack);
+}
+
+#[test]
+fn a_replay_that_fails_is_aborted_like_any_transaction() {
+    let script = [
+        (Step::Commit, Went::Wrong(Fault::Abortable)),
+        (Step::Replay, Went::Wrong(Fault::Abortable)),
+        (Step::Replay, Went::Wrong(Fault::Fatal)),
+    ];
+    let (steps, end) = run(Guarantee::ExactlyOnce, &script);
+    let tail = [
+        Step::Abort,
+        Step::Replay,
+        Step::Abort,
+        Step::Replay,
+        Step::Renew,
+        Step::RollBack,
+    ];
+    assert_eq!(steps[3..], tail);
+    assert_eq!(end, Next::RolledBack);
+}
+
+#[test]
+fn a_span_that_is_given_up_half_way_is_never_sent_again() {
+    for fault in [
+        Fault::Retriable,
+        Fault::Abortable,
+        Fault::TimedOut,
+        Fault::Fenced,
+        Fault::Fatal,
+    ] {
+        let mut checkpoint = Checkpoint::new(Guarantee::ExactlyOnce, Budget::default());
+        let mut next = checkpoint.give_up(fault, true, at(0));
+        while let Next::Do(step) = next {
+            assert_ne!(step, Step::Replay, "{fault:?}");
+            next = checkpoint.next(step, Went::Well, at(0));
+        }
+        assert_eq!(next, Next::RolledBack, "{fault:?}");
     }
 }
 
@@ -103,9 +180,11 @@ fn a_commit_of_unknown_fate_that_took_no_effect_is_rolled_back() {
     let script = [
         (Step::Commit, Went::Wrong(Fault::TimedOut)),
         (Step::Inspect, Went::NotCommitted),
+        (Step::Replay, Went::NotHeld),
     ];
     let (steps, end) = run(Guarantee::ExactlyOnce, &script);
-    assert_eq!(steps[2..], [Step::Commit, Step::Renew, Step::Inspect, Step::RollBack]);
+    let tail = [Step::Commit, Step::Renew, Step::Inspect, Step::Replay, Step::RollBack];
+    assert_eq!(steps[2..], tail);
     assert_eq!(end, Next::RolledBack);
 }
 
@@ -115,8 +194,8 @@ fn a_fatal_error_before_the_commit_needs_no_inspection() {
         Guarantee::ExactlyOnce,
         &[(Step::SendOffsets, Went::Wrong(Fault::Fatal))],
     );
-    assert_eq!(steps, [Step::Drain, Step::SendOffsets, Step::Renew, Step::RollBack]);
-    assert_eq!(end, Next::RolledBack);
+    assert_eq!(steps[1..4], [Step::SendOffsets, Step::Renew, Step::Replay]);
+    assert_eq!(end, Next::Durable);
 }
 
 #[test]
@@ -129,10 +208,10 @@ fn an_abort_that_times_out_is_finished_by_a_new_producer() {
     let (steps, end) = run(Guarantee::ExactlyOnce, &script);
     // Was the commit refused, or did it take effect before it was? Only Kafka knows.
     assert_eq!(
-        steps[2..],
-        [Step::Commit, Step::Abort, Step::Renew, Step::Inspect, Step::RollBack]
+        steps[2..7],
+        [Step::Commit, Step::Abort, Step::Renew, Step::Inspect, Step::Replay]
     );
-    assert_eq!(end, Next::RolledBack);
+    assert_eq!(end, Next::Durable);
 }
 
 #[test]
@@ -166,6 +245,106 @@ fn fencings_far_apart_are_slow_transactions_and_no_twin() {
 }
 
 #[test]
+fn transactions_that_outlasted_their_time_are_given_up_by_the_broker_and_by_no_twin() {
+    let mut checkpoint = Checkpoint::new(Guarantee::ExactlyOnce, Budget::default());
+    // An outage of 12 s, again and again: longer than a transaction may last.
+    for round in 0..20 {
+        checkpoint.opened(at(round * 15));
+        checkpoint.start();
+        let next = checkpoint.next(Step::SendOffsets, Went::Wrong(Fault::Fenced), at(round * 15 + 12));
+        assert_eq!(next, Next::Do(Step::Renew));
+        checkpoint.next(Step::Renew, Went::Well, at(round * 15 + 12));
+        let next = checkpoint.next(Step::Replay, Went::NotHeld, at(round * 15 + 12));
+        assert_eq!(next, Next::Do(Step::RollBack));
+        checkpoint.next(Step::RollBack, Went::Well, at(round * 15 + 12));
+    }
+}
+
+#[test]
+fn an_outage_uses_up_no_budget_however_often_it_comes_back() {
+    let mut checkpoint = Checkpoint::new(Guarantee::ExactlyOnce, Budget::default());
+    for _ in 0..100 {
+        checkpoint.start();
+        for failing in [Step::Commit, Step::Abort] {
+            let next = checkpoint.next(failing, Went::Wrong(Fault::TimedOut), at(0));
+            assert_eq!(next, Next::Do(Step::Renew), "{failing:?}");
+        }
+    }
+}
+
+#[test]
+fn what_became_durable_in_between_gives_the_budget_back() {
+    let budget = Budget {
+        renewals: 1,
+        ..Budget::default()
+    };
+    let mut checkpoint = Checkpoint::new(Guarantee::ExactlyOnce, budget);
+    for _ in 0..10 {
+        checkpoint.start();
+        let next = checkpoint.next(Step::SendOffsets, Went::Wrong(Fault::Fatal), at(0));
+        assert_eq!(next, Next::Do(Step::Renew));
+        assert_eq!(checkpoint.next(Step::Publish, Went::Well, at(0)), Next::Durable);
+    }
+}
+
+#[test]
+fn a_lost_consumer_is_replaced_after_the_work_is_undone_and_before_positions_are_gone_back_to() {
+    let lost = Went::Wrong(Fault::ConsumerLost);
+    for failing in [Step::Drain, Step::SendOffsets] {
+        let (steps, end) = run(Guarantee::ExactlyOnce, &[(failing, lost)]);
+        assert_eq!(
+            steps[steps.len() - 3..],
+            [Step::Abort, Step::Rejoin, Step::RollBack],
+            "{failing:?}"
+        );
+        assert_eq!(end, Next::RolledBack);
+    }
+    let (steps, end) = run(Guarantee::AtLeastOnce, &[(Step::StoreOffsets, lost)]);
+    assert_eq!(steps[2..], [Step::Discard, Step::Rejoin, Step::RollBack]);
+    assert_eq!(end, Next::RolledBack);
+    // It is noticed only on the way back.
+    let script = [
+        (Step::SendOffsets, Went::Wrong(Fault::Abortable)),
+        (Step::RollBack, lost),
+    ];
+    let (steps, end) = run(Guarantee::ExactlyOnce, &script);
+    assert_eq!(steps[2..], [Step::Abort, Step::RollBack, Step::Rejoin, Step::RollBack]);
+    assert_eq!(end, Next::RolledBack);
+}
+
+#[test]
+fn a_commit_of_unknown_fate_is_looked_for_by_the_new_consumer() {
+    let script = [
+        (Step::Commit, Went::Wrong(Fault::TimedOut)),
+        (Step::Inspect, Went::Wrong(Fault::ConsumerLost)),
+        (Step::Inspect, Went::Committed),
+    ];
+    let (steps, end) = run(Guarantee::ExactlyOnce, &script);
+    assert_eq!(
+        steps[3..],
+        [Step::Renew, Step::Inspect, Step::Rejoin, Step::Inspect, Step::Publish]
+    );
+    assert_eq!(end, Next::Durable);
+}
+
+#[test]
+fn a_consumer_that_a_twin_replaced_stops_as_fenced_after_the_work_is_undone() {
+    let fenced = Went::Wrong(Fault::ConsumerFenced);
+    let (steps, end) = run(Guarantee::ExactlyOnce, &[(Step::SendOffsets, fenced)]);
+    assert_eq!(steps[2..], [Step::Abort, Step::RollBack]);
+    assert_eq!(end, Next::Stop(Stop::Fenced));
+    let (_, end) = run(
+        Guarantee::ExactlyOnce,
+        &[(Step::SendOffsets, fenced), (Step::RollBack, fenced)],
+    );
+    assert_eq!(end, Next::Stop(Stop::Fenced));
+    for (open, first) in [(false, Next::Stop(Stop::Fenced)), (true, Next::Do(Step::Abort))] {
+        let mut checkpoint = Checkpoint::new(Guarantee::ExactlyOnce, Budget::default());
+        assert_eq!(checkpoint.give_up(Fault::ConsumerFenced, open, at(0)), first);
+    }
+}
+
+#[test]
 fn renewals_in_a_row_are_limited() {
     let mut checkpoint = Checkpoint::new(
         Guarantee::ExactlyOnce,
@@ -195,7 +374,7 @@ fn a_new_producer_is_waited_for_as_long_as_the_outage_lasts() {
     }
     assert_eq!(
         checkpoint.next(Step::Renew, Went::Well, at(1000)),
-        Next::Do(Step::RollBack)
+        Next::Do(Step::Replay)
     );
 }
 
@@ -207,6 +386,8 @@ fn any_went() -> impl Strategy<Value = Went> {
         1 => Just(Went::Wrong(Fault::TimedOut)),
         1 => Just(Went::Wrong(Fault::Fenced)),
         1 => Just(Went::Wrong(Fault::Fatal)),
+        1 => Just(Went::Wrong(Fault::ConsumerLost)),
+        1 => Just(Went::Wrong(Fault::ConsumerFenced)),
         1 => Just(Went::Wrong(Fault::Refused)),
     ]
 }
@@ -222,12 +403,15 @@ proptest! {
         let mut next = checkpoint.start();
         let mut confirmed = false;
         let mut undone = false;
+        // Whether a transaction is open, and whether the last one may have been committed all the same.
+        let (mut open, mut is_fate_unknown) = (true, false);
         for (second, (went, committed)) in script.into_iter().enumerate() {
             let Next::Do(step) = next else { break };
             let went = match (step, went) {
                 (Step::Inspect, Went::Well) if committed => Went::Committed,
                 (Step::Inspect, Went::Well) => Went::NotCommitted,
                 (Step::Publish, _) => Went::Well,
+                (Step::Replay, Went::Well) if !committed => Went::NotHeld,
                 (_, went) => went,
             };
             if matches!((step, went), (Step::Commit | Step::StoreOffsets, Went::Well) | (_, Went::Committed)) {
@@ -237,7 +421,16 @@ proptest! {
                 prop_assert!(confirmed && !undone);
             }
             undone |= step == Step::RollBack;
-            prop_assert!(!(undone && confirmed), "rolled back what was confirmed");
+            match (step, went) {
+                (Step::Replay, Went::Well | Went::Wrong(_)) => {
+                    prop_assert!(!open && !is_fate_unknown && !undone && !confirmed, "Kafka may have it already");
+                    open = went == Went::Well || !matches!(went, Went::Wrong(Fault::Retriable));
+                }
+                (Step::Commit, Went::Wrong(_)) => is_fate_unknown = true,
+                (Step::Abort, Went::Well) | (Step::Inspect, Went::NotCommitted) => (open, is_fate_unknown) = (false, false),
+                (Step::Renew, Went::Well) => open = false,
+                _ => {}
+            }
             next = checkpoint.next(step, went, at(second as u64));
         }
     }

@@ -3,6 +3,7 @@
 //! Owns: where a secret comes from. Never does: keep it; it is read when a client is made.
 //!
 //! Invariant: neither a setting nor an error message ever contains the secret's text.
+#![deny(missing_docs)]
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,0 +1,133 @@
+//! The one way to change something through the admin address: `POST /{verb}` with the token.
+//!
+//! Owns: the check of the token, the limit on the body, the audit line of every attempt.
+//! Never does: know what a verb means; the service does.
+//!
+//! Invariant: what was not admitted was not read, and every attempt leaves one line that says who, what and with which
+//! result.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::http::header::{HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::guard::{Denied, Guard, LEAST_TOKEN_BYTES};
+use super::pages::HEADERS;
+
+/// Longest part of a body that the audit line shows.
+const SHOWN_CHARS: usize = 200;
+
+/// What may be changed.
+///
+/// Called on the admin thread; it must not block.
+pub trait Control: Send + Sync {
+    /// The words that it takes: `pause` is asked for by `POST /pause`.
+    fn verbs(&self) -> &'static [&'static str];
+
+    /// Carries one out. `body` is what was posted, `by` the address of whoever asks.
+    ///
+    /// # Errors
+    /// [`Refusal`] when it is not done.
+    fn perform(&self, verb: &str, body: &[u8], by: &str) -> Result<Value, Refusal>;
+}
+
+/// A service in which nothing can be changed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoControl;
+
+impl Control for NoControl {
+    fn verbs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn perform(&self, verb: &str, _: &[u8], _: &str) -> Result<Value, Refusal> {
+        Err(Refusal::Malformed(format!("there is no `{verb}` here")))
+    }
+}
+
+/// Why a change was not made, in one sentence that says what to do instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The request makes no sense.
+    Malformed(String),
+    /// It makes sense, and cannot be done as things stand.
+    Impossible(String),
+}
+
+/// What every request for a change shares.
+pub(super) struct Desk {
+    pub(super) control: Arc<dyn Control>,
+    pub(super) guard: Guard,
+    pub(super) body_bytes: usize,
+}
+
+impl Desk {
+    /// One request.
+    pub(super) async fn change(&self, verb: &str, from: SocketAddr, headers: HeaderMap, body: Body) -> Response {
+        let (status, shown, answer) = match self.guard.admit(&headers, from.ip(), Instant::now()) {
+            Err(denied) => return deny(verb, from, denied),
+            Ok(()) => self.admitted(verb, from, body).await,
+        };
+        let what = format!("{verb} {shown}");
+        let result = answer["error"].as_str().unwrap_or("done");
+        tracing::info!(target: "eddy::audit", who = %from, what = what.trim_end(), status = status.as_u16(), result);
+        (status, HEADERS, Json(answer)).into_response()
+    }
+
+    async fn admitted(&self, verb: &str, from: SocketAddr, body: Body) -> (StatusCode, String, Value) {
+        let limit = self.body_bytes;
+        let Ok(body) = to_bytes(body, limit).await else {
+            let error = format!("the body is larger than {limit} bytes (`admin.body_bytes`), or did not arrive");
+            return (StatusCode::PAYLOAD_TOO_LARGE, String::new(), json!({ "error": error }));
+        };
+        let shown = beginning(&body);
+        match self.control.perform(verb, &body, &from.to_string()) {
+            Ok(answer) => (StatusCode::OK, shown, answer),
+            Err(Refusal::Malformed(error)) => (StatusCode::BAD_REQUEST, shown, json!({ "error": error })),
+            Err(Refusal::Impossible(error)) => (StatusCode::CONFLICT, shown, json!({ "error": error })),
+        }
+    }
+}
+
+fn deny(verb: &str, from: SocketAddr, denied: Denied) -> Response {
+    let (status, error) = match denied {
+        Denied::Closed => (
+            StatusCode::FORBIDDEN,
+            format!(
+                "nothing can be changed here, because there is no token; set `admin.token` to {{ file = \"path\" }} or \
+                 {{ env = \"NAME\" }} with at least {LEAST_TOKEN_BYTES} bytes, and restart"
+            ),
+        ),
+        Denied::TooOften(left) => (
+            StatusCode::TOO_MANY_REQUESTS,
+            format!(
+                "too many failed attempts from this address; wait {} s",
+                left.as_secs() + 1
+            ),
+        ),
+        Denied::Wrong => (
+            StatusCode::UNAUTHORIZED,
+            "the token is missing or wrong; send `Authorization: Bearer …` with the text of `admin.token`".into(),
+        ),
+    };
+    let result = error.as_str();
+    tracing::warn!(target: "eddy::audit", who = %from, what = verb, status = status.as_u16(), result);
+    let more: Option<(HeaderName, HeaderValue)> = match denied {
+        Denied::Closed => None,
+        Denied::TooOften(left) => Some((RETRY_AFTER, HeaderValue::from(left.as_secs() + 1))),
+        Denied::Wrong => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+    };
+    let more = HeaderMap::from_iter(more);
+    (status, HEADERS, more, Json(json!({ "error": error }))).into_response()
+}
+
+/// The beginning of a body. The log itself sees to it that no text forges a line.
+fn beginning(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).chars().take(SHOWN_CHARS).collect()
+}

@@ -1,0 +1,282 @@
+//! Changes through the admin address: who may make them, how large they may be, and the line that each leaves.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
+
+use eddy_host::{
+    AdminAddress, AdminHandle, AdminServer, AdminSettings, AdminSources, Answer, Control, Error, ExitCode, NoControl,
+    NoStatus, Post, Readiness, Refusal, Shutdown, SystemClock, Tasks, post, probe,
+};
+use eddy_pipeline::settings::Bytes;
+use eddy_secret::Secret;
+use eddy_telemetry::Metrics;
+use serde_json::{Value, json};
+
+/// Long enough that only a hung server reaches it.
+const PATIENCE: Duration = Duration::from_secs(30);
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// What was asked, and by whom.
+#[derive(Debug, Default)]
+struct Asked(Mutex<Vec<(String, String)>>);
+
+impl Control for Asked {
+    fn verbs(&self) -> &'static [&'static str] {
+        &["turn", "burn"]
+    }
+
+    fn perform(&self, verb: &str, body: &[u8], by: &str) -> Result<Value, Refusal> {
+        if verb == "burn" {
+            return Err(Refusal::Impossible("it does not burn; turn it".into()));
+        }
+        let what = String::from_utf8_lossy(body).into_owned();
+        if what == "nonsense" {
+            return Err(Refusal::Malformed("that is nonsense; say what".into()));
+        }
+        self.0.lock().expect("nobody panics").push((what, by.to_owned()));
+        Ok(json!({ "turned": true }))
+    }
+}
+
+struct Service {
+    handle: AdminHandle,
+    asked: Arc<Asked>,
+    _folder: tempfile::TempDir,
+}
+
+fn settings(folder: &Path) -> AdminSettings {
+    std::fs::write(folder.join("token"), format!("{TOKEN}\n")).expect("the folder takes a file");
+    let mut settings = AdminSettings {
+        address: AdminAddress::At(SocketAddr::from(([127, 0, 0, 1], 0))),
+        token: Some(Secret::File("token".into())),
+        ..AdminSettings::default()
+    };
+    settings.resolve_paths(folder);
+    settings
+}
+
+fn sources(control: Arc<dyn Control>) -> AdminSources {
+    AdminSources {
+        metrics: Metrics::new("digits", "0.1.0"),
+        readiness: Readiness::starting(),
+        status: Arc::new(NoStatus),
+        control,
+    }
+}
+
+impl Service {
+    fn start(change: impl FnOnce(&mut AdminSettings)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut settings = settings(folder.path());
+        change(&mut settings);
+        let asked = Arc::new(Asked::default());
+        let tasks = Tasks::new(Shutdown::new(Arc::new(SystemClock::start()), PATIENCE));
+        let server = AdminServer::bind(&settings, sources(asked.clone())).expect("a free port and a token");
+        let handle = server.expect("it is on").start(&tasks).expect("a thread");
+        Self {
+            handle,
+            asked,
+            _folder: folder,
+        }
+    }
+
+    fn post(&self, path: &str, token: Option<&str>, body: &str) -> Answer {
+        post(self.handle.address(), &Post { path, token, body }, PATIENCE).expect("the server answers")
+    }
+
+    fn asked(&self) -> Vec<String> {
+        let asked = self.asked.0.lock().expect("nobody panics");
+        asked.iter().map(|(what, _)| what.clone()).collect()
+    }
+}
+
+fn error(answer: &Answer) -> String {
+    let body: Value = serde_json::from_str(&answer.body).expect("the answer is JSON");
+    body["error"].as_str().expect("it says what is wrong").to_owned()
+}
+
+#[test]
+fn who_knows_the_token_changes_something() {
+    let service = Service::start(|_| ());
+    let answer = service.post("/turn", Some(TOKEN), "left");
+    assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"turned":true}"#));
+    assert_eq!(service.asked(), ["left"]);
+    let asked = service.asked.0.lock().expect("nobody panics");
+    assert!(asked[0].1.starts_with("127.0.0.1:"), "{}", asked[0].1);
+}
+
+#[test]
+fn who_does_not_changes_nothing_and_is_told_what_is_missing() {
+    let service = Service::start(|_| ());
+    for token in [None, Some("guess"), Some(&TOKEN[1..])] {
+        let answer = service.post("/turn", token, "left");
+        assert_eq!(answer.status, 401, "{token:?}");
+        assert!(error(&answer).contains("admin.token"), "{}", answer.body);
+        assert!(
+            answer.headers.to_lowercase().contains("www-authenticate: bearer"),
+            "{}",
+            answer.headers
+        );
+        assert!(!answer.body.contains(TOKEN), "{}", answer.body);
+    }
+    assert!(service.asked().is_empty());
+}
+
+#[test]
+fn without_a_token_nothing_can_be_changed_and_the_answer_says_what_to_set() {
+    let service = Service::start(|settings| settings.token = None);
+    for token in [None, Some(TOKEN)] {
+        let answer = service.post("/turn", token, "left");
+        assert_eq!(answer.status, 403);
+        let said = error(&answer);
+        assert!(said.contains("`admin.token`") && said.contains("32 bytes"), "{said}");
+    }
+    assert!(service.asked().is_empty());
+}
+
+#[test]
+fn who_guesses_too_often_has_to_wait() {
+    let service = Service::start(|settings| settings.attempts = 3);
+    for _ in 0..3 {
+        assert_eq!(service.post("/turn", Some("guess"), "").status, 401);
+    }
+    let answer = service.post("/turn", Some(TOKEN), "left");
+    assert_eq!(answer.status, 429);
+    assert!(
+        answer.headers.to_lowercase().contains("retry-after: "),
+        "{}",
+        answer.headers
+    );
+    assert!(service.asked().is_empty());
+    let live = probe(service.handle.address(), "/live", PATIENCE).expect("pages go on");
+    assert_eq!(live.status, 200);
+}
+
+#[test]
+fn a_body_is_taken_up_to_the_limit_and_no_further() {
+    let service = Service::start(|settings| settings.body_bytes = Bytes(100));
+    let body = "x".repeat(101);
+    let answer = service.post("/turn", Some(TOKEN), &body);
+    assert_eq!(answer.status, 413);
+    assert!(error(&answer).contains("admin.body_bytes"), "{}", answer.body);
+    assert!(service.asked().is_empty());
+    assert_eq!(service.post("/turn", Some(TOKEN), &body[..100]).status, 200);
+}
+
+#[test]
+fn what_the_service_refuses_is_told_apart_from_nonsense() {
+    let service = Service::start(|_| ());
+    let answer = service.post("/burn", Some(TOKEN), "");
+    assert_eq!(
+        (answer.status, error(&answer).as_str()),
+        (409, "it does not burn; turn it")
+    );
+    let answer = service.post("/turn", Some(TOKEN), "nonsense");
+    assert_eq!(
+        (answer.status, error(&answer).as_str()),
+        (400, "that is nonsense; say what")
+    );
+}
+
+#[test]
+fn only_posts_change_something_and_only_what_is_offered() {
+    let service = Service::start(|_| ());
+    let answer = probe(service.handle.address(), "/turn", PATIENCE).expect("the server answers");
+    assert_eq!(answer.status, 405);
+    assert_eq!(service.post("/churn", Some(TOKEN), "").status, 404);
+    assert_eq!(service.post("/status", Some(TOKEN), "").status, 405);
+    assert!(service.asked().is_empty());
+}
+
+#[test]
+fn a_token_that_is_not_there_or_could_be_guessed_ends_the_start() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let settings = settings(folder.path());
+    for (token, words) in [(Some("hunter2"), "32 bytes"), (None, "could not be read")] {
+        let file = folder.path().join("token");
+        match token {
+            Some(token) => std::fs::write(&file, token).expect("the folder takes a file"),
+            None => std::fs::remove_file(&file).expect("it is there"),
+        }
+        let refused = AdminServer::bind(&settings, sources(Arc::new(NoControl))).expect_err("no token");
+        assert!(matches!(refused, Error::Token(_)));
+        assert_eq!(refused.exit_code(), ExitCode::Configuration);
+        let said = refused.to_string();
+        assert!(said.contains("admin.token") && said.contains(words), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+/// The log of this process, for the test of the audit.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.bytes().extend_from_slice(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn every_attempt_leaves_one_line_with_who_what_and_the_result() {
+    static INSTALLED: Once = Once::new();
+    let log = Log::default();
+    let writer = log.clone();
+    INSTALLED.call_once(|| {
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone());
+        subscriber.init();
+    });
+    let service = Service::start(|settings| settings.attempts = 2);
+    // Bodies that only this test has, since others write to the same log.
+    service.post("/turn", Some(TOKEN), "audited\nforged line");
+    service.post("/turn", Some(TOKEN), "nonsense");
+    service.post("/burn", Some(TOKEN), "audited too");
+    let text = String::from_utf8(log.bytes().clone()).expect("a log is text");
+    let lines = |words: &str| text.lines().filter(|line| line.contains(words)).collect::<Vec<_>>();
+    let [done] = lines("audited\\nforged line")[..] else {
+        panic!("one line for one change: {text}")
+    };
+    assert!(
+        done.contains("eddy::audit") && done.contains("who=127.0.0.1:"),
+        "{done}"
+    );
+    assert!(
+        done.contains("turn") && done.contains("status=200") && done.contains("done"),
+        "{done}"
+    );
+    let [refused] = lines("audited too")[..] else {
+        panic!("one line for one refusal: {text}")
+    };
+    assert!(
+        refused.contains("status=409") && refused.contains("does not burn"),
+        "{refused}"
+    );
+
+    let before = text.len();
+    service.post("/burn", Some("wrong-wrong-wrong"), "unread");
+    let text = String::from_utf8(log.bytes().clone()).expect("a log is text");
+    let is_wrong = |line: &&str| line.contains("status=401") && line.contains("burn");
+    let wrong = text[before..].lines().find(is_wrong);
+    let wrong = wrong.unwrap_or_else(|| panic!("an attempt leaves a line: {text}"));
+    assert!(wrong.contains("who=127.0.0.1:"), "{wrong}");
+    assert!(
+        !text.contains("wrong-wrong") && !text.contains("unread") && !text.contains(TOKEN),
+        "{text}"
+    );
+}

@@ -1,0 +1,198 @@
+//! When a lane takes no records: a sick model, a flood of dead letters, the wish of the person on call.
+//!
+//! Owns: how a pause begins, is sat out, tried to end, and ended. Never does: touch an offset.
+//!
+//! Invariant: what was done is durable before a pause begins, and the lane stays in its group throughout.
+
+use std::time::Duration;
+
+use eddy_broker::Broker;
+use eddy_telemetry::catalogue::PauseCause;
+
+use super::{IDLE, Lane, Turn};
+use crate::ledger::Stopped;
+
+/// A pause that is tried to end and meets no event for so long is over.
+const QUIET_END: Duration = Duration::from_secs(10);
+
+/// A pause that ends by itself.
+#[derive(Debug)]
+struct Pause {
+    cause: PauseCause,
+    retry_at: Duration,
+}
+
+/// Why a lane takes no records now, or has just begun to take them again.
+#[derive(Debug, Default)]
+pub(super) struct Pauses {
+    pause: Option<Pause>,
+    /// The pause that is being tried to end, and since when. Until then it is still shown.
+    trying: Option<(PauseCause, Duration)>,
+    /// A model was sick on events that are not done again yet: they are scored one by one, so that the one that ails it
+    /// can be named.
+    is_suspicious: bool,
+    /// Who asked for a pause.
+    asked_by: Option<String>,
+    /// Whether that is obeyed already.
+    is_obeyed: bool,
+    /// Versions of the orders, and how often they said to go on.
+    seen: (u64, u64),
+}
+
+impl Pauses {
+    /// Whether the lane waits for the end of a pause that ends by itself.
+    pub(super) fn is_paused(&self) -> bool {
+        self.pause.is_some()
+    }
+
+    /// Whether events are scored one by one.
+    pub(super) fn is_suspicious(&self) -> bool {
+        self.is_suspicious
+    }
+
+    fn retry_now(&mut self) {
+        if let Some(pause) = &mut self.pause {
+            pause.retry_at = Duration::ZERO;
+        }
+    }
+}
+
+impl<B: Broker> Lane<B> {
+    /// Looks whether there are orders, between batches.
+    pub(super) fn take_orders(&mut self) {
+        let version = self.orders.version();
+        if version == self.pauses.seen.0 {
+            return;
+        }
+        let standing = self.orders.standing();
+        let is_told_to_go_on = standing.resumes != self.pauses.seen.1;
+        self.pauses.seen = (version, standing.resumes);
+        self.pauses.asked_by = standing.paused_by;
+        // A skip may be just what ends the pause.
+        if self.skips.take(standing.skips) || is_told_to_go_on {
+            self.pauses.retry_now();
+        }
+    }
+
+    /// Pauses, or ends the pause, as the person on call wishes.
+    pub(super) fn pause_if_asked(&mut self) -> Result<Option<Turn>, Stopped> {
+        match (self.pauses.asked_by.clone(), self.pauses.is_obeyed) {
+            (Some(by), false) => {
+                let started = self.clock.now().monotonic;
+                let settled = self.ledger.settle_all(&mut self.link, self.clock.as_ref())?;
+                self.settled(settled, started);
+                tracing::warn!(by, "the stream is paused by hand; what was done is durable");
+                let why = format!("paused by {by}; `eddy resume` ends it");
+                self.ledger.hold(PauseCause::Operator, &why, Duration::ZERO);
+                self.pauses.is_obeyed = true;
+            }
+            (None, true) => {
+                self.ledger.free(PauseCause::Operator);
+                self.pauses.is_obeyed = false;
+            }
+            _ => {}
+        }
+        if self.pauses.is_obeyed {
+            return self.sit_out().map(Some);
+        }
+        Ok(None)
+    }
+
+    /// Makes what was done durable, takes the batch back and pauses, offsets untouched.
+    pub(super) fn stop_the_stream(&mut self, cause: PauseCause, why: &str) -> Result<Turn, Stopped> {
+        let why = match cause {
+            PauseCause::Model => format!("{why}; {}", self.suspects()),
+            _ => why.to_owned(),
+        };
+        let started = self.clock.now().monotonic;
+        let settled = self.ledger.settle_all(&mut self.link, self.clock.as_ref())?;
+        self.settled(settled, started);
+        self.undo(None)?;
+        let retry = self.settings.dead_letters.retry;
+        tracing::error!(
+            cause = cause.as_str(),
+            why,
+            "the stream is paused, offsets untouched; trying again in {retry}"
+        );
+        self.ledger.hold(cause, &why, Duration::ZERO);
+        if let Some((tried, _)) = self.pauses.trying.take().filter(|(tried, _)| *tried != cause) {
+            self.ledger.free(tried);
+        }
+        self.pauses.is_suspicious |= cause == PauseCause::Model;
+        self.pauses.pause = Some(Pause {
+            cause,
+            retry_at: self.clock.now().monotonic + retry.0,
+        });
+        self.sit_out()
+    }
+
+    /// Which events a model failed on.
+    fn suspects(&self) -> String {
+        let batch = self.scoring.batch();
+        match batch.rows() {
+            [] => "it had no events".to_owned(),
+            [only] => {
+                let source = batch.source(only);
+                format!("that began with {source}; if that event is to blame, `eddy skip {source}` leaves it out")
+            }
+            [first, .., last] => format!(
+                "that began with a batch of {} events, {} to {}; trying again one by one",
+                batch.rows().len(),
+                batch.source(first),
+                batch.source(last)
+            ),
+        }
+    }
+
+    /// Whether the pause is over: its time is up, and the models succeed on their known-good rows.
+    pub(super) fn may_retry(&mut self) -> bool {
+        let Some(pause) = &mut self.pauses.pause else {
+            return true;
+        };
+        let now = self.clock.now().monotonic;
+        if now < pause.retry_at {
+            return false;
+        }
+        let cause = pause.cause;
+        if let Err(sick) = self.scoring.revive() {
+            pause.retry_at = now + self.settings.dead_letters.retry.0;
+            self.ledger.hold(cause, &sick.to_string(), Duration::ZERO);
+            return false;
+        }
+        tracing::info!(cause = cause.as_str(), "the stream is tried again");
+        self.pauses.trying = Some((cause, now));
+        self.pauses.pause = None;
+        true
+    }
+
+    /// A pause is over when events went through once more, or when there are none.
+    pub(super) fn end_of_pause(&mut self, rows: usize) {
+        self.pauses.is_suspicious &= self.ledger.is_redoing();
+        let Some((cause, since)) = self.pauses.trying else {
+            return;
+        };
+        if rows > 0 || self.since(since) >= QUIET_END {
+            self.ledger.free(cause);
+            self.pauses.trying = None;
+        }
+    }
+
+    /// A turn of a paused stream: serves the group, takes nothing.
+    pub(super) fn sit_out(&mut self) -> Result<Turn, Stopped> {
+        self.serve_group()?;
+        self.take_up_rebalances()?;
+        self.show(true);
+        Ok(Turn::Paused(match &self.pauses.pause {
+            Some(pause) if !self.pauses.is_obeyed => pause.cause,
+            _ => PauseCause::Operator,
+        }))
+    }
+
+    /// Serves the group for a moment, and takes nothing.
+    pub(super) fn serve_group(&mut self) -> Result<(), Stopped> {
+        match self.link.hold().and_then(|()| self.link.poll_group(IDLE)) {
+            Ok(()) => Ok(()),
+            Err(error) => self.undo(Some(error)),
+        }
+    }
+}
