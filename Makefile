@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` and `make test`. Each sets up what is missing, says so, and needs no network after that.
-.PHONY: help demo test test-slow chaos fuzz lint bench schema kafka
+.PHONY: help demo test test-slow chaos fuzz lint bench bench-latency schema kafka
 
 help:
 	@echo 'make demo       a stream of real digits through the whole service, in the terminal   (ARGS="--for 60s --summary json")'
@@ -9,6 +9,7 @@ help:
 	@echo 'make fuzz       every decoder and parser under cargo-fuzz, with its kept corpus    (ARGS="--minutes 30 json")'
 	@echo 'make lint       format, clippy, documentation, licences and advisories'
 	@echo 'make bench      processor time of the service against its bare parts, as a table'
+	@echo 'make bench-latency  what a checkpoint interval costs in processor time and buys in latency, as a table'
 	@echo 'make kafka      a Kafka on 127.0.0.1:9092, for trying things out'
 	@echo 'make schema     writes the generated references again'
 
@@ -49,6 +50,12 @@ bench:
 	@tests/setup/native
 	@tests/setup/onnxruntime
 	cargo bench --locked -p eddy-tests --bench parts -- $(ARGS)
+
+bench-latency:
+	@tests/setup/native
+	@tests/setup/onnxruntime
+	@tests/setup/kafka
+	cargo bench --locked -p eddy-tests --bench latency -- $(ARGS)
 
 schema:
 	UPDATE_REFERENCE=1 cargo test --locked --workspace --test reference

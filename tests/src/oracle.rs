@@ -4,6 +4,7 @@
 //! Never does: keep what came out; see [`crate::checker`].
 
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
@@ -200,12 +201,17 @@ pub fn number(id: &str) -> Option<u64> {
 
 /// `count` events from a seed for `mlp32`: 2 % of them poison of twelve kinds.
 pub fn events(seed: u64, count: usize, keys: Keys) -> Vec<Event> {
+    numbered(seed, 0..count as u64, keys)
+}
+
+/// The same, of these numbers.
+pub fn numbered(seed: u64, numbers: Range<u64>, keys: Keys) -> Vec<Event> {
     let recipe = Recipe {
         seed,
         keys,
         model: For::Mlp32,
     };
-    (0..count as u64).map(|number| recipe.event(number)).collect()
+    numbers.map(|number| recipe.event(number)).collect()
 }
 
 /// A JSON event of one of three shapes: plain, with unknown members around, with nested members in front.

@@ -63,17 +63,15 @@ fn final_books(replica: &Replica) -> Books {
 /// Keeps a backlog until it is told to stop; gives everything that was sent.
 fn produce(stage: &Stage, stop: &AtomicBool) -> Vec<Event> {
     let mut all = Vec::new();
-    for chunk in 0.. {
+    loop {
         while stage.lag() as usize > BACKLOG - CHUNK && !stop.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(20));
         }
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let mut events = oracle::events(SEED + chunk, CHUNK, Keys::Distinct(100));
-        for event in &mut events {
-            event.id = format!("{chunk}-{}", event.id);
-        }
+        let next = all.len() as u64;
+        let mut events = oracle::numbered(SEED, next..next + CHUNK as u64, Keys::Distinct(100));
         oracle::send(&stage.kafka().client(), &stage.topic("events"), &events);
         all.append(&mut events);
     }

@@ -3,12 +3,13 @@
 //!
 //! Each test has a broker of its own, which it kills and starts again on the same data.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use eddy_tests::kafka::{Isolation, Kafka};
 use eddy_tests::oracle::{self, Counts, Event, Keys, Outputs};
-use eddy_tests::service::{Replica, wait_for};
+use eddy_tests::service::{PATIENCE, Replica, wait_for};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_eddy-under-test");
 const EXACTLY_ONCE: &str = "exactly-once";
@@ -16,8 +17,32 @@ const AT_LEAST_ONCE: &str = "at-least-once";
 const TOPICS: [&str; 4] = ["events", "predictions", "retraining", "dead-letters"];
 const GROUP: &str = "eddy-outage";
 const PARTITIONS: i32 = 3;
+/// More than is done before an outage begins.
+const BACKLOG: usize = 30_000;
+/// What one outage may repeat at least once: outputs of what was not committed, of `records` and a few batches, twice.
+const REPEATED: usize = 1000;
+/// How often a cluster that comes and goes does so.
+const ROUNDS: usize = 8;
+/// How often the pages are looked at.
+const LOOK: Duration = Duration::from_millis(200);
 /// Longer than the session, the transaction and the delivery may take in [`pipeline`].
 const LONG: Duration = Duration::from_secs(15);
+
+/// `EDDY_OUTAGE_SECONDS` makes the outages longer: ten minutes, say.
+fn long() -> Duration {
+    let seconds = std::env::var("EDDY_OUTAGE_SECONDS").ok();
+    let seconds = seconds.and_then(|text| text.parse().ok()).map(Duration::from_secs);
+    seconds.unwrap_or(LONG)
+}
+
+/// How the brokers go away.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// Killed: connections break, and new ones are refused.
+    Dead,
+    /// Stopped: connections stand, and nothing comes back, as when a network stalls.
+    Frozen,
+}
 
 /// A pipeline whose patience with Kafka is short, so that an outage of seconds is longer than all of it.
 fn pipeline(guarantee: &str, brokers: &str) -> String {
@@ -56,7 +81,6 @@ struct Scene {
     kafka: Kafka,
     replica: Replica,
     events: Vec<Event>,
-    seed: u64,
     _folder: tempfile::TempDir,
 }
 
@@ -73,19 +97,14 @@ impl Scene {
             replica: Replica::start(BINARY, &file, "replica-0", settings),
             kafka,
             events: Vec::new(),
-            seed: 1,
             _folder: folder,
         }
     }
 
     /// Writes more events.
     fn send(&mut self, count: usize) {
-        let from = self.events.len();
-        let mut events = oracle::events(self.seed, count, Keys::Distinct(100));
-        for (number, event) in (from..).zip(&mut events) {
-            event.id = format!("event-{number}");
-        }
-        self.seed += 1;
+        let next = self.events.len() as u64;
+        let events = oracle::numbered(1, next..next + count as u64, Keys::Distinct(100));
         oracle::send(&self.kafka.client(), "events", &events);
         self.events.extend(events);
     }
@@ -106,30 +125,77 @@ impl Scene {
         assert!(self.replica.is_running(), "the replica ended: {}", self.replica.log());
     }
 
+    fn go_away(&mut self, way: Way) {
+        match way {
+            Way::Dead => self.kafka.kill(),
+            Way::Frozen => self.kafka.stop_process(),
+        }
+    }
+
+    fn come_back(&mut self, way: Way) {
+        match way {
+            Way::Dead => self.kafka.restart(),
+            Way::Frozen => self.kafka.continue_process(),
+        }
+    }
+
     /// The brokers are away for so long, and until the pages have said so.
-    fn outage(&mut self, length: Duration) {
+    fn outage(&mut self, way: Way, length: Duration) {
         let address = self.kafka.bootstrap();
-        self.kafka.kill();
+        self.go_away(way);
         let began = Instant::now();
         let mut was_named = false;
-        wait_for("the outage to be over, and its cause to be named", || {
+        while !was_named || began.elapsed() < length {
+            assert!(
+                began.elapsed() < length + PATIENCE,
+                "never named: {}",
+                self.replica.log()
+            );
             self.assert_alive();
             assert_eq!(self.replica.code("/live"), Some(200), "{}", self.replica.log());
             let ready = self.replica.get("/ready").expect("the page answers");
             was_named |= ready.contains("no broker answers") && ready.contains(&address);
-            (was_named && began.elapsed() >= length).then_some(())
-        });
-        self.assert_alive();
+            std::thread::sleep(LOOK);
+        }
         assert_eq!(self.replica.code("/ready"), Some(503), "{}", self.replica.log());
-        self.kafka.restart();
+        self.come_back(way);
+    }
+
+    /// Waits until everything is committed, for as long as it goes on.
+    fn wait_for_end(&mut self) {
+        let (mut done, mut moved) = (self.committed(), Instant::now());
+        while self.kafka.lag(GROUP, "events") > 0 {
+            self.assert_alive();
+            let committed = self.committed();
+            if committed > done {
+                (done, moved) = (committed, Instant::now());
+            }
+            let stands = moved.elapsed() > PATIENCE;
+            assert!(!stands, "it stands still after {done} events: {}", self.replica.log());
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// What the log says went wrong on the way, and how often: for people who read the test's output.
+    fn faults(&self) -> BTreeMap<String, usize> {
+        let log = self.replica.log();
+        let mut faults = BTreeMap::new();
+        for line in log.lines() {
+            let words = line
+                .split_whitespace()
+                .filter(|word| word.starts_with("step=") || word.starts_with("fault="));
+            let mut words: Vec<&str> = words.collect();
+            words.extend(line.contains("it is waited on").then_some("the watchdog asked Kafka"));
+            if !words.is_empty() {
+                *faults.entry(words.join(" ")).or_default() += 1;
+            }
+        }
+        faults
     }
 
     /// Everything that was written becomes durable; the replica drains; the oracle looks at what came out.
     fn finish(mut self, duplicates: usize) -> Counts {
-        wait_for("lag 0", || {
-            self.assert_alive();
-            (self.kafka.lag(GROUP, "events") == 0).then_some(())
-        });
+        self.wait_for_end();
         wait_for("the service to be ready again", || {
             (self.replica.code("/ready") == Some(200)).then_some(())
         });
@@ -152,34 +218,46 @@ impl Scene {
     }
 }
 
-fn an_outage_in_the_middle_of_the_work(guarantee: &str, duplicates: usize) {
-    let mut scene = Scene::new(guarantee, &[]);
-    scene.send(30_000);
+fn an_outage_in_the_middle_of_the_work(guarantee: &str, way: Way, duplicates: usize) {
+    // Checkpoints all the time, so that the outage meets one.
+    let mut scene = Scene::new(guarantee, &[("EDDY__CHECKPOINT__INTERVAL", "1ms")]);
+    scene.send(BACKLOG);
     scene.wait_for_commits(1);
-    scene.outage(LONG);
+    scene.outage(way, long());
     let done = scene.committed();
-    assert!(done < 30_000, "there was work left when the brokers went away");
+    assert!(done < BACKLOG, "there was work left when the brokers went away");
     scene.send(1000);
-    let log = scene.replica.log();
+    let back = Instant::now();
+    scene.wait_for_commits(done + 1);
+    eprintln!(
+        "{guarantee}, {way:?}: events flow {:.1} s after the return",
+        back.elapsed().as_secs_f64()
+    );
+    let faults = scene.faults();
     let counts = scene.finish(duplicates);
-    eprintln!("{guarantee}: {done} events were done before; {counts:?}\n{log}");
+    eprintln!("{guarantee}, {way:?}: {done} events were done before; {counts:?} after {faults:?}");
 }
 
 #[test]
 fn exactly_once_an_outage_in_the_middle_of_the_work_loses_nothing_and_repeats_nothing() {
-    an_outage_in_the_middle_of_the_work(EXACTLY_ONCE, 0);
+    an_outage_in_the_middle_of_the_work(EXACTLY_ONCE, Way::Dead, 0);
+}
+
+#[test]
+fn exactly_once_a_network_that_stalls_in_the_middle_of_the_work_loses_nothing_and_repeats_nothing() {
+    an_outage_in_the_middle_of_the_work(EXACTLY_ONCE, Way::Frozen, 0);
 }
 
 #[test]
 fn at_least_once_an_outage_in_the_middle_of_the_work_loses_nothing() {
-    an_outage_in_the_middle_of_the_work(AT_LEAST_ONCE, 5000);
+    an_outage_in_the_middle_of_the_work(AT_LEAST_ONCE, Way::Dead, REPEATED);
 }
 
 fn an_outage_while_there_is_nothing_to_do(guarantee: &str) {
     let mut scene = Scene::new(guarantee, &[]);
     scene.send(500);
     scene.wait_for_commits(500);
-    scene.outage(LONG);
+    scene.outage(Way::Dead, long());
     scene.send(500);
     scene.finish(0);
 }
@@ -192,4 +270,49 @@ fn exactly_once_an_outage_while_there_is_nothing_to_do_goes_by() {
 #[test]
 fn at_least_once_an_outage_while_there_is_nothing_to_do_goes_by() {
     an_outage_while_there_is_nothing_to_do(AT_LEAST_ONCE);
+}
+
+/// Away for longer than a transaction may last, back for a moment, away again: each time another transaction is lost.
+fn a_cluster_that_comes_and_goes(guarantee: &str, duplicates: usize) {
+    let mut scene = Scene::new(guarantee, &[]);
+    scene.send(BACKLOG);
+    scene.wait_for_commits(1);
+    for round in 0..ROUNDS {
+        let way = if round % 4 == 3 { Way::Dead } else { Way::Frozen };
+        scene.go_away(way);
+        std::thread::sleep(Duration::from_secs(6));
+        scene.assert_alive();
+        scene.come_back(way);
+        std::thread::sleep(Duration::from_secs(2));
+        scene.assert_alive();
+        assert_eq!(scene.replica.code("/live"), Some(200), "{}", scene.replica.log());
+    }
+    let faults = scene.faults();
+    let counts = scene.finish(duplicates);
+    eprintln!("{guarantee}: {counts:?} after {ROUNDS} rounds and {faults:?}");
+}
+
+#[test]
+fn exactly_once_a_cluster_that_comes_and_goes_ends_no_replica_and_costs_no_event() {
+    a_cluster_that_comes_and_goes(EXACTLY_ONCE, 0);
+}
+
+#[test]
+fn at_least_once_a_cluster_that_comes_and_goes_ends_no_replica_and_costs_no_event() {
+    a_cluster_that_comes_and_goes(AT_LEAST_ONCE, REPEATED * ROUNDS);
+}
+
+#[test]
+fn a_service_without_work_drains_during_an_outage() {
+    for guarantee in [EXACTLY_ONCE, AT_LEAST_ONCE] {
+        let mut scene = Scene::new(guarantee, &[]);
+        scene.send(100);
+        scene.wait_for_commits(100);
+        scene.kafka.kill();
+        wait_for("the outage to be seen", || {
+            (scene.replica.code("/ready") == Some(503)).then_some(())
+        });
+        let code = scene.replica.terminate().code();
+        assert_eq!(code, Some(0), "everything is durable: {}", scene.replica.log());
+    }
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 use eddy_broker::kafka::{self, CheckError};
 use eddy_host::ExitCode;
 use eddy_model::Model;
-use eddy_pipeline::settings::Bytes;
+use eddy_pipeline::settings::{Bytes, Problem};
 
 use crate::assemble::{Assembly, assemble};
 use crate::cli::CheckArguments;
@@ -43,7 +43,7 @@ pub fn check(arguments: &CheckArguments, variables: impl IntoIterator<Item = (St
 pub fn examine(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> Result<Report, Findings> {
     let pipeline = file::load(path, variables).map_err(Findings::wrong)?;
     let locate = |problems| pipeline.document.locate(problems);
-    let mut findings = Findings::wrong(locate(Vec::new()));
+    let mut findings = Findings::wrong(locate(unfit_token(&pipeline)));
     let models = match assemble(&pipeline) {
         Ok(assembly) => match examine_models(&pipeline, &assembly) {
             Ok(models) => Some(models),
@@ -69,13 +69,24 @@ pub fn examine(path: &Path, variables: impl IntoIterator<Item = (String, String)
         }
     };
     match (models, kafka) {
-        (Some(models), Some(kafka)) => Ok(Report {
+        (Some(models), Some(kafka)) if findings.problems.is_empty() => Ok(Report {
             file: path.display().to_string(),
             models,
             kafka,
         }),
         _ => Err(findings),
     }
+}
+
+/// What is wrong with the token of the admin address.
+fn unfit_token(pipeline: &Pipeline) -> Vec<Problem> {
+    let mut admin = pipeline.file.admin.clone();
+    admin.resolve_paths(&pipeline.folder);
+    let unfit = admin.reveal_token().err();
+    unfit
+        .map(|message| Problem::new("admin.token", message))
+        .into_iter()
+        .collect()
 }
 
 /// All that is wrong.

@@ -189,3 +189,17 @@ fn what_is_no_pipeline_file_is_refused_in_one_line() {
         assert!(problems.to_string().contains(&path.display().to_string()), "{problems}");
     }
 }
+
+#[test]
+fn a_token_that_could_be_guessed_is_a_problem_at_its_key_and_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "hunter2").unwrap();
+    let reference = format!("{{ file = \"{}\" }}", token.display());
+    let problems = misfits(("EDDY__ADMIN__TOKEN", &reference));
+    assert!(
+        problems.contains("`admin.token`: ") && problems.contains("32 bytes"),
+        "{problems}"
+    );
+    assert!(!problems.contains("hunter2"), "{problems}");
+}

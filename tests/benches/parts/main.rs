@@ -56,7 +56,7 @@ fn measure(arguments: &Arguments) {
 /// One round of one guarantee: the whole first, because the parts do what it did.
 fn round(setting: &Setting, number: usize, guarantee: Guarantee, arguments: &Arguments) -> Round {
     let name = format!("bench-{}-{number}", guarantee.as_str());
-    let whole = Whole::run(setting, &name, guarantee, arguments.profile.as_deref());
+    let whole = Whole::run(setting, &name, guarantee, (arguments.profile.as_deref(), &[]));
     let job = |part: Part| Job {
         part,
         guarantee,

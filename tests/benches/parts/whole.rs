@@ -4,7 +4,7 @@
 
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eddy_tests::kafka::Kafka;
 use eddy_tests::service::{Replica, wait_for};
@@ -21,6 +21,9 @@ const BINARY: &str = env!("CARGO_BIN_EXE_eddy-under-test");
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Whole {
     pub(crate) cpu: Duration,
+    /// From ready to the last committed offset, to a tenth of a second.
+    #[allow(dead_code, reason = "the other benchmark, which shares this module, shows it")]
+    pub(crate) took: Duration,
     /// Mean rows of a batch.
     pub(crate) batch_rows: f64,
     /// Mean events of a transaction; all of them where there are none.
@@ -28,14 +31,21 @@ pub(crate) struct Whole {
 }
 
 impl Whole {
-    /// Runs the service over all events.
-    pub(crate) fn run(setting: &Setting, name: &str, guarantee: Guarantee, profile: Option<&str>) -> Self {
+    /// Runs the service over all events, with `settings` laid over the file.
+    pub(crate) fn run(
+        setting: &Setting,
+        name: &str,
+        guarantee: Guarantee,
+        (profile, settings): (Option<&str>, &[(&str, &str)]),
+    ) -> Self {
         let pipeline = setting.pipeline(name, guarantee);
         let progress = Progress::of(&setting.kafka, &format!("eddy-{name}"));
-        let mut replica = Replica::start(BINARY, &pipeline, "bench", &[]);
+        let mut replica = Replica::start(BINARY, &pipeline, "bench", settings);
         let before = cpu_when_ready(&replica);
+        let started = Instant::now();
         let profiler = profile.map(|folder| Profiler::start(replica.pid(), folder, name));
         wait_for("the service to be done", || progress.is_done().then_some(()));
+        let took = started.elapsed();
         let cpu = cpu::of_process(replica.pid()) - before;
         let page = replica.get("/metrics").expect("a running service shows its metrics");
         if let Some(profiler) = profiler {
@@ -49,6 +59,7 @@ impl Whole {
         let batches = metrics::sum(&page, "eddy_batch_rows_count", "");
         Self {
             cpu,
+            took,
             batch_rows: metrics::sum(&page, "eddy_batch_rows_sum", "") / batches,
             transaction_rows: events / checkpoints,
         }

@@ -175,7 +175,7 @@ fn a_stream_that_a_flood_has_paused_goes_on_by_itself_once_enough_good_events_st
     stage.send(&bad.collect::<Vec<_>>());
     let mut replica = stage.start(BINARY, &[]);
     wait_for("the pause", || {
-        replica.get("/ready")?.contains("paused: flood").then_some(())
+        replica.get("/ready")?.contains("lane 0: flood").then_some(())
     });
     assert!(stage.lag() > 0);
 

@@ -1,6 +1,6 @@
 //! Outputs that are too large for their topics: each has a way out that ends, and nothing else suffers.
 
-use eddy_tests::kafka::Message;
+use eddy_tests::kafka::{Isolation, Message};
 use eddy_tests::oracle::Outputs;
 use eddy_tests::stage::{Event, Plan, Stage, by_id};
 
@@ -317,4 +317,39 @@ fn events_of_fifty_megabytes_are_scored_one_by_one_and_take_the_memory_of_a_few(
     );
     eprintln!("{} MiB at the peak", peak / MIB);
     assert!(peak < COUNT / 2 * SIZE, "{} MiB at the peak", peak / MIB);
+}
+
+#[test]
+fn an_event_that_fills_its_topic_to_the_byte_is_predicted_and_its_sample_goes_without_its_body() {
+    const LIMIT: usize = 4096;
+    /// What a request adds to one event without key and headers is 71 bytes or so.
+    const OVERHEAD: std::ops::Range<usize> = 62..82;
+    let bytes = LIMIT.to_string();
+    let stage = Stage::new(&Plan {
+        name: "brimful",
+        guarantee: EXACTLY_ONCE,
+        partitions: 1,
+        limits: &[("events", bytes.as_str()), ("retraining", bytes.as_str())],
+        text: ALL_UNSURE,
+    });
+    // One by one, since Kafka refuses requests and not events; those beyond the border are refused.
+    for size in LIMIT - OVERHEAD.end..LIMIT - OVERHEAD.start {
+        let rest = format!(r#"","features":{:?}}}"#, [0.25; 32]);
+        let note = "x".repeat(size - rest.len() - r#"{"note":""#.len());
+        stage.send(&[Event::new(format!(r#"{{"note":"{note}{rest}"#))]);
+    }
+    let taken = stage.kafka().read_all(&stage.topic("events"), Isolation::ReadCommitted);
+    assert!(
+        (1..OVERHEAD.len()).contains(&taken.len()),
+        "the border lies in between: {}",
+        taken.len()
+    );
+    // What is compressed would fit.
+    let outputs = stage.run(BINARY, &[("EDDY__KAFKA__COMPRESSION", "none")]);
+    assert_eq!(
+        (outputs.predictions.len(), outputs.samples.len()),
+        (taken.len(), taken.len())
+    );
+    let fullest = outputs.samples.last().unwrap();
+    assert_omitted(fullest, &Event::new(taken.last().unwrap().value.clone().unwrap()));
 }
