@@ -122,7 +122,7 @@ impl Scene {
     }
 
     fn assert_alive(&mut self) {
-        assert!(self.replica.is_running(), "the replica ended: {}", self.replica.log());
+        assert!(self.replica.is_running(), "the replica ended");
     }
 
     fn go_away(&mut self, way: Way) {
@@ -146,18 +146,14 @@ impl Scene {
         let began = Instant::now();
         let mut was_named = false;
         while !was_named || began.elapsed() < length {
-            assert!(
-                began.elapsed() < length + PATIENCE,
-                "never named: {}",
-                self.replica.log()
-            );
+            assert!(began.elapsed() < length + PATIENCE, "never named");
             self.assert_alive();
-            assert_eq!(self.replica.code("/live"), Some(200), "{}", self.replica.log());
+            assert_eq!(self.replica.code("/live"), Some(200));
             let ready = self.replica.get("/ready").expect("the page answers");
             was_named |= ready.contains("no broker answers") && ready.contains(&address);
             std::thread::sleep(LOOK);
         }
-        assert_eq!(self.replica.code("/ready"), Some(503), "{}", self.replica.log());
+        assert_eq!(self.replica.code("/ready"), Some(503));
         self.come_back(way);
     }
 
@@ -171,7 +167,7 @@ impl Scene {
                 (done, moved) = (committed, Instant::now());
             }
             let stands = moved.elapsed() > PATIENCE;
-            assert!(!stands, "it stands still after {done} events: {}", self.replica.log());
+            assert!(!stands, "it stands still after {done} events");
             std::thread::sleep(LOOK);
         }
     }
@@ -194,7 +190,7 @@ impl Scene {
     }
 
     /// Everything that was written becomes durable; the replica drains; the oracle looks at what came out.
-    fn finish(mut self, duplicates: usize) -> Counts {
+    fn finish(&mut self, duplicates: usize) -> Counts {
         self.wait_for_end();
         wait_for("the service to be ready again", || {
             (self.replica.code("/ready") == Some(200)).then_some(())
@@ -202,7 +198,7 @@ impl Scene {
         let status = self.replica.status().expect("the page answers");
         assert_eq!(status["events"]["balanced"], true, "{status}");
         let code = self.replica.terminate().code();
-        assert_eq!(code, Some(0), "{}", self.replica.log());
+        assert_eq!(code, Some(0));
         let read = |topic| self.kafka.read_all(topic, Isolation::ReadCommitted);
         let outputs = Outputs {
             predictions: read("predictions"),
@@ -215,6 +211,16 @@ impl Scene {
             oracle::check_order(&outputs);
         }
         counts
+    }
+}
+
+/// What the service said last, for whoever reads of a failure.
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let page = |name| self.replica.get(name).unwrap_or_default();
+            eprintln!("{}\n{}\n{}", self.replica.log(), page("/ready"), page("/status"));
+        }
     }
 }
 
@@ -285,7 +291,7 @@ fn a_cluster_that_comes_and_goes(guarantee: &str, duplicates: usize) {
         scene.come_back(way);
         std::thread::sleep(Duration::from_secs(2));
         scene.assert_alive();
-        assert_eq!(scene.replica.code("/live"), Some(200), "{}", scene.replica.log());
+        assert_eq!(scene.replica.code("/live"), Some(200));
     }
     let faults = scene.faults();
     let counts = scene.finish(duplicates);
@@ -313,6 +319,6 @@ fn a_service_without_work_drains_during_an_outage() {
             (scene.replica.code("/ready") == Some(503)).then_some(())
         });
         let code = scene.replica.terminate().code();
-        assert_eq!(code, Some(0), "everything is durable: {}", scene.replica.log());
+        assert_eq!(code, Some(0), "everything is durable");
     }
 }

@@ -3,13 +3,15 @@
 //!
 //! `EDDY_FAILPOINT` names calls of the lane's broker, separated by commas: `commit:after:3` kills the process when the third
 //! commit has returned, `commit:before` before the first, `commit:during:5:3` five milliseconds into the third, and
-//! `commit:before:3:stop` freezes it there. Killed is as by the kernel: SIGKILL, nothing is flushed, nobody is told.
+//! `commit:before:3:stop` freezes it there. A point counts once the one before it was met. Killed is as by the kernel:
+//! SIGKILL, nothing is flushed, nobody is told.
 //!
 //! Owns: what the variable means. Never does: change what a call does or answers.
 //!
 //! Invariant: a process that is told to die or to freeze at a call does not get beyond it.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -86,7 +88,7 @@ struct Point {
     text: String,
     call: Call,
     when: When,
-    /// Which of the calls it is, counted from 1.
+    /// Which of the calls it is, counted from 1, after the point before was met.
     number: u32,
     signal: Signal,
 }
@@ -152,7 +154,7 @@ fn parse(variable: &str) -> Result<Vec<Point>, BrokerError> {
 
 /// The points that are not met yet.
 #[derive(Debug)]
-struct Armed(RefCell<Vec<Point>>);
+struct Armed(RefCell<VecDeque<Point>>);
 
 impl Armed {
     #[expect(clippy::disallowed_methods, reason = "no setting: production builds do not have it")]
@@ -161,20 +163,15 @@ impl Armed {
         if !points.is_empty() {
             tracing::warn!(?points, "failpoints are armed: this process will not live long");
         }
-        Ok(Self(RefCell::new(points)))
+        Ok(Self(RefCell::new(points.into())))
     }
 
-    /// Counts a call, and gives the point that it meets.
+    /// Counts a call towards the next point, and gives that point when it is met.
     fn meet(&self, call: Call) -> Option<Point> {
         let mut points = self.0.borrow_mut();
-        let mut met = None;
-        for point in points.iter_mut().filter(|point| point.call == call && point.number > 0) {
-            point.number -= 1;
-            if point.number == 0 {
-                met = Some(point.clone());
-            }
-        }
-        met
+        let next = points.front_mut().filter(|point| point.call == call)?;
+        next.number -= 1;
+        if next.number > 0 { None } else { points.pop_front() }
     }
 
     fn around<T>(&self, call: Call, act: impl FnOnce() -> T) -> T {
@@ -409,8 +406,10 @@ mod tests {
     }
 
     #[test]
-    fn a_point_is_met_by_its_call_and_number_once() {
-        let armed = Armed(RefCell::new(parse("commit:after:3,begin:after").unwrap()));
+    fn points_are_met_one_after_the_other_each_once_by_its_call_and_number() {
+        let points = parse("commit:after:3,begin:after").unwrap();
+        let armed = Armed(RefCell::new(points.into()));
+        assert_eq!(armed.meet(Call::Begin), None, "the commit comes first");
         let commits: Vec<bool> = (0..5).map(|_| armed.meet(Call::Commit).is_some()).collect();
         assert_eq!(commits, [false, false, true, false, false]);
         assert!(armed.meet(Call::Begin).is_some());

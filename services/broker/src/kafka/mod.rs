@@ -15,6 +15,7 @@ mod lists;
 mod metadata;
 mod native;
 mod outflow;
+mod overdue;
 mod token;
 mod words;
 
@@ -162,7 +163,7 @@ impl Broker for KafkaBroker {
         // The generation in it is what fences a zombie, so it is read anew for each transaction.
         let member = self.intake.group_metadata()?;
         self.outflow
-            .send_offsets(&self.intake.list_with_offsets(offsets)?, &member)
+            .send_offsets(self.intake.list_with_offsets(offsets)?, member)
     }
 
     fn commit(&mut self) -> Result<(), BrokerError> {

@@ -5,6 +5,7 @@
 //! Invariant: what was sent is settled once, by a delivery report; aborting and discarding empty the queue first,
 //! because an abort with reports that nobody serves never ends.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eddy_pipeline::event::{Destination, Output};
@@ -19,11 +20,14 @@ use super::deliveries::{Deliveries, Waybill};
 use super::events::ProducerEvents;
 use super::fault::{self, Call};
 use super::metadata;
+use super::overdue::Overdue;
 use crate::settings::{Guarantee, Settings};
 use crate::{BrokerError, Fault, SendError, Ticket, Undelivered};
 
 /// How long the coordinator may take to hand out the transactional id. The first one ever makes it create its topic.
 const INIT_WITHIN: Duration = Duration::from_secs(30);
+/// How long offsets may take to go into a transaction; brokers that are in order take milliseconds.
+const OFFSETS_WITHIN: Duration = Duration::from_secs(20);
 /// How long the queue may take to become empty; then requests on their way are given up as well.
 const EMPTY_WITHIN: Duration = Duration::from_secs(10);
 /// The pause between two looks at the queue of delivery reports, which grows up to the second figure.
@@ -41,7 +45,9 @@ enum Sending {
 }
 
 pub(super) struct Outflow {
-    producer: BaseProducer<ProducerEvents>,
+    producer: Arc<BaseProducer<ProducerEvents>>,
+    /// Calls that did not return, with the producers that they were made on.
+    overdue: Overdue,
     outputs: [String; 3],
     max_output_bytes: u64,
     transactional_id: Option<String>,
@@ -81,6 +87,7 @@ impl Outflow {
         }
         successor.init()?;
         successor.failures = std::mem::take(&mut self.failures);
+        successor.overdue = std::mem::take(&mut self.overdue);
         *self = successor;
         Ok(())
     }
@@ -100,7 +107,8 @@ impl Outflow {
         producer.poll(Duration::ZERO);
         let is_transactional = settings.kafka.guarantee == Guarantee::ExactlyOnce;
         Ok(Self {
-            producer,
+            producer: Arc::new(producer),
+            overdue: Overdue::default(),
             outputs,
             max_output_bytes: settings.kafka.max_output_bytes.0,
             transactional_id: is_transactional.then(|| settings.transactional_id(lane)),
@@ -243,17 +251,31 @@ impl Outflow {
         Ok(())
     }
 
+    /// The client ignores its own timeout here: when the group's coordinator dies, the call waits for a connection to go
+    /// up or down, and there may be none for as long as that broker is away. So the call gets a time, and after that a
+    /// new producer takes over; what the old one may still send then is fenced.
     pub(super) fn send_offsets(
-        &self,
-        offsets: &TopicPartitionList,
-        member: &ConsumerGroupMetadata,
+        &mut self,
+        offsets: TopicPartitionList,
+        member: ConsumerGroupMetadata,
     ) -> Result<(), BrokerError> {
-        // The client ignores this timeout; the lane's watchdog is what bounds the call.
-        self.producer
-            .send_offsets_to_transaction(offsets, member, Timeout::Never)
-            .map_err(|error| {
-                self.transaction_failed(Call::SendOffsets, "adding offsets to a transaction".into(), &error)
-            })
+        let doing = || "adding offsets to a transaction".to_owned();
+        let limit = OFFSETS_WITHIN.min(self.transaction_timeout);
+        let producer = Arc::clone(&self.producer);
+        let call = move || producer.send_offsets_to_transaction(&offsets, &member, Timeout::Never);
+        match self.overdue.wait(limit, call) {
+            Ok(Some(sent)) => sent.map_err(|error| self.transaction_failed(Call::SendOffsets, doing(), &error)),
+            Ok(None) => Err(BrokerError {
+                fault: Fault::TimedOut,
+                doing: doing(),
+                message: format!("the group's coordinator gave no answer within {} s", limit.as_secs()),
+            }),
+            Err(error) => Err(BrokerError {
+                fault: Fault::Retriable,
+                doing: doing(),
+                message: format!("no thread could be started ({error}); raise the limit on threads"),
+            }),
+        }
     }
 
     /// Drained before, it costs what the brokers need. Undrained, the wrapper waits in slices of 100 ms.
