@@ -58,6 +58,9 @@ pub(crate) struct Arguments {
     /// Plants a fault: the replicas run at least once and are judged exactly once. The run passes if that is found.
     #[arg(long)]
     pub planted: bool,
+    /// Keeps the replicas' logs beside the verdict, also when the run passes.
+    #[arg(long)]
+    pub keep_logs: bool,
     /// Where the verdict goes. Default: a folder below `target/chaos`.
     #[arg(long)]
     pub verdict: Option<PathBuf>,

@@ -23,10 +23,6 @@ const NAME: &str = "chaos";
 /// committed, each up to a checkpoint and a batch; an event has two outputs at most.
 pub(crate) const DUPLICATES_PER_FAULT: u64 = 2 * (RECORDS + ROWS) * 2;
 
-/// At least once, the duplicates that a rebalance may make of one replica: a commit that meets it is refused, and what it
-/// was for is done again.
-pub(crate) const DUPLICATES_PER_REBALANCE: u64 = (RECORDS + ROWS) * 2;
-
 /// Where a run takes place.
 #[derive(Debug, Clone)]
 pub(crate) struct Scene {

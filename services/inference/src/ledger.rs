@@ -74,7 +74,7 @@ pub(crate) struct Ledger {
     /// Where the group stands in partitions from which nothing came yet.
     known: BTreeMap<Partition, i64>,
     spans: Spans,
-    /// Events whose offsets were stored since the lane last committed, at least once.
+    /// Events whose offsets were stored since the lane last committed them itself, at least once.
     stored: usize,
     accounts: Accounts,
     condemned: HashMap<Source, Vec<Destination>>,
@@ -146,9 +146,12 @@ impl Ledger {
 
     /// How far each partition is durable: where its next owner would begin.
     pub(crate) fn durable(&self) -> impl Iterator<Item = (Partition, i64)> {
+        self.durable_of_read().chain(self.unread())
+    }
+
+    fn durable_of_read(&self) -> impl Iterator<Item = (Partition, i64)> {
         let read = self.progress.iter();
-        let read = read.map(|(partition, progress)| (*partition, progress.durable));
-        read.chain(self.unread())
+        read.map(|(partition, progress)| (*partition, progress.durable))
     }
 
     /// The same for one partition; `None` before anything is known of it.
@@ -260,9 +263,9 @@ impl Ledger {
         }
     }
 
-    /// Makes everything under way durable, waiting for it; or undoes it.
+    /// Makes everything under way durable, waiting for it; or undoes it. At least once, what was stored is committed too.
     pub(crate) fn settle_all<B: Broker>(&mut self, link: &mut Link<B>, clock: &dyn Clock) -> Result<Settled, Stopped> {
-        if self.spans.is_empty() {
+        if self.spans.is_empty() && self.stored == 0 {
             return Ok(Settled::Nothing);
         }
         let next = self.checkpoint.start();
@@ -373,8 +376,10 @@ impl Ledger {
         if self.stored < self.settings.records {
             return Ok(());
         }
-        self.stored = 0;
-        match link.broker.store_offsets(&offsets, true) {
+        let committed = link.broker.store_offsets(&offsets, true);
+        // Refused now, they are tried again after as many, and before a partition is let go.
+        self.stored = usize::from(committed.is_err());
+        match committed {
             // They are noted; the client goes on trying, and so do we with the next ones.
             Err(error) if error.fault != Fault::Refused => {
                 tracing::warn!(error = %error, "offsets of delivered outputs are not committed yet");
@@ -382,6 +387,13 @@ impl Ledger {
             }
             committed => committed,
         }
+    }
+
+    /// Where each partition stands when all spans are delivered.
+    fn stored_offsets(&self) -> Vec<(Partition, i64)> {
+        let mut offsets: BTreeMap<_, _> = self.durable_of_read().collect();
+        offsets.extend(self.spans.offsets(usize::MAX));
+        offsets.into_iter().collect()
     }
 
     fn delivered_spans(&self, broker: &impl Broker) -> usize {
@@ -437,7 +449,10 @@ impl Ledger {
             Step::Drain => self.drain(link, clock)?,
             Step::SendOffsets => link.broker.send_offsets(&self.spans.offsets(usize::MAX))?,
             Step::Commit => link.broker.commit()?,
-            Step::StoreOffsets => link.broker.store_offsets(&self.spans.offsets(usize::MAX), true)?,
+            Step::StoreOffsets => {
+                link.broker.store_offsets(&self.stored_offsets(), true)?;
+                self.stored = 0;
+            }
             Step::Abort => {
                 link.broker.abort()?;
                 self.metrics.transaction_aborted();

@@ -3,12 +3,13 @@
 //! Owns: the order of the steps of both guarantees, the recovery from each kind of [`Fault`], the budget of recoveries.
 //! Never does: the steps. The shell performs one [`Step`], tells how it went, and is told the next one.
 //!
-//! Invariant: `Publish` is only ever reached after the broker has confirmed `Commit` or `StoreOffsets`, or after
-//! `Inspect` found the offsets committed. Every other way out passes `RollBack`.
+//! Invariant: exactly once, `Publish` is only ever reached after the broker has confirmed `Commit`, or after `Inspect`
+//! found the offsets committed; at least once, after `Drain` and a `StoreOffsets` that was not refused. Every other way out
+//! passes `RollBack`.
 //!
 //! ```text
 //! exactly once    Drain ▸ SendOffsets ▸ Commit ▸ Publish          at least once   Drain ▸ StoreOffsets ▸ Publish
-//!                   └──────┴─ abortable ─▸ Abort ▸ Replay | RollBack                 └─ any ─▸ Discard ▸ RollBack
+//!                   └──────┴─ abortable ─▸ Abort ▸ Replay | RollBack                 └─▸ Discard ▸ RollBack
 //!                   └─ fatal ─▸ Renew ─▸ (commit asked? Inspect) ▸ Publish | Replay | RollBack
 //!                   └─ consumer lost ─▸ Abort ▸ Rejoin ▸ RollBack                      Discard ▸ Rejoin ▸ RollBack
 //! ```
@@ -322,6 +323,9 @@ impl Checkpoint {
             | (Step::Renew | Step::Abort | Step::Discard, Fault::Refused) => {
                 Next::Stop(self.stop_after_rollback.unwrap_or(Stop::GuaranteeLost))
             }
+            // The outputs are there and the client keeps the offsets, which it commits when it has joined again. Doing the
+            // events once more would repeat them for certain.
+            (Step::StoreOffsets, Fault::Abortable | Fault::TimedOut) => Next::Do(Step::Publish),
             // The group has moved on without us, and would refuse the same offsets again.
             (Step::SendOffsets, Fault::Abortable) => {
                 self.replays = 0;

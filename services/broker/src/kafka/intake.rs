@@ -323,7 +323,12 @@ impl Intake {
         }
         match self.consumer.commit(&self.list_with_offsets(&ours)?, CommitMode::Sync) {
             Err(error) if !is_gone(&error) => {
-                Err(self.explained(self.failed(format!("committing offsets to group `{}`", self.group), &error)))
+                let mut failed = self.failed(format!("committing offsets to group `{}`", self.group), &error);
+                if error.rdkafka_error_code() == Some(Code::IllegalGeneration) {
+                    // It met a rebalance. Once the client has heard of the new generation, the same offsets are taken.
+                    failed.fault = Fault::Retriable;
+                }
+                Err(self.explained(failed))
             }
             _ => Ok(()),
         }

@@ -81,7 +81,12 @@ mod tests {
         let closed = gate.lock().unwrap();
         for _ in 0..MOST {
             let inner = Arc::clone(&gate);
-            assert!(overdue.wait(Duration::ZERO, move || drop(inner.lock())).unwrap().is_none());
+            assert!(
+                overdue
+                    .wait(Duration::ZERO, move || drop(inner.lock()))
+                    .unwrap()
+                    .is_none()
+            );
         }
         let slow = || {
             std::thread::yield_now();

@@ -144,6 +144,26 @@ fn a_failed_delivery_at_least_once_discards_and_rolls_back() {
 }
 
 #[test]
+fn offsets_of_delivered_outputs_that_cannot_be_committed_yet_undo_nothing() {
+    let (steps, end) = run(
+        Guarantee::AtLeastOnce,
+        &[(Step::StoreOffsets, Went::Wrong(Fault::Abortable))],
+    );
+    assert_eq!(steps, [Step::Drain, Step::StoreOffsets, Step::Publish]);
+    assert_eq!(end, Next::Durable);
+    let tries = Budget::default().retries as usize + 1;
+    let wrong = (Step::StoreOffsets, Went::Wrong(Fault::Retriable));
+    let (steps, end) = run(Guarantee::AtLeastOnce, &vec![wrong; tries]);
+    assert_eq!(steps.last(), Some(&Step::Publish));
+    assert_eq!(steps.len(), 1 + tries + 1);
+    assert_eq!(end, Next::Durable);
+    let refused = (Step::StoreOffsets, Went::Wrong(Fault::Refused));
+    let (steps, end) = run(Guarantee::AtLeastOnce, &[refused]);
+    assert_eq!(steps[2..], [Step::Discard, Step::RollBack]);
+    assert_eq!(end, Next::Stop(Stop::GuaranteeLost));
+}
+
+#[test]
 fn a_retriable_error_repeats_the_same_step() {
     let wrong = Went::Wrong(Fault::Retriable);
     let (steps, end) = run(
@@ -394,7 +414,7 @@ fn any_went() -> impl Strategy<Value = Went> {
 
 proptest! {
     #[test]
-    fn whatever_goes_wrong_a_span_is_published_only_when_the_broker_confirmed_it(
+    fn whatever_goes_wrong_a_span_is_published_only_when_its_offsets_may_be_committed(
         exactly_once: bool,
         script in proptest::collection::vec((any_went(), any::<bool>()), 0..60),
     ) {
@@ -414,9 +434,11 @@ proptest! {
                 (Step::Replay, Went::Well) if !committed => Went::NotHeld,
                 (_, went) => went,
             };
-            if matches!((step, went), (Step::Commit | Step::StoreOffsets, Went::Well) | (_, Went::Committed)) {
-                confirmed = true;
-            }
+            confirmed |= match (step, went) {
+                (Step::Commit, went) => went == Went::Well,
+                (Step::StoreOffsets, went) => went != Went::Wrong(Fault::Refused),
+                (_, went) => went == Went::Committed,
+            };
             if step == Step::Publish {
                 prop_assert!(confirmed && !undone);
             }
