@@ -48,7 +48,9 @@ pub enum CheckError {
 
 /// Whether a broker answers, within about so long. Made for moments of doubt: it opens a client of its own.
 pub fn answers(settings: &Settings, within: Duration) -> bool {
-    let Ok(client) = open(settings) else { return false };
+    let Ok(client) = open_metadata(settings) else {
+        return false;
+    };
     drop(client.poll(Duration::ZERO));
     let topic = Some(settings.topics.events.as_str());
     client.client().fetch_metadata(topic, within).is_ok()
@@ -94,8 +96,6 @@ pub fn check(settings: &Settings) -> Result<Report, CheckError> {
 }
 
 fn open(settings: &Settings) -> Result<BaseConsumer<ConsumerEvents>, String> {
-    let token = settings.kafka.sasl.as_ref().and_then(|sasl| sasl.token.clone());
-    let events = ConsumerEvents::new("check".into(), Vec::new(), token);
     // The clients of a lane are made as well: only that shows whether librdkafka takes all properties together.
     let made = |error: BrokerError| error.message;
     let _consumer: BaseConsumer = super::create(
@@ -110,7 +110,13 @@ fn open(settings: &Settings) -> Result<BaseConsumer<ConsumerEvents>, String> {
         "",
     )
     .map_err(made)?;
-    super::create(&settings.metadata_config()?, events, "").map_err(made)
+    open_metadata(settings)
+}
+
+fn open_metadata(settings: &Settings) -> Result<BaseConsumer<ConsumerEvents>, String> {
+    let token = settings.kafka.sasl.as_ref().and_then(|sasl| sasl.token.clone());
+    let events = ConsumerEvents::new("check".into(), Vec::new(), token);
+    super::create(&settings.metadata_config()?, events, "").map_err(|error| error.message)
 }
 
 fn explained(client: &BaseConsumer<ConsumerEvents>, mut error: BrokerError) -> BrokerError {

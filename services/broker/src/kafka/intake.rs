@@ -15,6 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
+use super::doubt::Doubt;
 use super::events::{ConsumerEvents, ConsumerStatistics};
 use super::lists::{check_each, check_each_but};
 use super::{fault, metadata, native};
@@ -42,6 +43,8 @@ pub(super) struct Intake {
     /// The rebalance that the lane was told of and has not answered yet.
     unanswered: Option<Polled>,
     is_closed: bool,
+    pub(super) doubt: Doubt,
+    pub(super) settings: Settings,
 }
 
 impl Intake {
@@ -86,6 +89,8 @@ impl Intake {
             is_paused: false,
             unanswered: None,
             is_closed: false,
+            doubt: Doubt::default(),
+            settings: settings.clone(),
         };
         // Serves the first token refresh, without which no connection is made.
         intake.poll_events_only();
@@ -113,7 +118,10 @@ impl Intake {
             None => match self.next_rebalance()? {
                 Some(rebalance) => Ok(rebalance),
                 // The client says it once, and is merely idle from then on.
-                None => self.fatal().map_or(Ok(Polled::Idle), Err),
+                None => {
+                    self.check_hearing()?;
+                    self.fatal().map_or(Ok(Polled::Idle), Err)
+                }
             },
         }
     }

@@ -8,6 +8,7 @@
 mod check;
 mod complaints;
 mod deliveries;
+mod doubt;
 mod events;
 mod fault;
 mod intake;
@@ -101,10 +102,12 @@ impl Broker for KafkaBroker {
     }
 
     fn rewind(&mut self, positions: &[(Partition, i64)]) -> Result<(), BrokerError> {
+        self.intake.check_hearing()?;
         self.intake.rewind(positions)
     }
 
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<i64>>, BrokerError> {
+        self.intake.check_hearing()?;
         self.intake.committed(partitions)
     }
 
