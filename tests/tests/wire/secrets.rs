@@ -19,6 +19,9 @@ const TALKATIVE: [(&str, &str); 2] = [
     ("EDDY__KAFKA__PROPERTIES", r#"{ debug = "all" }"#),
 ];
 
+/// Lets a test without privileges read the environment of a service.
+const READABLE: (&str, &str) = ("EDDY__PROCESS__CORE_DUMPS", "true");
+
 /// Looks for a secret as it is, and as it travels.
 #[track_caller]
 fn hides(text: &str, user: &str, secret: &str, place: &str) {
@@ -86,7 +89,7 @@ fn a_password_from_the_environment_shows_nowhere_in_a_service_that_runs() {
         .set("SASL__PASSWORD", r#"{ env = "PLANTED" }"#);
     let mut settings = client.settings();
     settings.extend(TALKATIVE);
-    settings.push(("PLANTED", &secret));
+    settings.extend([("PLANTED", secret.as_str()), READABLE]);
     let mut replica = stage.start(BINARY, &settings);
     stage.send(&events(0));
     stage.wait_for_end(&mut replica);
@@ -112,7 +115,7 @@ fn neither_the_secret_of_a_client_nor_a_token_shows_anywhere() {
         .set("SASL__OIDC__CLIENT_SECRET", r#"{ env = "PLANTED" }"#);
     let mut settings = client.settings();
     settings.extend(TALKATIVE);
-    settings.push(("PLANTED", TOKEN_SECRET));
+    settings.extend([("PLANTED", TOKEN_SECRET), READABLE]);
     let mut replica = stage.start(BINARY, &settings);
     stage.send(&events(0));
     stage.wait_for_end(&mut replica);
@@ -192,7 +195,7 @@ fn a_crash_leaves_no_core_dump_unless_it_may() {
     assert_eq!((status.signal(), status.core_dumped()), (Some(6), false));
 
     let mut settings = client.settings();
-    settings.push(("EDDY__PROCESS__CORE_DUMPS", "true"));
+    settings.push(READABLE);
     let mut replica = stage.start(BINARY, &settings);
     ready(&replica);
     assert_eq!(limit(replica.pid()), limit(std::process::id()), "left as it was");

@@ -150,6 +150,11 @@ fn a_broker_with_the_certificate_of_another_host_is_refused_with_that_host() {
         "advertised.listeners",
     ];
     refused(&Client::through(Door::Stranger), &words);
+    // A name, where the certificate has but an address.
+    let port = SecureKafka::shared().address(Door::Sasl).replace("127.0.0.1", "");
+    let address = format!("localhost{port}");
+    let by_name = Client::through(Door::Sasl).set("BROKERS", &address);
+    refused(&by_name, &[&address, "is for `127.0.0.1`", "kafka.brokers"]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use super::handshake::{self, Distrust, Sight, Why};
 use super::token::Tokens;
 use super::{fault, refused};
+use crate::settings::permissions::quoted;
 use crate::settings::{Guarantee, Permission, Resource, Sasl, Settings, Tls};
 use crate::{BrokerError, Fault};
 
@@ -121,9 +122,10 @@ impl Access {
             None => ("(the subject of our token)".into(), "User:…".into()),
         };
         format!(
-            "allow our principal {shown} to {what}: kafka-acls.sh --bootstrap-server {} --add --allow-principal \
-             '{principal}' {arguments} (config/acls.sh grants all that a pipeline needs)",
-            self.settings.kafka.brokers
+            "allow our principal {shown} to {what}: kafka-acls.sh --bootstrap-server {} --add --allow-principal {} \
+             {arguments} (config/acls.sh grants all that a pipeline needs)",
+            self.settings.kafka.brokers,
+            quoted(&principal)
         )
     }
 
@@ -154,16 +156,14 @@ impl Access {
 
     fn of_authentication(&self, words: &str) -> Option<Obstacle> {
         let Some(sasl) = &self.settings.kafka.sasl else {
-            return is_thrown_out(words).then(|| {
-                Obstacle::refused(
-                    "kafka.sasl",
-                    format!(
-                        "the broker at {} closes the connection as soon as it is asked something: it lets nobody in who does \
-                         not say who he is; write [kafka.sasl]",
-                        self.address_in(words)
-                    ),
-                )
-            });
+            let address = self.address_in(words);
+            // A broker that is being stopped ends connections as well, and takes no new ones.
+            let is_shut_out = is_thrown_out(words) && handshake::listens(&address);
+            let message = format!(
+                "the broker at {address} closes the connection as soon as it is asked something: it lets nobody in who does \
+                 not say who he is; write [kafka.sasl]"
+            );
+            return is_shut_out.then(|| Obstacle::refused("kafka.sasl", message));
         };
         let mechanism = sasl.mechanism.as_str();
         if words.contains("Failed to acquire SASL OAUTHBEARER token") {
@@ -392,13 +392,15 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_connection_that_ends_before_anybody_asked_who_we_are_lacks_sasl() {
-        stands_in_the_way(
-            "tls = {}",
-            "[thrd:ssl://b:1/bootstrap]: ssl://b:1/bootstrap: Disconnected: SSL connection closed by peer (after 0ms in state UP)",
-            "kafka.sasl",
-            &["b:1", "[kafka.sasl]"],
+    fn a_connection_that_ends_before_anybody_asked_who_we_are_lacks_sasl_if_the_broker_is_still_there() {
+        let broker = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = broker.local_addr().unwrap().to_string();
+        let words = format!(
+            "[thrd:{address}/bootstrap]: {address}/bootstrap: Disconnected: connection closed by peer (after 0ms in state UP)"
         );
+        stands_in_the_way("", &words, "kafka.sasl", &[&address, "[kafka.sasl]"]);
+        drop(broker);
+        assert_eq!(access("").obstacle(Some(&words)), None);
     }
 
     #[test]

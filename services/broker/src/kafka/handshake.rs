@@ -14,6 +14,7 @@ use std::time::Duration;
 use openssl::error::ErrorStack;
 use openssl::ssl::{HandshakeError, Ssl, SslContext, SslFiletype, SslMethod, SslStream, SslVerifyMode};
 use openssl::x509::{X509Ref, X509StoreContextRef, X509VerifyResult};
+use openssl_sys as verdict;
 
 use crate::settings::Tls;
 use crate::settings::certificates::{distinguished, when};
@@ -22,15 +23,6 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// With TLS 1.3 a broker that refuses our certificate says so after the handshake.
 const REFUSED_WITHIN: Duration = Duration::from_secs(1);
-
-/// Verdicts of `<openssl/x509_vfy.h>`.
-mod verdict {
-    pub(super) const EXPIRED: i32 = 10;
-    pub(super) const NOT_YET_VALID: i32 = 9;
-    pub(super) const OTHER_HOST: [i32; 2] = [62, 64];
-    /// No issuer, none here, a signature that is not his, signed by itself or under one that is, a leaf alone.
-    pub(super) const UNKNOWN_AUTHORITY: [i32; 6] = [2, 7, 18, 19, 20, 21];
-}
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +83,11 @@ pub(super) fn look(address: &str, tls: Option<&Tls>) -> Sight {
         // It took the connection and said nothing.
         Err(HandshakeError::WouldBlock(_)) => Sight::NoTls,
     }
+}
+
+/// Whether somebody takes connections there.
+pub(super) fn listens(address: &str) -> bool {
+    split(address).is_some_and(|(host, port)| connect(host, port).is_some())
 }
 
 /// The host and the port of `host:port`; an IPv6 address stands in brackets.
@@ -208,16 +205,21 @@ fn explain(chain: &X509StoreContextRef) -> Distrust {
 
 fn why(result: X509VerifyResult, certificate: &X509Ref) -> Why {
     match result.as_raw() {
-        verdict::EXPIRED => Why::Expired {
+        verdict::X509_V_ERR_CERT_HAS_EXPIRED => Why::Expired {
             on: when(certificate.not_after()),
         },
-        verdict::NOT_YET_VALID => Why::NotYetValid {
+        verdict::X509_V_ERR_CERT_NOT_YET_VALID => Why::NotYetValid {
             before: when(certificate.not_before()),
         },
-        code if verdict::UNKNOWN_AUTHORITY.contains(&code) => Why::UnknownAuthority {
+        verdict::X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT
+        | verdict::X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY
+        | verdict::X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE
+        | verdict::X509_V_ERR_CERT_SIGNATURE_FAILURE
+        | verdict::X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT
+        | verdict::X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN => Why::UnknownAuthority {
             issuer: distinguished(certificate.issuer_name()),
         },
-        code if verdict::OTHER_HOST.contains(&code) => Why::OtherHost {
+        verdict::X509_V_ERR_HOSTNAME_MISMATCH | verdict::X509_V_ERR_IP_ADDRESS_MISMATCH => Why::OtherHost {
             hosts: hosts(certificate),
         },
         _ => Why::Other(result.error_string().into()),

@@ -9,7 +9,7 @@
 pub(crate) mod certificates;
 mod client;
 mod oidc;
-mod permissions;
+pub(crate) mod permissions;
 mod properties;
 mod security;
 #[cfg(test)]

@@ -110,9 +110,14 @@ impl Permission {
         }
     }
 
-    /// The arguments of `kafka-acls.sh` that mean it.
+    /// The arguments of `kafka-acls.sh` that mean it, for a shell.
     pub fn arguments(&self) -> String {
-        let (operation, name) = (self.operation, &self.name);
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+        let name = match self.name.chars().all(is_plain) {
+            true => self.name.clone(),
+            false => quoted(&self.name),
+        };
+        let operation = self.operation;
         match self.resource {
             Resource::Topic => format!("--operation {operation} --topic {name}"),
             Resource::Group => format!("--operation {operation} --group {name}"),
@@ -121,6 +126,11 @@ impl Permission {
             }
         }
     }
+}
+
+/// A word as a shell takes it, whatever is in it.
+pub(crate) fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 impl fmt::Display for Operation {

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Proxy};
@@ -22,6 +23,9 @@ use crate::settings::Oidc;
 const MAX_ANSWER: u64 = 64 << 10;
 /// The longest text of the endpoint that is repeated.
 const MAX_QUOTED: usize = 200;
+
+/// What is encoded in a name and a secret: all but RFC 3986's unreserved letters, which every decoder takes.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const ENDPOINT: &str = "kafka.sasl.oidc.token_endpoint";
 const SECRET: &str = "kafka.sasl.oidc.client_secret";
@@ -144,16 +148,7 @@ fn credentials(name: &str, secret: &str) -> Zeroizing<String> {
 fn encoded(text: &str) -> Zeroizing<String> {
     // Reserved at once, so that no shorter copy is left behind.
     let mut encoded = Zeroizing::new(String::with_capacity(text.len() * 3));
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            const HEX: &[u8; 16] = b"0123456789ABCDEF";
-            encoded.push('%');
-            encoded.push(char::from(HEX[usize::from(byte >> 4)]));
-            encoded.push(char::from(HEX[usize::from(byte & 15)]));
-        }
-    }
+    encoded.extend(utf8_percent_encode(text, RESERVED));
     encoded
 }
 
@@ -215,11 +210,11 @@ fn denied(settings: &Oidc, secret: &str, status: u16, body: &[u8]) -> Obstacle {
         .into_iter()
         .filter(|text| !text.is_empty())
         .collect();
+    let client = &settings.client_id;
     let reason = match words.as_slice() {
         [] => format!("HTTP status {status}"),
-        words => format!("HTTP status {status}, {}", quoted(&words.join(": "), secret)),
+        words => format!("HTTP status {status}, {}", quoted(&words.join(": "), client, secret)),
     };
-    let client = &settings.client_id;
     match (status, error.as_str()) {
         (429 | 500.., _) => Obstacle::passing(
             ENDPOINT,
@@ -252,7 +247,7 @@ fn denied(settings: &Oidc, secret: &str, status: u16, body: &[u8]) -> Obstacle {
 
 fn unreachable(settings: &Oidc, secret: &str, error: &ureq::Error) -> Obstacle {
     let endpoint = shown(settings);
-    let reason = quoted(&error.to_string(), secret);
+    let reason = quoted(&error.to_string(), &settings.client_id, secret);
     if matches!(error, ureq::Error::NativeTls(_) | ureq::Error::Tls(_)) {
         let message = format!(
             "the token endpoint {endpoint} is not who it should be, or not encrypted as it should be: {reason}; correct \
@@ -265,10 +260,14 @@ fn unreachable(settings: &Oidc, secret: &str, error: &ureq::Error) -> Obstacle {
     Obstacle::passing(ENDPOINT, message)
 }
 
-/// Foreign words on one line, of bounded length, without our secret.
-fn quoted(text: &str, secret: &str) -> String {
+/// Foreign words on one line, of bounded length, without our secret, as it is or as it travels.
+fn quoted(text: &str, client: &str, secret: &str) -> String {
+    let sent = credentials(client, secret);
+    let sent = sent.trim_start_matches("Basic ");
     let clean: String = text
         .replace(secret, "…")
+        .replace(&*encoded(secret), "…")
+        .replace(sent, "…")
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
@@ -293,7 +292,14 @@ mod tests {
     #[test]
     fn foreign_words_are_tamed() {
         let long = "x".repeat(500);
-        assert_eq!(quoted("a\nhunter2\tb", "hunter2"), "a … b");
-        assert_eq!(quoted(&long, "hunter2").chars().count(), MAX_QUOTED + 1);
+        assert_eq!(quoted("a\nhunter2\tb", "eddy", "hunter2"), "a … b");
+        assert_eq!(quoted(&long, "eddy", "hunter2").chars().count(), MAX_QUOTED + 1);
+    }
+
+    /// The encoded forms are those of the test above.
+    #[test]
+    fn a_secret_that_is_sent_back_as_it_travelled_is_not_repeated() {
+        let echo = "no `Basic YSUyMGI6cCUzQXclMkYlQzMlQkM=` here, nor p%3Aw%2F%C3%BC";
+        assert_eq!(quoted(echo, "a b", "p:w/ü"), "no `Basic …` here, nor …");
     }
 }

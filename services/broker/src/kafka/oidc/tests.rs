@@ -138,22 +138,37 @@ fn a_token_says_itself_whose_it_is_and_until_when() {
     assert_eq!((token.subject.as_str(), token.expires), ("service-7", expected));
 }
 
+/// The state alone, without a thread.
 #[test]
-fn a_token_is_replaced_before_it_expires_and_kept_while_the_endpoint_is_away() {
+fn a_token_that_is_good_is_kept_when_the_endpoint_is_away() {
+    let shared = Arc::new(Shared {
+        settings: Endpoint::answering(vec![(503, String::new())]).settings,
+        state: Mutex::default(),
+        changed: Condvar::new(),
+    });
+    let provider = Provider(Arc::clone(&shared));
+    let token = Token {
+        text: "first".to_owned().into(),
+        subject: "eddy".into(),
+        expires: SystemTime::now() + Duration::from_secs(3600),
+    };
+    shared.note(Ok(token.clone()));
+    shared.note(Err(Obstacle::passing("key", "away".into())));
+    assert_eq!(provider.current(), Ok(token));
+}
+
+#[test]
+fn a_token_is_replaced_through_failures_of_the_endpoint() {
     let endpoint = Endpoint::answering(vec![
         grant("first", "2"),
         (503, "away".into()),
         grant("second", "\"3600\""),
     ]);
     let provider = Provider::shared(&endpoint.settings).unwrap();
-    provider.await_first().unwrap();
-    // From the first token on there is always one.
-    let text = |provider: &Provider| provider.current().unwrap().text.to_string();
-    assert_eq!(text(&provider), "first");
-    until("the endpoint is asked again and refuses", || {
-        (endpoint.asked.load(Relaxed) >= 2).then_some(())
+    until("the second token", || {
+        let token = provider.current().ok()?;
+        (token.text.as_str() == "second").then_some(())
     });
-    until("the second token", || (text(&provider) == "second").then_some(()));
     assert_eq!(endpoint.asked.load(Relaxed), 3);
 }
 
@@ -161,13 +176,14 @@ fn a_token_is_replaced_before_it_expires_and_kept_while_the_endpoint_is_away() {
 fn a_token_that_expired_while_the_endpoint_is_away_is_not_handed_out() {
     let endpoint = Endpoint::answering(vec![grant("first", "1"), (503, r#"{"error":"away"}"#.into())]);
     let provider = Provider::shared(&endpoint.settings).unwrap();
-    provider.await_first().unwrap();
-    let obstacle = until("the token expires", || provider.current().err());
+    let obstacle = until("the token expires, and the endpoint refuses another", || {
+        let obstacle = provider.current().err()?;
+        obstacle.sentence.contains("503, away").then_some(obstacle)
+    });
     assert_eq!(
         (obstacle.key, obstacle.fault),
         ("kafka.sasl.oidc.token_endpoint", Fault::Retriable)
     );
-    assert!(obstacle.sentence.contains("503, away"), "{obstacle:?}");
 }
 
 #[test]
