@@ -2,8 +2,8 @@
 //!
 //! Owns: one key, one client, what is answered next. Its thread ends with the process.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,10 @@ use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::sign::Signer;
+use openssl::ssl::{SslAcceptor, SslMethod};
 use serde_json::{Value, json};
+
+use crate::certificates::Identity;
 
 /// How long a client may take to send its request.
 const REQUEST_WITHIN: Duration = Duration::from_secs(30);
@@ -21,7 +24,8 @@ const KEY_ID: &str = "tests";
 /// The provider.
 #[derive(Debug)]
 pub struct IdentityProvider {
-    address: String,
+    /// Scheme, host and port.
+    origin: String,
     key: PKey<Private>,
     state: Arc<Mutex<State>>,
 }
@@ -41,18 +45,28 @@ impl IdentityProvider {
     /// Starts it, with one client.
     pub fn start(client: &str, secret: &str) -> Self {
         let key = PKey::from_rsa(Rsa::generate(2048).expect("a key")).expect("a key");
-        Self::with(key, client, secret)
+        Self::with(key, client, secret, None)
     }
 
     /// Another provider with the same key and client.
     pub fn twin(&self) -> Self {
         let state = self.state();
-        Self::with(self.key.clone(), &state.client, &state.secret)
+        Self::with(self.key.clone(), &state.client, &state.secret, None)
     }
 
-    fn with(key: PKey<Private>, client: &str, secret: &str) -> Self {
+    /// Another provider with the same key and client, that speaks TLS and nothing else.
+    pub fn twin_over_tls(&self, identity: &Identity) -> Self {
+        let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).expect("an acceptor");
+        acceptor.set_certificate(identity.certificate()).expect("a certificate");
+        acceptor.set_private_key(identity.key()).expect("a key");
+        let state = self.state();
+        Self::with(self.key.clone(), &state.client, &state.secret, Some(acceptor.build()))
+    }
+
+    fn with(key: PKey<Private>, client: &str, secret: &str, tls: Option<SslAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-        let address = listener.local_addr().expect("a bound address").to_string();
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let origin = format!("{scheme}://{}", listener.local_addr().expect("a bound address"));
         let state = Arc::new(Mutex::new(State {
             client: client.into(),
             secret: secret.into(),
@@ -65,21 +79,28 @@ impl IdentityProvider {
         let (of_thread, signing) = (Arc::clone(&state), key.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // A client that hangs up is none of our troubles.
-                answer(stream, &of_thread, &signing).ok();
+                // A client that hangs up, or does not trust us, is none of our troubles.
+                stream.set_read_timeout(Some(REQUEST_WITHIN)).ok();
+                match &tls {
+                    None => answer(stream, &of_thread, &signing).ok(),
+                    Some(tls) => tls
+                        .accept(stream)
+                        .ok()
+                        .and_then(|stream| answer(stream, &of_thread, &signing).ok()),
+                };
             }
         });
-        Self { address, key, state }
+        Self { origin, key, state }
     }
 
     /// URL of the token endpoint.
     pub fn endpoint(&self) -> String {
-        format!("http://{}/token", self.address)
+        format!("{}/token", self.origin)
     }
 
     /// URL of the public key, for brokers.
     pub fn keys_url(&self) -> String {
-        format!("http://{}/keys", self.address)
+        format!("{}/keys", self.origin)
     }
 
     /// From now on tokens are good for so long.
@@ -117,8 +138,7 @@ impl IdentityProvider {
     }
 }
 
-fn answer(stream: TcpStream, state: &Mutex<State>, key: &PKey<Private>) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(REQUEST_WITHIN))?;
+fn answer(stream: impl Read + Write, state: &Mutex<State>, key: &PKey<Private>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let (mut credentials, mut length, mut line) = (None, 0, String::new());
     reader.read_line(&mut line)?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eddy_tests::certificates::{Authority, Validity};
 use eddy_tests::identity_provider::IdentityProvider;
 use eddy_tests::secure::{Door, SecureKafka, TOKEN_CLIENT, TOKEN_SECRET};
 use eddy_tests::service::wait_for;
@@ -75,6 +76,57 @@ fn an_endpoint_that_is_not_there_or_in_trouble_is_named() {
         UNREACHABLE,
         &["is in trouble: HTTP status 503, temporarily_unavailable"],
     );
+}
+
+#[test]
+fn a_token_is_fetched_over_tls_where_an_authority_that_we_trust_vouches_for_the_endpoint() {
+    let secure = SecureKafka::shared();
+    let identity = secure.authority().issue("provider", &["127.0.0.1"], Validity::Now);
+    let provider = secure.provider().twin_over_tls(&identity);
+    let stage = stage("wire-token-tls", EXACTLY_ONCE);
+    allow_all(&stage, "User:token-client");
+    over_tls(&provider, secure.authority()).works(&stage);
+}
+
+#[test]
+fn an_endpoint_that_is_not_who_it_should_be_gets_no_secret_and_is_named_with_the_reason() {
+    let secure = SecureKafka::shared();
+    let (ours, other) = (secure.authority(), Authority::new("another authority"));
+    let stage = stage("wire-token-distrusted", EXACTLY_ONCE);
+    let host = ["127.0.0.1"].as_slice();
+    let cases = [
+        (
+            other.issue("provider", host, Validity::Now),
+            CONFIGURATION,
+            [
+                "kafka.sasl.oidc.ca",
+                "not to be trusted: unable to get local issuer certificate;",
+            ],
+        ),
+        (
+            ours.issue("provider", &["elsewhere.example"], Validity::Now),
+            CONFIGURATION,
+            ["write the host", "not to be trusted: IP address mismatch;"],
+        ),
+        (
+            ours.issue("provider", host, Validity::Over),
+            UNREACHABLE,
+            ["renew its certificate", "not to be trusted: certificate has expired;"],
+        ),
+    ];
+    for (identity, code, [step, reason]) in cases {
+        let provider = secure.provider().twin_over_tls(&identity);
+        let endpoint = format!("`{}`", provider.endpoint());
+        over_tls(&provider, ours).fails(&stage, code, &[&endpoint, step, reason]);
+        assert_eq!((provider.granted(), provider.turned_away()), (0, 0), "it was asked");
+    }
+}
+
+/// The endpoint's authority is ours.
+fn over_tls(provider: &IdentityProvider, authority: &Authority) -> Client {
+    let client = client(provider, TOKEN_SECRET);
+    let ca = client.write("endpoint-ca.pem", &authority.pem());
+    client.set("SASL__OIDC__CA", &ca)
 }
 
 #[test]

@@ -249,15 +249,29 @@ fn unreachable(settings: &Oidc, secret: &str, error: &ureq::Error) -> Obstacle {
     let endpoint = shown(settings);
     let reason = quoted(&error.to_string(), &settings.client_id, secret);
     if matches!(error, ureq::Error::NativeTls(_) | ureq::Error::Tls(_)) {
-        let message = format!(
-            "the token endpoint {endpoint} is not who it should be, or not encrypted as it should be: {reason}; correct \
-             the URL, or write the certificate of its authority as kafka.sasl.oidc.ca"
-        );
-        return Obstacle::refused("kafka.sasl.oidc.ca", message);
+        return distrusted(&endpoint, &reason);
     }
     let message =
         format!("the token endpoint {endpoint} does not answer: {reason}; check the URL and the network to it");
     Obstacle::passing(ENDPOINT, message)
+}
+
+fn distrusted(endpoint: &str, reason: &str) -> Obstacle {
+    // OpenSSL's verdict on a certificate stands in parentheses, after where in its source it was reached.
+    let verdict = reason.rsplit_once(" (").and_then(|(_, rest)| rest.strip_suffix(')'));
+    let reason = verdict.unwrap_or(reason);
+    let whose = format!("the token endpoint {endpoint} is not to be trusted: {reason}");
+    if reason.contains("expired") || reason.contains("not yet valid") {
+        let message = format!("{whose}; renew its certificate, or set the clock of this machine right");
+        Obstacle::passing(ENDPOINT, message)
+    } else if reason.contains("mismatch") {
+        let message = format!("{whose}; write the host for which its certificate was issued");
+        Obstacle::refused(ENDPOINT, message)
+    } else {
+        let message =
+            format!("{whose}; correct the URL, or write the certificate of its authority as kafka.sasl.oidc.ca");
+        Obstacle::refused("kafka.sasl.oidc.ca", message)
+    }
 }
 
 /// Foreign words on one line, of bounded length, without our secret, as it is or as it travels.
