@@ -220,6 +220,13 @@ impl Access {
         };
         match sight {
             Sight::Nobody | Sight::Fine => None,
+            Sight::Closed => Some(Obstacle::passing(
+                "kafka.tls",
+                format!(
+                    "the broker at {address} ends the connection without a word when TLS begins: it does not speak TLS, or \
+                     goes down; write the address of a listener that does in kafka.brokers, or remove [kafka.tls]"
+                ),
+            )),
             Sight::NoTls => Some(Obstacle::refused(
                 "kafka.tls",
                 format!(

@@ -21,11 +21,8 @@ pub(super) enum Call {
 /// The kind of a failure by its code alone.
 pub(super) fn of_code(code: Code) -> Fault {
     match code {
-        Code::TopicAuthorizationFailed
-        | Code::GroupAuthorizationFailed
-        | Code::ClusterAuthorizationFailed
-        | Code::TransactionalIdAuthorizationFailed
-        | Code::UnknownTopic
+        code if is_authorization(code) => Fault::Refused,
+        Code::UnknownTopic
         | Code::UnknownTopicOrPartition
         | Code::InvalidTopic
         | Code::InvalidGroupId
@@ -64,6 +61,17 @@ pub(super) fn of_code(code: Code) -> Fault {
         Code::PurgeQueue | Code::PurgeInflight => Fault::Abortable,
         _ => Fault::Retriable,
     }
+}
+
+/// Whether we lack a permission.
+pub(super) fn is_authorization(code: Code) -> bool {
+    matches!(
+        code,
+        Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed
+    )
 }
 
 /// The kind of a transactional call's failure. `fatal` is the client's own fatal error, if it has one.

@@ -27,9 +27,11 @@ const REFUSED_WITHIN: Duration = Duration::from_secs(1);
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sight {
-    /// Nobody takes the connection.
+    /// Nobody takes the connection, or says anything on it.
     Nobody,
-    /// Somebody does, and does not speak TLS.
+    /// Somebody ends it without a word: he does not speak TLS, or goes down.
+    Closed,
+    /// Somebody speaks, and not TLS.
     NoTls,
     /// The broker's certificate is not trusted.
     Distrusted(Distrust),
@@ -76,12 +78,14 @@ pub(super) fn look(address: &str, tls: Option<&Tls>) -> Sight {
     match outcome {
         Ok(stream) => last_word(stream),
         Err(HandshakeError::Failure(failed)) => match failed.error().ssl_error() {
-            Some(errors) if !is_babble(errors) => Sight::Refused(alert(errors).unwrap_or_else(|| reason(errors))),
-            _ => Sight::NoTls,
+            None => Sight::Closed,
+            Some(errors) if reason(errors).contains("unexpected eof") => Sight::Closed,
+            Some(errors) if is_babble(errors) => Sight::NoTls,
+            Some(errors) => Sight::Refused(alert(errors).unwrap_or_else(|| reason(errors))),
         },
         Err(HandshakeError::SetupFailure(_)) => Sight::Fine,
-        // It took the connection and said nothing.
-        Err(HandshakeError::WouldBlock(_)) => Sight::NoTls,
+        // A broker that hangs, as likely as one that waits for words of another protocol.
+        Err(HandshakeError::WouldBlock(_)) => Sight::Nobody,
     }
 }
 
@@ -167,13 +171,7 @@ fn last_word(mut stream: SslStream<TcpStream>) -> Sight {
 
 /// Whether what came back was no TLS at all, of whatever version.
 fn is_babble(errors: &ErrorStack) -> bool {
-    const SIGNS: [&str; 5] = [
-        "wrong version number",
-        "packet length",
-        "unexpected eof",
-        "record layer",
-        "http",
-    ];
+    const SIGNS: [&str; 4] = ["wrong version number", "packet length", "record layer", "http"];
     let reason = reason(errors);
     SIGNS.iter().any(|sign| reason.contains(sign))
 }
@@ -244,6 +242,8 @@ fn hosts(certificate: &X509Ref) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
@@ -260,14 +260,39 @@ mod tests {
         assert_eq!(look("127.0.0.1", None), Sight::Nobody);
     }
 
-    #[test]
-    fn one_who_closes_the_connection_speaks_no_tls() {
+    /// What is seen of one who takes a connection and does this with it.
+    fn sight(act: impl FnOnce(TcpStream)) -> Sight {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         std::thread::scope(|scope| {
             let look = scope.spawn(|| look(&address, None));
-            drop(listener.accept().unwrap());
-            assert_eq!(look.join().unwrap(), Sight::NoTls);
-        });
+            act(listener.accept().unwrap().0);
+            look.join().unwrap()
+        })
+    }
+
+    #[test]
+    fn one_who_closes_the_connection_may_be_going_down() {
+        assert_eq!(sight(drop), Sight::Closed);
+    }
+
+    #[test]
+    fn one_who_answers_in_another_protocol_speaks_no_tls() {
+        let answer = |mut stream: TcpStream| {
+            let mut hello = [0; 5];
+            stream.read_exact(&mut hello).unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+            // It stays open until the other side has understood.
+            stream.read_to_end(&mut Vec::new()).ok();
+        };
+        assert_eq!(sight(answer), Sight::NoTls);
+    }
+
+    /// A broker that hangs is waited for, not blamed for its protocol.
+    #[test]
+    fn one_who_says_nothing_is_nobody() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        assert_eq!(look(&address, None), Sight::Nobody);
     }
 }

@@ -5,6 +5,7 @@
 //! Invariant: what was sent is settled once, by a delivery report; aborting and discarding empty the queue first,
 //! because an abort with reports that nobody serves never ends.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use eddy_pipeline::event::{Destination, Output};
@@ -338,15 +339,13 @@ impl Outflow {
         let Err(error) = self.producer.begin_transaction() else {
             return;
         };
-        if fault::of_transaction(Call::Begin, &error, None) != Fault::Refused {
+        let Some(code) = error.rdkafka_error_code().filter(|code| fault::is_authorization(*code)) else {
             return;
-        }
-        let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
-        let mut topics: Vec<&str> = dropped
+        };
+        let topics: BTreeSet<&str> = dropped
             .iter()
             .map(|failed| self.outputs[failed.to as usize].as_str())
             .collect();
-        topics.dedup();
         let access = self.producer.context().words.access();
         let steps: Vec<String> = topics
             .into_iter()
