@@ -96,6 +96,10 @@ membership = "{membership}"
 session_timeout = "{SESSION_SECONDS}s"
 transaction_timeout = "{TRANSACTION_SECONDS}s"
 
+# Lets a checker without privileges count what a replica holds.
+[process]
+core_dumps = true
+
 [topics]
 events = "{NAME}-events"
 predictions = "{NAME}-predictions"

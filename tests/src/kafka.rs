@@ -4,6 +4,7 @@
 //! for a span of time; when the broker does not do within a generous deadline what it was asked to do, they panic with
 //! a sentence, because the only caller is a test.
 
+mod access;
 mod changes;
 mod groups;
 pub(crate) mod node;
@@ -18,6 +19,7 @@ use std::sync::OnceLock;
 use node::Node;
 use process::{free_ports, remove_stale_homes, server_properties};
 
+pub use access::{Acl, Operation, Resource, write_acls_tool};
 pub use topics::{Isolation, Message, Topics, coordinating_partition};
 
 /// How often ports are looked for: between the look and the start somebody else can take one.
@@ -40,6 +42,9 @@ impl Kafka {
     }
 
     /// Like [`Kafka::start`], with server properties that are added to, or replace, those of the harness.
+    ///
+    /// In their values `{port}` and `{controller_port}` stand for the ports that the harness chose. A key that begins with
+    /// `-D` is a property of the Java machine instead.
     pub fn start_with(properties: &[(&str, &str)]) -> Self {
         remove_stale_homes();
         for _ in 0..LAUNCH_ATTEMPTS {
@@ -97,8 +102,10 @@ impl Kafka {
 
     fn prepare(properties: &[(&str, &str)]) -> Self {
         let [port, controller_port] = free_ports();
+        let (of_java, of_server): (Vec<_>, Vec<_>) = properties.iter().partition(|(key, _)| key.starts_with("-D"));
+        let node = Node::prepare(1, |data| server_properties(data, port, controller_port, &of_server));
         Self {
-            node: Node::prepare(1, |data| server_properties(data, port, controller_port, properties)),
+            node: node.with_java(of_java.iter().map(|(key, value)| format!("{key}={value}"))),
             port,
             topics: Topics::new(format!("127.0.0.1:{port}"), 1),
         }

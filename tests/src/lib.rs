@@ -1,10 +1,14 @@
 //! The harness of the whole-service tests.
 
+pub mod certificates;
 pub mod checker;
 pub mod cluster;
+pub mod identity_provider;
 pub mod kafka;
+pub mod legacy;
 pub mod odd;
 pub mod oracle;
 pub mod proxy;
+pub mod secure;
 pub mod service;
 pub mod stage;

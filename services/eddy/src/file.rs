@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use eddy_broker::settings::{Guarantee, Kafka, Topics};
-use eddy_host::{AdminSettings, DrainSettings};
+use eddy_host::{AdminSettings, DrainSettings, ProcessSettings};
 use eddy_inference::settings::{BatchSettings, CheckpointSettings, DeadLetterSettings};
 use eddy_pipeline::decode::{Decoder, EventSettings, LimitSettings};
 use eddy_pipeline::fields::FieldSettings;
@@ -83,6 +83,9 @@ pub struct PipelineFile {
     /// How the service ends.
     #[serde(default)]
     pub drain: DrainSettings,
+    /// What others may see of the process.
+    #[serde(default)]
+    pub process: ProcessSettings,
 }
 
 /// A pipeline file that was read: its settings, and where each of them stands.

@@ -20,7 +20,10 @@ pub fn main() -> ProcessCode {
     eddy_model::rehearse_with(eddy_model::Program::this([cli::REHEARSE]));
     let code = match cli::parse(std::env::args_os()) {
         Ok(Command::Run(arguments)) => run(&arguments),
-        Ok(Command::Check(arguments)) => crate::check::check(&arguments, environment::of_process()),
+        Ok(Command::Check(arguments)) => {
+            forbid_core_dumps();
+            crate::check::check(&arguments, environment::of_process())
+        }
         Ok(Command::Demo(arguments)) => crate::demo::run(&arguments),
         Ok(Command::Pause(arguments)) => oncall::order("pause", None, &arguments),
         Ok(Command::Resume(arguments)) => oncall::order("resume", None, &arguments),
@@ -41,16 +44,35 @@ pub fn main() -> ProcessCode {
 }
 
 fn run(arguments: &cli::RunArguments) -> ExitCode {
-    let pipeline = match crate::file::load(&arguments.file, environment::of_process()) {
+    let mut pipeline = match crate::file::load(&arguments.file, environment::of_process()) {
         Ok(pipeline) => pipeline,
         Err(problems) => return end(ExitCode::Configuration, &problems.to_string()),
     };
+    // Before any thread exists, which is when a secret can be taken out of the environment.
+    let file = &mut pipeline.file;
+    for secret in file.kafka.secrets().chain(&mut file.admin.token) {
+        secret.take(eddy_host::take_variable);
+    }
+    if !pipeline.file.process.core_dumps {
+        forbid_core_dumps();
+    }
     if let Err(error) = pipeline.file.log.install() {
         return end(ExitCode::Configuration, &error.to_string());
+    }
+    for warning in pipeline.file.broker(&pipeline.folder).warnings() {
+        tracing::warn!("{warning}");
     }
     match Service::start_on_signals(&pipeline) {
         Ok(service) => service.join(),
         Err(not_started) => end(not_started.code, &not_started.message),
+    }
+}
+
+fn forbid_core_dumps() {
+    if let Err(error) = eddy_host::forbid_core_dumps() {
+        let message = format!("core dumps could not be forbidden ({error}); whoever may read one may read our secrets");
+        // Nobody is left to tell when standard error is closed.
+        drop(writeln!(std::io::stderr(), "{message}"));
     }
 }
 

@@ -196,7 +196,8 @@ fn a_token_that_could_be_guessed_is_a_problem_at_its_key_and_is_not_shown() {
     let token = folder.path().join("token");
     std::fs::write(&token, "hunter2").unwrap();
     let reference = format!("{{ file = \"{}\" }}", token.display());
-    let problems = misfits(("EDDY__ADMIN__TOKEN", &reference));
+    let file = example("digits").join("pipeline.toml");
+    let problems = findings(&file, &[("EDDY__ADMIN__TOKEN", &reference)]).to_string();
     assert!(
         problems.contains("`admin.token`: ") && problems.contains("32 bytes"),
         "{problems}"

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use eddy::file::PipelineFile;
 use eddy::settings::reference::{json_schema, markdown};
+use eddy_broker::settings::{Resource, Settings, Topics};
 
 const INTRODUCTION: &str = "\
 # The pipeline file
@@ -21,6 +22,40 @@ schema for editors.
   from 0: `EDDY__KAFKA__BROKERS`, `EDDY__MODELS__0__PATH`. Lists and tables are written as in TOML or JSON.
 * An unknown key, a wrong value or a contradiction is an error that names the line; `eddy check` lists all of them.
 
+";
+
+const ACLS: &str = "\
+# What a pipeline must be allowed
+
+Where the brokers have an authorizer, a pipeline's principal needs this, and nothing more; generated from the code
+(`UPDATE_REFERENCE=1 cargo test -p eddy --test reference`) with the default names of topics and group, for a pipeline
+called `NAME`. Without any one of them the pipeline does not start, or ends with exit code 70 when it is taken back later;
+the message names the one, and the command that grants it. [`acls.sh`](../acls.sh) grants all of them, or takes them back:
+
+```
+config/acls.sh --bootstrap-server HOST:PORT --principal User:NAME --group eddy-NAME --dry-run
+```
+
+| operation | on | what for | arguments of `kafka-acls.sh` |
+|---|---|---|---|
+";
+
+const AFTER_ACLS: &str = "
+* Reading and writing include describing, so that it need not be granted.
+* Transactional ids are `GROUP-INSTANCE-LANE`, so one grant with a prefix covers all replicas and lanes. The dash at its end
+  keeps it from covering the group `eddy-NAME2`.
+* With `guarantee = \"at-least-once\"`, brokers before 2.8 also want `--operation IdempotentWrite --cluster`
+  (`acls.sh --guarantee at-least-once --brokers-before-2.8`).
+* Eddy creates no topic and changes no configuration; it needs no permission on the cluster.
+
+Who the principal is:
+
+| `[kafka]` | principal |
+|---|---|
+| `sasl` with a name and a password | `User:` and `kafka.sasl.username` |
+| `sasl` with a token | `User:` and the token's `sub` |
+| `tls` with a certificate, no `sasl` | `User:` and the certificate's subject, as in `User:CN=eddy,O=Example`, unless the brokers map it (`ssl.principal.mapping.rules`) |
+| neither | `User:ANONYMOUS` |
 ";
 
 #[track_caller]
@@ -52,6 +87,29 @@ fn the_reference_is_that_of_the_code() {
     is_fresh(
         "reference/pipeline.md",
         &format!("{INTRODUCTION}{}", markdown::<PipelineFile>()),
+    );
+}
+
+#[test]
+fn the_table_of_permissions_is_that_of_the_code() {
+    let kafka = r#"{ "brokers": "localhost:9092", "start": "earliest" }"#;
+    let settings = Settings {
+        pipeline: "NAME".into(),
+        kafka: serde_json::from_str(kafka).unwrap(),
+        topics: Topics::default(),
+    };
+    let rows = settings.permissions().into_iter().map(|permission| {
+        let on = match permission.resource {
+            Resource::Topic => format!("topic `{}`", permission.name),
+            Resource::Group => format!("group `{}`", permission.name),
+            Resource::TransactionalIds => format!("transactional ids that begin with `{}`", permission.name),
+        };
+        let (operation, why) = (permission.operation, permission.why);
+        format!("| {operation} | {on} | {why} | `{}` |\n", permission.arguments())
+    });
+    is_fresh(
+        "reference/acls.md",
+        &format!("{ACLS}{}{AFTER_ACLS}", rows.collect::<String>()),
     );
 }
 

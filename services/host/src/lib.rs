@@ -1,6 +1,6 @@
 //! What every long-running service needs around its work: threads with an owner, signals, drain, health, a watchdog.
 //!
-//! Owns: the process's threads, its end and its exit code, the admin address.
+//! Owns: the process's threads, its end and its exit code, what others see of it, the admin address.
 //! Never does: touch an event, or know what the service is for.
 //!
 //! Invariant: every thread has a name, a [`Policy`] and an owner ([`Tasks`]); every way to end has an [`ExitCode`].
@@ -13,6 +13,7 @@ mod error;
 mod exit;
 mod probe;
 mod readiness;
+mod secrecy;
 mod shutdown;
 mod signals;
 mod tasks;
@@ -28,6 +29,7 @@ pub use self::error::Error;
 pub use self::exit::{ExitCode, exit_now};
 pub use self::probe::{Answer, Post, post, probe};
 pub use self::readiness::{Readiness, Unmet};
+pub use self::secrecy::{ProcessSettings, forbid_core_dumps, take_variable};
 pub use self::shutdown::{Cause, Shutdown};
 pub use self::signals::drain_on_signals;
 pub use self::tasks::{Failure, OnDrain, OnExit, Policy, Tasks};

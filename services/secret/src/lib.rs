@@ -1,17 +1,24 @@
-//! A reference to a secret: the file or the environment variable that holds it, never the secret itself.
+//! A reference to a secret: the file or the environment variable that holds it.
 //!
-//! Owns: where a secret comes from. Never does: keep it; it is read when a client is made.
+//! Owns: where a secret comes from. Never does: keep it; it is read when a client is made. The exception is a secret from
+//! the environment, which a running service takes out of there: see [`Secret::take`].
 //!
-//! Invariant: neither a setting nor an error message ever contains the secret's text.
+//! Invariant: neither what a setting shows nor an error message ever contains the secret's text, and our own copies of it
+//! are overwritten when they are dropped.
 #![deny(missing_docs)]
 
 use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroizing;
+
+/// A larger file is no password, key or token.
+const MAX_BYTES: u64 = 64 << 10;
 
 /// Where a secret is read from when it is needed: `{ file = "path" }` or `{ env = "NAME" }`.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,6 +27,13 @@ pub enum Secret {
     File(PathBuf),
     /// An environment variable whose value is the secret.
     Env(String),
+    /// What stood in an environment variable until it was taken out of there.
+    Taken {
+        /// The variable's name.
+        name: String,
+        /// Its value.
+        value: Arc<Zeroizing<String>>,
+    },
 }
 
 const WAYS: &str = "write { file = \"path\" } or { env = \"NAME\" }";
@@ -30,22 +44,13 @@ impl Secret {
     /// # Errors
     /// One sentence that names the file or the variable, never its content.
     #[expect(clippy::disallowed_methods, reason = "this is where secrets are read")]
-    pub fn reveal(&self) -> Result<String, String> {
+    pub fn reveal(&self) -> Result<Zeroizing<String>, String> {
         let text = match self {
-            Self::File(path) => std::fs::read_to_string(path).map_err(|error| {
-                let reason = if error.kind() == std::io::ErrorKind::InvalidData {
-                    "it is not UTF-8 text".into()
-                } else {
-                    error.to_string()
-                };
-                format!(
-                    "the secret's file `{}` could not be read: {reason}; check its path and its owner",
-                    path.display()
-                )
-            })?,
-            Self::Env(name) => std::env::var(name).map_err(|_| {
+            Self::File(path) => read(path)?,
+            Self::Env(name) => std::env::var(name).map(Zeroizing::new).map_err(|_| {
                 format!("the secret's environment variable `{name}` is not set, or is not UTF-8 text; set it")
             })?,
+            Self::Taken { value, .. } => Zeroizing::clone(value),
         };
         let secret = text
             .strip_suffix('\n')
@@ -58,7 +63,20 @@ impl Secret {
                 "the secret in {self} contains a NUL byte; write it as plain text"
             ));
         }
-        Ok(secret.to_owned())
+        Ok(Zeroizing::new(secret.to_owned()))
+    }
+
+    /// Takes the secret out of the environment, if it is there: `take` removes a variable and gives its value. From then
+    /// on it is kept here, because a client that is made later needs it too.
+    pub fn take(&mut self, take: impl FnOnce(&str) -> Option<String>) {
+        if let Self::Env(name) = self
+            && let Some(value) = take(name)
+        {
+            *self = Self::Taken {
+                name: std::mem::take(name),
+                value: Arc::new(Zeroizing::new(value)),
+            };
+        }
     }
 
     /// Makes a relative file path relative to `folder`: that of the pipeline file.
@@ -69,12 +87,35 @@ impl Secret {
     }
 }
 
+fn read(path: &Path) -> Result<Zeroizing<String>, String> {
+    let unreadable = |reason: &str| {
+        format!(
+            "the secret's file `{}` could not be read: {reason}; check its path and its owner",
+            path.display()
+        )
+    };
+    let size = std::fs::metadata(path)
+        .map_err(|error| unreadable(&error.to_string()))?
+        .len();
+    if size > MAX_BYTES {
+        return Err(unreadable(&format!(
+            "it has {size} bytes, and no secret has more than {MAX_BYTES}"
+        )));
+    }
+    let bytes = std::fs::read(path).map_err(|error| unreadable(&error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        drop(Zeroizing::new(error.into_bytes()));
+        unreadable("it is not UTF-8 text")
+    })?;
+    Ok(Zeroizing::new(text))
+}
+
 /// Where the secret is, without its text.
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "file `{}`", path.display()),
-            Self::Env(name) => write!(f, "environment variable `{name}`"),
+            Self::Env(name) | Self::Taken { name, .. } => write!(f, "environment variable `{name}`"),
         }
     }
 }
@@ -89,7 +130,7 @@ impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::File(path) => serializer.collect_map([("file", &*path.to_string_lossy())]),
-            Self::Env(name) => serializer.collect_map([("env", name)]),
+            Self::Env(name) | Self::Taken { name, .. } => serializer.collect_map([("env", name)]),
         }
     }
 }
@@ -214,7 +255,8 @@ mod tests {
     fn a_file_is_read_without_its_last_line_break() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "hunter2 \r\n").unwrap();
-        assert_eq!(Secret::File(file.path().into()).reveal(), Ok("hunter2 ".into()));
+        let revealed = Secret::File(file.path().into()).reveal();
+        assert_eq!(revealed.as_deref().map(String::as_str), Ok("hunter2 "));
     }
 
     #[test]
@@ -223,6 +265,30 @@ mod tests {
         assert!(message.contains("`no/such/file`"), "{message}");
         let message = Secret::Env("EDDY_TEST_NO_SUCH_VARIABLE".into()).reveal().unwrap_err();
         assert!(message.contains("`EDDY_TEST_NO_SUCH_VARIABLE`"), "{message}");
+    }
+
+    #[test]
+    fn a_file_that_is_no_secret_is_refused_unread() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(MAX_BYTES + 1).unwrap();
+        let message = Secret::File(file.path().into()).reveal().unwrap_err();
+        assert!(message.contains("65537 bytes"), "{message}");
+    }
+
+    #[test]
+    fn a_secret_that_was_taken_out_of_the_environment_is_still_there_and_still_not_shown() {
+        let mut secret = Secret::Env("KAFKA".into());
+        secret.take(|name| (name == "KAFKA").then(|| "hunter2\n".into()));
+        assert_eq!(secret.reveal().as_deref().map(String::as_str), Ok("hunter2"));
+        let shown = format!("{secret:?} {secret} {}", serde_json::to_string(&secret).unwrap());
+        assert_eq!(shown, r#"*** environment variable `KAFKA` {"env":"KAFKA"}"#);
+    }
+
+    #[test]
+    fn a_secret_that_is_not_in_the_environment_is_asked_for_later() {
+        let mut secret = Secret::Env("KAFKA".into());
+        secret.take(|_| None);
+        assert_eq!(secret, Secret::Env("KAFKA".into()));
     }
 
     #[test]

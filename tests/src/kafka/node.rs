@@ -20,6 +20,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(15);
 pub(crate) struct Node {
     home: TempDir,
     _lock: File,
+    /// Options of the Java machine beside the usual ones.
+    java: Vec<String>,
     process: Option<Child>,
 }
 
@@ -38,8 +40,15 @@ impl Node {
         Self {
             home,
             _lock: lock,
+            java: Vec::new(),
             process: None,
         }
+    }
+
+    /// The same with more options for the Java machine.
+    pub(crate) fn with_java(mut self, options: impl Iterator<Item = String>) -> Self {
+        self.java.extend(options);
+        self
     }
 
     /// Starts the process; what it serves, and when, is to be waited for.
@@ -49,6 +58,7 @@ impl Node {
         let errors = log.try_clone().map_err(|e| format!("no log file: {e}"))?;
         let mut command = java_command(distribution());
         command
+            .args(&self.java)
             .arg("kafka.Kafka")
             .arg(self.home.path().join("server.properties"));
         command.stdin(Stdio::null()).stdout(log).stderr(errors);

@@ -90,6 +90,9 @@ transaction.remove.expired.transaction.cleanup.interval.ms=60000
     );
     // Of a property that is there twice the last one counts.
     for (key, value) in overrides {
+        let value = value
+            .replace("{port}", &port.to_string())
+            .replace("{controller_port}", &controller_port.to_string());
         text.push_str(&format!("{key}={value}\n"));
     }
     text

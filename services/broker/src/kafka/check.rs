@@ -3,15 +3,21 @@
 //! Owns: finding out whether the brokers answer and the topics are there. Never does: change anything: it joins no
 //! group, takes over no transactional id, creates no topic.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use eddy_pipeline::settings::Problem;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
+use super::access::{Access, Obstacle};
 use super::events::ConsumerEvents;
-use super::metadata;
-use crate::settings::{Guarantee, Settings};
+use super::group;
+use super::metadata::{self, Ear};
+use crate::settings::{Guarantee, Settings, Tls};
 use crate::{BrokerError, Fault};
+
+/// How long the last question, which only counts brokers, may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,10 +54,10 @@ pub enum CheckError {
 
 /// Whether a broker answers, within about so long. Made for moments of doubt: it opens a client of its own.
 pub fn answers(settings: &Settings, within: Duration) -> bool {
-    let Ok(client) = open_metadata(settings) else {
+    let Ok(client) = open_metadata(settings, &Access::of(settings)) else {
         return false;
     };
-    drop(client.poll(Duration::ZERO));
+    group::serve(&client);
     let topic = Some(settings.topics.events.as_str());
     client.client().fetch_metadata(topic, within).is_ok()
 }
@@ -66,28 +72,45 @@ pub fn check(settings: &Settings) -> Result<Report, CheckError> {
     if !problems.is_empty() {
         return Err(CheckError::Problems(problems));
     }
-    let client = open(settings).map_err(|message| problem("kafka", message))?;
-    drop(client.poll(Duration::ZERO));
+    let files = settings.kafka.tls.as_ref().map(Tls::file_problems).unwrap_or_default();
+    if !files.is_empty() {
+        return Err(CheckError::Problems(files));
+    }
+    let access = Access::of(settings);
+    access.prepare().map_err(stands_in_the_way)?;
+    let client = open(settings, &access).map_err(|message| problem("kafka", message))?;
+    // Serves the first token refresh, without which no connection is made.
+    group::serve(&client);
 
+    let ear = Ear {
+        words: &client.context().words,
+        listen: &|| group::serve(&client),
+    };
     let mut topics = Vec::new();
     let mut problems = Vec::new();
     for (key, name) in settings.topics.all() {
-        match metadata::partitions(client.client(), name) {
+        match metadata::partitions(client.client(), name, &ear) {
             Ok(partitions) => topics.push(TopicReport {
                 key,
                 name: name.into(),
                 partitions,
             }),
+            // What is in the way of one topic is in the way of all.
+            Err(_) if let Some(obstacle) = ear.words.found() => return Err(stands_in_the_way(obstacle)),
             Err(error) if error.fault == Fault::Refused => problems.push(Problem::new(key, error.to_string())),
-            Err(error) => return Err(CheckError::Unreachable(explained(&client, error))),
+            Err(error) => return Err(CheckError::Unreachable(error)),
         }
+    }
+    if let Err(error) = group::may_be_read(&client, &settings.topics.events, &settings.group()) {
+        problems.push(Problem::new("kafka.group", error.to_string()));
     }
     if !problems.is_empty() {
         return Err(CheckError::Problems(problems));
     }
-    let metadata = client.fetch_metadata(Some(&settings.topics.events), metadata::ANSWER_WITHIN);
+    let metadata = client.fetch_metadata(Some(&settings.topics.events), ANSWER_WITHIN);
     let brokers = metadata.map_or(0, |metadata| metadata.brokers().len());
-    let warnings = warnings(settings, &topics);
+    let mut warnings = warnings(settings, &topics);
+    warnings.extend(access.untried());
     Ok(Report {
         brokers,
         topics,
@@ -95,7 +118,19 @@ pub fn check(settings: &Settings) -> Result<Report, CheckError> {
     })
 }
 
-fn open(settings: &Settings) -> Result<BaseConsumer<ConsumerEvents>, String> {
+fn stands_in_the_way(obstacle: Obstacle) -> CheckError {
+    if obstacle.fault == Fault::Refused {
+        CheckError::Problems(vec![Problem::new(obstacle.key, obstacle.sentence)])
+    } else {
+        CheckError::Unreachable(BrokerError {
+            fault: obstacle.fault,
+            doing: "reaching the brokers".into(),
+            message: obstacle.sentence,
+        })
+    }
+}
+
+fn open(settings: &Settings, access: &Arc<Access>) -> Result<BaseConsumer<ConsumerEvents>, String> {
     // The clients of a lane are made as well: only that shows whether librdkafka takes all properties together.
     let made = |error: BrokerError| error.message;
     let _consumer: BaseConsumer = super::create(
@@ -110,23 +145,12 @@ fn open(settings: &Settings) -> Result<BaseConsumer<ConsumerEvents>, String> {
         "",
     )
     .map_err(made)?;
-    open_metadata(settings)
+    open_metadata(settings, access)
 }
 
-fn open_metadata(settings: &Settings) -> Result<BaseConsumer<ConsumerEvents>, String> {
-    let token = settings.kafka.sasl.as_ref().and_then(|sasl| sasl.token.clone());
-    let events = ConsumerEvents::new("check".into(), Vec::new(), token);
+fn open_metadata(settings: &Settings, access: &Arc<Access>) -> Result<BaseConsumer<ConsumerEvents>, String> {
+    let events = ConsumerEvents::new("check".into(), Vec::new(), Arc::clone(access));
     super::create(&settings.metadata_config()?, events, "").map_err(|error| error.message)
-}
-
-fn explained(client: &BaseConsumer<ConsumerEvents>, mut error: BrokerError) -> BrokerError {
-    for _ in 0..8 {
-        drop(client.poll(std::time::Duration::ZERO));
-    }
-    if let Some(reason) = client.context().words.take_reason() {
-        error.message = format!("{} (the client's last words: {reason})", error.message);
-    }
-    error
 }
 
 fn warnings(settings: &Settings, topics: &[TopicReport]) -> Vec<String> {

@@ -14,12 +14,9 @@ use crate::{BrokerError, Fault, Polled};
 
 impl Intake {
     /// Adds the reason that the client last gave, which says more than its code.
-    pub(super) fn explained(&self, mut error: BrokerError) -> BrokerError {
+    pub(super) fn explained(&self, error: BrokerError) -> BrokerError {
         self.poll_events_only();
-        if let Some(reason) = self.consumer.context().words.take_reason() {
-            error.message = format!("{} (the client's last words: {reason})", error.message);
-        }
-        error
+        self.consumer.context().words.explain(error)
     }
 
     /// What an error of a poll means: most are passing, and the client heals itself.
@@ -54,7 +51,8 @@ impl Intake {
                 ),
             ),
             _ => {
-                let step = fault::next_step(code).map_or_else(String::new, |step| format!("; {step}"));
+                let step = self.consumer.context().words.access().next_step(code, None);
+                let step = step.map_or_else(String::new, |step| format!("; {step}"));
                 (self.reading(), format!("{reason}{step}"))
             }
         };

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use eddy_pipeline::event::{Destination, Partition};
@@ -21,10 +21,10 @@ use rdkafka::producer::ProducerContext;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Message, TopicPartitionList};
 
+use super::access::Access;
 use super::deliveries::{Deliveries, Waybill};
+use super::fault;
 use super::words::Words;
-use super::{fault, token};
-use crate::settings::Secret;
 use crate::{BrokerError, Polled, Undelivered};
 
 /// A consumer hears something several times a second. Silence of this length is an outage, even if connections stand.
@@ -47,7 +47,6 @@ pub struct ConsumerStatistics {
 pub(super) struct ConsumerEvents {
     pub(super) words: Words,
     inputs: Vec<String>,
-    token: Option<Secret>,
     closing: AtomicBool,
     is_rebalancing: AtomicBool,
     noted: Mutex<Noted>,
@@ -106,11 +105,10 @@ impl Heard {
 }
 
 impl ConsumerEvents {
-    pub(super) fn new(client: String, inputs: Vec<String>, token: Option<Secret>) -> Self {
+    pub(super) fn new(client: String, inputs: Vec<String>, access: Arc<Access>) -> Self {
         Self {
-            words: Words::of(client),
+            words: Words::of(client, access),
             inputs,
-            token,
             closing: AtomicBool::new(false),
             is_rebalancing: AtomicBool::new(false),
             noted: Mutex::default(),
@@ -212,7 +210,7 @@ impl ClientContext for ConsumerEvents {
     }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        Ok(token::read(self.token.as_ref())?)
+        Ok(self.words.access().token()?)
     }
 }
 
@@ -266,19 +264,17 @@ pub(super) struct ProducerEvents {
     outputs: [String; 3],
     partitions: [AtomicI32; 3],
     is_discarding: AtomicBool,
-    token: Option<Secret>,
 }
 
 impl ProducerEvents {
-    pub(super) fn new(client: String, outputs: [String; 3], token: Option<Secret>) -> Self {
+    pub(super) fn new(client: String, outputs: [String; 3], access: Arc<Access>) -> Self {
         let partitions = Default::default();
         Self {
-            words: Words::of(client),
+            words: Words::of(client, access),
             deliveries: Deliveries::new(),
             outputs,
             partitions,
             is_discarding: AtomicBool::new(false),
-            token,
         }
     }
 
@@ -330,7 +326,7 @@ impl ClientContext for ProducerEvents {
     }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        Ok(token::read(self.token.as_ref())?)
+        Ok(self.words.access().token()?)
     }
 }
 
@@ -347,15 +343,12 @@ impl ProducerContext for ProducerEvents {
         if is_purged && self.is_discarding.load(Relaxed) {
             return self.deliveries.settle(ticket);
         }
-        let message_text = match fault::next_step(code) {
+        let topic = &self.outputs[to as usize];
+        let message_text = match self.words.access().next_step(code, Some(topic)) {
             Some(step) => format!("{error}; {step}"),
             None => error.to_string(),
         };
-        let doing = format!(
-            "delivering an output to `{}` [{}]",
-            self.outputs[to as usize],
-            message.partition()
-        );
+        let doing = format!("delivering an output to `{topic}` [{}]", message.partition());
         let error = BrokerError {
             fault: fault::of_code(code),
             doing,

@@ -21,11 +21,8 @@ pub(super) enum Call {
 /// The kind of a failure by its code alone.
 pub(super) fn of_code(code: Code) -> Fault {
     match code {
-        Code::TopicAuthorizationFailed
-        | Code::GroupAuthorizationFailed
-        | Code::ClusterAuthorizationFailed
-        | Code::TransactionalIdAuthorizationFailed
-        | Code::UnknownTopic
+        code if is_authorization(code) => Fault::Refused,
+        Code::UnknownTopic
         | Code::UnknownTopicOrPartition
         | Code::InvalidTopic
         | Code::InvalidGroupId
@@ -64,6 +61,17 @@ pub(super) fn of_code(code: Code) -> Fault {
         Code::PurgeQueue | Code::PurgeInflight => Fault::Abortable,
         _ => Fault::Retriable,
     }
+}
+
+/// Whether we lack a permission.
+pub(super) fn is_authorization(code: Code) -> bool {
+    matches!(
+        code,
+        Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed
+    )
 }
 
 /// The kind of a transactional call's failure. `fatal` is the client's own fatal error, if it has one.
@@ -133,15 +141,9 @@ pub(super) fn of_consumer(doing: String, code: Code, reason: &str) -> BrokerErro
     }
 }
 
-/// What an operator can do about a code, as the end of a sentence.
+/// What an operator can do about a code, as the end of a sentence; permissions are a matter of [`super::access`].
 pub(super) fn next_step(code: Code) -> Option<&'static str> {
     Some(match code {
-        Code::TopicAuthorizationFailed => "allow our principal to read the events topic and to write the output topics",
-        Code::GroupAuthorizationFailed => "allow our principal to read the group kafka.group",
-        Code::TransactionalIdAuthorizationFailed => {
-            "allow our principal to write and describe transactional ids that begin with kafka.group"
-        }
-        Code::ClusterAuthorizationFailed => "allow our principal idempotent writes on the cluster",
         Code::InvalidTransactionTimeout => "lower kafka.transaction_timeout to the brokers' transaction.max.timeout.ms",
         Code::InvalidSessionTimeout => {
             "set kafka.session_timeout within the brokers' group.min.session.timeout.ms and group.max.session.timeout.ms"

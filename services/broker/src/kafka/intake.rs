@@ -15,10 +15,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
+use super::access::Access;
 use super::doubt::Doubt;
 use super::events::{ConsumerEvents, ConsumerStatistics};
 use super::lists::{check_each, check_each_but};
-use super::{fault, metadata, native};
+use super::metadata::{self, Ear};
+use super::{fault, group, native};
 use crate::settings::Settings;
 use crate::{BrokerError, Fault, Polled, Reach};
 
@@ -52,8 +54,13 @@ impl Intake {
     pub(super) fn open(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
         let intake = Self::outside(settings, lane)?;
         for input in &intake.inputs {
-            metadata::partitions(intake.consumer.client(), input).map_err(|error| intake.explained(error))?;
+            let ear = Ear {
+                words: &intake.consumer.context().words,
+                listen: &|| intake.poll_events_only(),
+            };
+            metadata::partitions(intake.consumer.client(), input, &ear)?;
         }
+        group::may_be_read(&intake.consumer, &intake.inputs[0], &intake.group)?;
         intake.join()?;
         Ok(intake)
     }
@@ -73,8 +80,7 @@ impl Intake {
     /// A consumer that has not joined its group.
     fn outside(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
         let inputs = vec![settings.topics.events.clone()];
-        let token = settings.kafka.sasl.as_ref().and_then(|sasl| sasl.token.clone());
-        let events = ConsumerEvents::new(format!("consumer of lane {lane}"), inputs.clone(), token);
+        let events = ConsumerEvents::new(format!("consumer of lane {lane}"), inputs.clone(), Access::of(settings));
         let config = settings
             .consumer_config(lane)
             .map_err(|message| super::refused("making a consumer", message))?;
@@ -407,9 +413,7 @@ impl Intake {
     /// Serves logs and errors before the group is joined. Afterwards a record could come out, and would be lost.
     pub(super) fn poll_events_only(&self) {
         if self.assigned.is_empty() {
-            for _ in 0..8 {
-                drop(self.consumer.poll(Duration::ZERO));
-            }
+            group::serve(&self.consumer);
         }
     }
 

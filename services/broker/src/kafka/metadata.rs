@@ -7,21 +7,28 @@ use std::time::Duration;
 use rdkafka::ClientContext;
 use rdkafka::client::Client;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::metadata::Metadata;
 
 use super::fault;
+use super::words::Words;
 use crate::{BrokerError, Fault};
 
-/// How long to wait for one answer.
-pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How long to wait for an answer: so long, then the client is asked whether waiting helps, then longer.
+const PATIENCE_MS: [u64; 3] = [500, 1_500, 8_000];
+
+/// What is looked at on the way: a client's words, and how it is brought to speak.
+pub(super) struct Ear<'a> {
+    pub(super) words: &'a Words,
+    pub(super) listen: &'a dyn Fn(),
+}
 
 /// How many partitions a topic has.
 ///
 /// # Errors
-/// [`Fault::Refused`] when it does not exist or may not be seen, [`Fault::Retriable`] when no broker answers.
-pub(super) fn partitions<C: ClientContext>(client: &Client<C>, topic: &str) -> Result<i32, BrokerError> {
-    let metadata = client
-        .fetch_metadata(Some(topic), ANSWER_WITHIN)
-        .map_err(|error| unanswered(topic, &error))?;
+/// [`Fault::Refused`] when it does not exist or may not be seen, or when something stands in the way that waiting does not
+/// remove; [`Fault::Retriable`] when no broker answers.
+pub(super) fn partitions<C: ClientContext>(client: &Client<C>, topic: &str, ear: &Ear<'_>) -> Result<i32, BrokerError> {
+    let metadata = ask(client, topic, ear)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let code = match found.map(|found| found.error()) {
         None => Code::UnknownTopicOrPartition,
@@ -42,12 +49,33 @@ pub(super) fn partitions<C: ClientContext>(client: &Client<C>, topic: &str) -> R
         (code, _) => Err(BrokerError {
             fault: fault::of_code(code),
             doing: format!("looking for topic `{topic}`"),
-            message: match fault::next_step(code) {
+            message: match ear.words.access().next_step(code, Some(topic)) {
                 Some(step) => format!("{code}; {step}"),
                 None => format!("{code}; try again when the brokers have settled"),
             },
         }),
     }
+}
+
+fn ask<C: ClientContext>(client: &Client<C>, topic: &str, ear: &Ear<'_>) -> Result<Metadata, BrokerError> {
+    let mut unanswered = None;
+    for patience in PATIENCE_MS {
+        let error = match client.fetch_metadata(Some(topic), Duration::from_millis(patience)) {
+            Ok(metadata) => return Ok(metadata),
+            Err(error) => self::unanswered(topic, &error),
+        };
+        (ear.listen)();
+        if let Some(obstacle) = ear.words.obstacle() {
+            return Err(BrokerError {
+                fault: obstacle.fault,
+                message: obstacle.sentence,
+                ..error
+            });
+        }
+        unanswered = Some(error);
+    }
+    let unanswered = unanswered.expect("it was asked at least once");
+    Err(ear.words.explain_start(unanswered))
 }
 
 fn unanswered(topic: &str, error: &KafkaError) -> BrokerError {

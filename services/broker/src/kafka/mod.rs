@@ -1,20 +1,25 @@
 //! [`crate::Broker`] on librdkafka.
 //!
-//! Owns: one consumer and one producer for one lane. Never does: run a thread of its own; librdkafka's threads do the
-//! talking, and the lane serves their callbacks in [`Broker::poll`] and [`Broker::serve`].
+//! Owns: one consumer and one producer for one lane. Never does: run a thread of its own, but the one that fetches tokens
+//! ([`oidc`]); librdkafka's threads do the talking, and the lane serves their callbacks in [`Broker::poll`] and
+//! [`Broker::serve`].
 //!
 //! Invariant: what librdkafka or its wrapper gets wrong is put right in here, each at the line that says so.
 
+mod access;
 mod check;
 mod complaints;
 mod deliveries;
 mod doubt;
 mod events;
 mod fault;
+mod group;
+mod handshake;
 mod intake;
 mod lists;
 mod metadata;
 mod native;
+mod oidc;
 mod outflow;
 mod overdue;
 mod token;

@@ -5,6 +5,7 @@
 //! Invariant: what was sent is settled once, by a delivery report; aborting and discarding empty the queue first,
 //! because an abort with reports that nobody serves never ends.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,10 +17,11 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 use rdkafka::util::Timeout;
 
+use super::access::Access;
 use super::deliveries::{Deliveries, Waybill};
 use super::events::ProducerEvents;
 use super::fault::{self, Call};
-use super::metadata;
+use super::metadata::{self, Ear};
 use super::overdue::Overdue;
 use crate::settings::{Guarantee, Settings};
 use crate::{BrokerError, Fault, SendError, Ticket, Undelivered};
@@ -30,6 +32,8 @@ const INIT_WITHIN: Duration = Duration::from_secs(30);
 const OFFSETS_WITHIN: Duration = Duration::from_secs(20);
 /// How long the queue may take to become empty; then requests on their way are given up as well.
 const EMPTY_WITHIN: Duration = Duration::from_secs(10);
+/// How many events are served at once while there is nothing else to do: enough for all that `debug` logs in a second.
+const EVENTS_AT_ONCE: usize = 2_000;
 /// The pause between two looks at the queue of delivery reports, which grows up to the second figure.
 const LOOK_PAUSE_US: (u64, u64) = (100, 1_000);
 
@@ -61,14 +65,25 @@ pub(super) struct Outflow {
 impl Outflow {
     /// Makes the producer, looks for the output topics and takes over the transactional id.
     pub(super) fn open(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
+        // Held until the client is made, so that it finds the first token.
+        let access = Access::of(settings);
+        access.prepared("making a producer")?;
         let outflow = Self::unready(settings, lane, Sending::Together)?;
+        drop(access);
         for to in Destination::ALL {
             let topic = &outflow.outputs[to as usize];
-            let count = metadata::partitions(outflow.producer.client(), topic);
-            let count = count.map_err(|error| outflow.explained(error))?;
+            let ear = Ear {
+                words: &outflow.events().words,
+                listen: &|| outflow.serve_events(),
+            };
+            let count = metadata::partitions(outflow.producer.client(), topic, &ear)?;
             outflow.events().set_partitions_of(to, count);
         }
-        outflow.init()?;
+        let taken_over = outflow.init();
+        taken_over.map_err(|error| {
+            outflow.serve_events();
+            outflow.events().words.explain_start(error)
+        })?;
         Ok(outflow)
     }
 
@@ -85,7 +100,7 @@ impl Outflow {
                 .events()
                 .set_partitions_of(to, self.events().partitions_of(to));
         }
-        successor.init()?;
+        successor.init().map_err(|error| successor.explained(error))?;
         successor.failures = std::mem::take(&mut self.failures);
         successor.overdue = std::mem::take(&mut self.overdue);
         *self = successor;
@@ -94,8 +109,11 @@ impl Outflow {
 
     fn unready(settings: &Settings, lane: u16, sending: Sending) -> Result<Self, BrokerError> {
         let outputs = Destination::ALL.map(|to| settings.topics.output(to).to_owned());
-        let token = settings.kafka.sasl.as_ref().and_then(|sasl| sasl.token.clone());
-        let events = ProducerEvents::new(format!("producer of lane {lane}"), outputs.clone(), token);
+        let events = ProducerEvents::new(
+            format!("producer of lane {lane}"),
+            outputs.clone(),
+            Access::of(settings),
+        );
         let mut config = settings
             .producer_config(lane)
             .map_err(|message| super::refused("making a producer", message))?;
@@ -126,7 +144,7 @@ impl Outflow {
         let doing = || format!("taking over transactional id `{id}`");
         self.producer
             .init_transactions(INIT_WITHIN)
-            .map_err(|error| self.explained(self.transaction_failed(Call::Init, doing(), &error)))
+            .map_err(|error| self.transaction_failed(Call::Init, doing(), &error))
     }
 
     pub(super) fn send(&mut self, output: &Output<'_>, ticket: Ticket, row: u32) -> Result<(), SendError> {
@@ -323,8 +341,42 @@ impl Outflow {
         if let Some((code, reason)) = self.producer.client().fatal_error() {
             blame_client(&mut self.failures[known..], fault::of_fatal(code), &reason);
         }
+        if self.in_transaction {
+            self.blame_transaction(known);
+        }
         if self.sending != Sending::Singly {
             self.acquit_requests();
+        }
+    }
+
+    /// The client drops what it holds once its transaction has failed. If that was for want of a permission, it is so for
+    /// what it dropped.
+    fn blame_transaction(&mut self, known: usize) {
+        let is_dropped = |failed: &&mut Undelivered| failed.error.fault == Fault::Abortable && !failed.too_large;
+        let mut dropped: Vec<&mut Undelivered> = self.failures[known..].iter_mut().filter(is_dropped).collect();
+        if dropped.is_empty() {
+            return;
+        }
+        // To begin another one is refused, with the reason for which the present one failed.
+        let Err(error) = self.producer.begin_transaction() else {
+            return;
+        };
+        let Some(code) = error.rdkafka_error_code().filter(|code| fault::is_authorization(*code)) else {
+            return;
+        };
+        let topics: BTreeSet<&str> = dropped
+            .iter()
+            .map(|failed| self.outputs[failed.to as usize].as_str())
+            .collect();
+        let access = self.producer.context().words.access();
+        let steps: Vec<String> = topics
+            .into_iter()
+            .filter_map(|topic| access.next_step(code, Some(topic)))
+            .collect();
+        let message = format!("{error}; {}", steps.join("; or "));
+        for failed in &mut dropped {
+            failed.error.fault = Fault::Refused;
+            failed.error.message.clone_from(&message);
         }
     }
 
@@ -369,7 +421,8 @@ impl Outflow {
         if let Some((_, reason)) = fatal {
             message = format!("{message}: {reason}");
         }
-        if let Some(step) = error.rdkafka_error_code().and_then(fault::next_step) {
+        let access = self.events().words.access();
+        if let Some(step) = error.rdkafka_error_code().and_then(|code| access.next_step(code, None)) {
             message = format!("{message}; {step}");
         }
         if let (Fault::Fenced, Some(id)) = (fault, &self.transactional_id) {
@@ -382,14 +435,15 @@ impl Outflow {
     }
 
     /// Adds the reason that the client last gave, which says more than its code.
-    fn explained(&self, mut error: BrokerError) -> BrokerError {
-        for _ in 0..8 {
+    fn explained(&self, error: BrokerError) -> BrokerError {
+        self.serve_events();
+        self.events().words.explain(error)
+    }
+
+    fn serve_events(&self) {
+        for _ in 0..EVENTS_AT_ONCE {
             self.producer.poll(Duration::ZERO);
         }
-        if let Some(reason) = self.events().words.take_reason() {
-            error.message = format!("{} (the client's last words: {reason})", error.message);
-        }
-        error
     }
 
     fn events(&self) -> &ProducerEvents {

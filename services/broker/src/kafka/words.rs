@@ -6,11 +6,14 @@
 //! Invariant: an outage of any length costs a few lines a minute.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+
+use super::access::{Access, Obstacle};
+use crate::{BrokerError, Fault};
 
 /// The same thing is logged at most this often.
 const QUIET: Duration = Duration::from_secs(30);
@@ -21,28 +24,40 @@ const TOPICS_MAX: usize = 64;
 pub(super) struct Words {
     /// Which client: `consumer` or `producer`, with its lane.
     client: String,
+    access: Arc<Access>,
     said: Mutex<Said>,
 }
 
 #[derive(Debug, Default)]
 struct Said {
     last_reason: Option<String>,
+    all_down: bool,
+    group_refused: bool,
+    obstacle: Option<Obstacle>,
     last_logged: HashMap<String, (Instant, u64)>,
 }
 
 impl Words {
-    pub(super) fn of(client: String) -> Self {
+    pub(super) fn of(client: String, access: Arc<Access>) -> Self {
         Self {
             client,
+            access,
             said: Mutex::default(),
         }
+    }
+
+    /// What the client knows of itself.
+    pub(super) fn access(&self) -> &Access {
+        &self.access
     }
 
     /// An error event. It is logged here unless the caller will return it.
     pub(super) fn error(&self, error: &KafkaError, reason: &str) {
         let mut said = self.said();
+        let all_down = error.rdkafka_error_code() == Some(Code::AllBrokersDown);
+        said.all_down |= all_down;
         // That all brokers are down follows from what was said of each, and says less.
-        if said.last_reason.is_none() || error.rdkafka_error_code() != Some(Code::AllBrokersDown) {
+        if said.last_reason.is_none() || !all_down {
             said.last_reason = Some(reason.to_owned());
         }
         drop(said);
@@ -76,6 +91,64 @@ impl Words {
         self.said().last_reason.take()
     }
 
+    /// Notes that we may not even see the group.
+    pub(super) fn group_is_refused(&self) {
+        self.said().group_refused = true;
+    }
+
+    pub(super) fn is_group_refused(&self) -> bool {
+        self.said().group_refused
+    }
+
+    /// What stands in the way of a client that is starting and could not connect to any broker, as far as waiting would
+    /// not help. Takes a look of its own, which lasts seconds at most.
+    pub(super) fn obstacle(&self) -> Option<Obstacle> {
+        let (all_down, reason) = {
+            let said = self.said();
+            (said.all_down, said.last_reason.clone())
+        };
+        let obstacle = if all_down {
+            self.access.obstacle(reason.as_deref())
+        } else {
+            None
+        };
+        let obstacle = obstacle.filter(|obstacle| obstacle.fault == Fault::Refused);
+        self.said().obstacle.clone_from(&obstacle);
+        obstacle
+    }
+
+    /// The obstacle that was found last, without another look.
+    pub(super) fn found(&self) -> Option<Obstacle> {
+        self.said().obstacle.clone()
+    }
+
+    /// The error of a start that waited in vain, with what stands in the way in the place of the client's own words. As
+    /// nothing is under way yet, what stays until somebody mends it here is a refusal.
+    pub(super) fn explain_start(&self, error: BrokerError) -> BrokerError {
+        if !matches!(error.fault, Fault::Retriable | Fault::TimedOut) {
+            return error;
+        }
+        let reason = self.said().last_reason.clone();
+        let obstacle = self.access.obstacle(reason.as_deref());
+        self.said().obstacle.clone_from(&obstacle);
+        match obstacle {
+            Some(Obstacle { fault, sentence, .. }) => BrokerError {
+                fault,
+                message: sentence,
+                ..error
+            },
+            None => self.explain(error),
+        }
+    }
+
+    /// Adds the client's last words to an error.
+    pub(super) fn explain(&self, mut error: BrokerError) -> BrokerError {
+        if let Some(reason) = self.take_reason() {
+            error.message = format!("{} (the client's last words: {reason})", error.message);
+        }
+        error
+    }
+
     /// How often the topic was suppressed since it was last logged; `None` when it must stay suppressed.
     fn may_log(&self, topic: &str) -> Option<u64> {
         let now = Instant::now();
@@ -103,9 +176,13 @@ impl Words {
 mod tests {
     use super::*;
 
+    fn words() -> Words {
+        Words::of("consumer".into(), super::super::access::tests::access(""))
+    }
+
     #[test]
     fn the_same_trouble_is_logged_once_in_a_while() {
-        let words = Words::of("consumer".into());
+        let words = words();
         assert_eq!(words.may_log("FAIL"), Some(0));
         assert_eq!(words.may_log("FAIL"), None);
         assert_eq!(words.may_log("OTHER"), Some(0));
@@ -113,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_last_reason_is_given_once() {
-        let words = Words::of("consumer".into());
+        let words = words();
         words.error(&KafkaError::Canceled, "broker down");
         assert_eq!(words.take_reason().as_deref(), Some("broker down"));
         assert_eq!(words.take_reason(), None);

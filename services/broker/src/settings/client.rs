@@ -15,7 +15,9 @@ impl Settings {
     /// When a secret cannot be read; one sentence.
     pub(crate) fn metadata_config(&self) -> Result<ClientConfig, String> {
         let mut config = ClientConfig::new();
-        config.set("client.id", format!("eddy-{}-check", self.pipeline));
+        config
+            .set("client.id", format!("eddy-{}-check", self.pipeline))
+            .set("group.id", self.group());
         hand_through(&self.kafka.properties, &mut config);
         config.set("allow.auto.create.topics", "false");
         self.kafka.connect(&mut config)?;
@@ -142,7 +144,7 @@ impl Kafka {
             config.set("sasl.username", username);
         }
         if let Some(password) = &sasl.password {
-            config.set("sasl.password", password.reveal()?);
+            config.set("sasl.password", password.reveal()?.as_str());
         }
         if sasl.mechanism == Mechanism::OauthBearer {
             config.set("enable.sasl.oauthbearer.unsecure.jwt", "false");
@@ -169,7 +171,7 @@ fn encrypt(tls: &Tls, config: &mut ClientConfig) -> Result<(), String> {
         }
     }
     if let Some(password) = &tls.key_password {
-        config.set("ssl.key.password", password.reveal()?);
+        config.set("ssl.key.password", password.reveal()?.as_str());
     }
     Ok(())
 }

@@ -6,7 +6,10 @@
 //! Invariant: properties that are handed through come first and Eddy's own last, so that no setting weakens a
 //! guarantee.
 
+pub(crate) mod certificates;
 mod client;
+mod oidc;
+pub(crate) mod permissions;
 mod properties;
 mod security;
 #[cfg(test)]
@@ -22,6 +25,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use eddy_secret::Secret;
+pub use oidc::Oidc;
+pub use permissions::{Operation, Permission, Resource};
 pub use properties::{GUARDED, Guarded, Properties, PropertyValue};
 pub use security::{Mechanism, Sasl, Tls};
 pub use topics::Topics;
@@ -187,9 +192,11 @@ impl Settings {
         problems
     }
 
-    /// What is allowed and unwise, one sentence each.
+    /// What is allowed and unwise, one sentence each. Looks at the files that `[kafka.tls]` names.
     pub fn warnings(&self) -> Vec<String> {
-        self.kafka.warnings()
+        let mut warnings = self.kafka.warnings();
+        warnings.extend(self.kafka.tls.iter().flat_map(Tls::file_warnings));
+        warnings
     }
 
     /// The consumer group.
@@ -207,7 +214,12 @@ impl Settings {
 
     /// The transactional id of a lane. Whoever uses the same one fences the other out.
     pub fn transactional_id(&self, lane: u16) -> String {
-        format!("{}-{}-{lane}", self.group(), self.instance())
+        format!("{}{}-{lane}", self.transactional_ids(), self.instance())
+    }
+
+    /// What the transactional ids of all replicas begin with.
+    pub fn transactional_ids(&self) -> String {
+        format!("{}-", self.group())
     }
 }
 
@@ -288,14 +300,23 @@ impl Kafka {
                 *path = folder.join(&*path);
             }
         }
-        let key_password = self.tls.as_mut().and_then(|tls| tls.key_password.as_mut());
-        let password = self
-            .sasl
-            .as_mut()
-            .map(|sasl| [sasl.password.as_mut(), sasl.token.as_mut()]);
-        for secret in key_password.into_iter().chain(password.into_iter().flatten().flatten()) {
+        let oidc = self.sasl.as_mut().and_then(|sasl| sasl.oidc.as_mut());
+        if let Some(ca) = oidc.and_then(|oidc| oidc.ca.as_mut()) {
+            *ca = folder.join(&*ca);
+        }
+        for secret in self.secrets() {
             secret.resolve_path(folder);
         }
+    }
+
+    /// Every secret that the table refers to.
+    pub fn secrets(&mut self) -> impl Iterator<Item = &mut Secret> {
+        let of_tls = self.tls.as_mut().and_then(|tls| tls.key_password.as_mut());
+        let of_sasl = self.sasl.as_mut().map(|sasl| {
+            let of_oidc = sasl.oidc.as_mut().map(|oidc| &mut oidc.client_secret);
+            [sasl.password.as_mut(), sasl.token.as_mut(), of_oidc]
+        });
+        of_tls.into_iter().chain(of_sasl.into_iter().flatten().flatten())
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -305,15 +326,8 @@ impl Kafka {
         if self.tls.is_some() {
             return Vec::new();
         }
-        let password = self
-            .sasl
-            .as_ref()
-            .is_some_and(|sasl| sasl.mechanism != Mechanism::ScramSha256)
-            && self
-                .sasl
-                .as_ref()
-                .is_some_and(|sasl| sasl.mechanism != Mechanism::ScramSha512);
-        let what = if password {
+        let is_open = |sasl: &Sasl| matches!(sasl.mechanism, Mechanism::Plain | Mechanism::OauthBearer);
+        let what = if self.sasl.as_ref().is_some_and(is_open) {
             "events, and our password or token, travel"
         } else {
             "events travel"

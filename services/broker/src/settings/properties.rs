@@ -3,7 +3,8 @@
 //! Owns: the table of guarded properties and the names that a typing error is compared with.
 //! Never does: set anything; see [`super::client`].
 //!
-//! Invariant: no property in this table reaches a client through `properties`, `consumer` or `producer`.
+//! Invariants: no property in this table reaches a client through `properties`, `consumer` or `producer`. Nor does any
+//! property of encryption or authentication, known here or not, but those in [`HARMLESS`].
 
 use std::collections::BTreeMap;
 
@@ -182,6 +183,32 @@ pub const GUARDED: &[Guarded] = &[
     ),
 ];
 
+/// What the names of properties of encryption and authentication begin with. Tomorrow's are refused like today's.
+const SECURITY: [&str; 6] = ["ssl", "https", "sasl", "security", "enable.ssl", "enable.sasl"];
+
+/// Those that only narrow what is accepted, as long as their value does.
+const HARMLESS: [&str; 4] = [
+    "ssl.cipher.suites",
+    "ssl.curves.list",
+    "ssl.sigalgs.list",
+    "ssl.crl.location",
+];
+
+/// Parts of the names of ciphers, and of OpenSSL's keywords for them, that protect nothing, or hardly anything.
+const WEAK_CIPHERS: [&str; 11] = [
+    "NULL",
+    "ADH",
+    "AECDH",
+    "EXP",
+    "LOW",
+    "RC4",
+    "DES",
+    "MD5",
+    "ALL",
+    "COMPLEMENT",
+    "SECLEVEL",
+];
+
 /// Properties that are worth tuning, for the comparison with a name that librdkafka does not know.
 const TUNABLE: &[&str] = &[
     "auto.commit.interval.ms",
@@ -237,7 +264,10 @@ const TUNABLE: &[&str] = &[
 /// What is wrong with a table of properties; `table` is its dotted key.
 pub(crate) fn problems(table: &str, properties: &Properties) -> Vec<Problem> {
     let problem = |(name, value): (&String, &PropertyValue)| {
-        let message = refusal(name).or_else(|| rejection(name, &value.to_string()))?;
+        let value = value.to_string();
+        let message = refusal(name)
+            .or_else(|| weakness(name, &value))
+            .or_else(|| rejection(name, &value))?;
         Some(Problem::new(format!("{table}.\"{name}\""), message))
     };
     properties.iter().filter_map(problem).collect()
@@ -246,12 +276,33 @@ pub(crate) fn problems(table: &str, properties: &Properties) -> Vec<Problem> {
 /// Why Eddy does not hand the property through.
 fn refusal(name: &str) -> Option<String> {
     let Some(guarded) = GUARDED.iter().find(|guarded| guarded.name == name) else {
-        return name.ends_with("_cb").then(|| format!("`{name}` {CLIENT}; remove it"));
+        let is_security = SECURITY.iter().any(|beginning| name.starts_with(beginning)) && !HARMLESS.contains(&name);
+        return if is_security {
+            Some(format!(
+                "`{name}` belongs to the security of the wire, which kafka.tls and kafka.sasl set; remove it"
+            ))
+        } else {
+            name.ends_with("_cb").then(|| format!("`{name}` {CLIENT}; remove it"))
+        };
     };
     Some(match guarded.instead {
         Some(instead) => format!("`{name}` {}; remove it and set {instead}", guarded.why),
         None => format!("`{name}` {}; remove it", guarded.why),
     })
+}
+
+/// Why the value would weaken the encryption.
+fn weakness(name: &str, value: &str) -> Option<String> {
+    if name != "ssl.cipher.suites" {
+        return None;
+    }
+    let suites = value.split([':', ',', ' ']);
+    let allowed = suites.filter(|suite| !suite.starts_with(['!', '-']));
+    let is_weak = |suite: &&str| WEAK_CIPHERS.iter().any(|part| suite.to_uppercase().contains(part));
+    let weak = allowed.into_iter().find(is_weak)?;
+    Some(format!(
+        "`{weak}` in `{name}` would let in ciphers, or versions of TLS, that protect nothing; remove it"
+    ))
 }
 
 /// Why librdkafka does not take the property. The value is not repeated: it may be a secret in the wrong place.
@@ -323,6 +374,40 @@ mod tests {
             assert_eq!(refusal(name), None);
             let rejection = rejection(name, "1").unwrap_or_default();
             assert!(!rejection.contains("does not know"), "{rejection}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_of_encryption_and_authentication_is_refused() {
+        for name in [
+            "ssl.something.new",
+            "sasl.oauthbearer.scope",
+            "https.ca.pem",
+            "enable.sasl.x",
+            "ssl_x",
+        ] {
+            let message = message_for(name, PropertyValue::Text("x".into())).expect(name);
+            assert!(message.contains("kafka.tls and kafka.sasl"), "{message}");
+        }
+    }
+
+    #[test]
+    fn ciphers_may_be_chosen_among_those_that_protect() {
+        let verdict = |value: &str| message_for("ssl.cipher.suites", PropertyValue::Text(value.into()));
+        assert_eq!(
+            verdict("ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:!aNULL:-RC4"),
+            None
+        );
+        for weak in [
+            "DEFAULT@SECLEVEL=0",
+            "HIGH:eNULL",
+            "ADH-AES256-SHA256",
+            "des-cbc3-sha",
+            "ALL",
+            "EXPORT",
+        ] {
+            let message = verdict(weak).expect(weak);
+            assert!(message.contains("protect nothing"), "{message}");
         }
     }
 

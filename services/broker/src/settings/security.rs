@@ -8,7 +8,7 @@ use eddy_pipeline::settings::Problem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use super::{Oidc, Secret};
 
 /// `[kafka.tls]`: encryption, and who is trusted. Relative paths start at the pipeline file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +44,9 @@ pub struct Sasl {
     /// something outside can renew it in its file. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
+    /// The identity provider that issues our tokens for `OAUTHBEARER`, instead of `token`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<Oidc>,
 }
 
 /// How we prove who we are.
@@ -97,19 +100,31 @@ impl Sasl {
         let mut problems = Vec::new();
         let by_token = self.mechanism == Mechanism::OauthBearer;
         let mechanism = self.mechanism.as_str();
+        let mut say = |name: &str, message: String| {
+            problems.push(Problem::new(format!("kafka.sasl.{name}"), message));
+        };
         let fields = [
             ("username", self.username.is_some(), !by_token),
             ("password", self.password.is_some(), !by_token),
             ("token", self.token.is_some(), by_token),
+            ("oidc", self.oidc.is_some(), by_token),
         ];
-        for (name, is_there, is_needed) in fields {
-            let message = match (is_there, is_needed) {
-                (false, true) => format!("{mechanism} needs it; write it"),
-                (true, false) => format!("{mechanism} has no use for it; remove it"),
-                _ => continue,
-            };
-            problems.push(Problem::new(format!("kafka.sasl.{name}"), message));
+        for (name, is_there, is_of_use) in fields {
+            if is_there && !is_of_use {
+                say(name, format!("{mechanism} has no use for it; remove it"));
+            } else if is_of_use && !is_there && !by_token {
+                say(name, format!("{mechanism} needs it; write it"));
+            }
         }
+        match (by_token, self.token.is_some(), self.oidc.is_some()) {
+            (true, false, false) => say(
+                "token",
+                format!("{mechanism} needs a token; write this, or [kafka.sasl.oidc]"),
+            ),
+            (true, true, true) => say("oidc", "our token comes from one place; remove this, or token".into()),
+            _ => {}
+        }
+        problems.extend(self.oidc.iter().flat_map(Oidc::problems));
         problems
     }
 }

@@ -90,7 +90,7 @@ impl AdminSettings {
                  carry; write one of letters and digits there, such as `openssl rand -hex 32` makes"
             ));
         }
-        Ok(Some(token))
+        Ok(Some(token.to_string()))
     }
 
     /// What is wrong with the table.

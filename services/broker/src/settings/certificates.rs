@@ -1,0 +1,248 @@
+//! The files that `[kafka.tls]` names: what is wrong with them, before a client says it in its own words.
+//!
+//! Owns: reading them, our own name as brokers see it. Never does: keep a key.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use eddy_pipeline::settings::Problem;
+use openssl::asn1::{Asn1Time, Asn1TimeRef};
+use openssl::nid::Nid;
+use openssl::pkey::PKey;
+use openssl::x509::{X509, X509NameRef};
+
+use super::Tls;
+
+/// A certificate that expires sooner than this is worth a word.
+const SOON_DAYS: i32 = 14;
+
+impl Tls {
+    /// What is wrong with the files, as they are now.
+    pub(crate) fn file_problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut note = |key: &str, outcome: Result<(), String>| {
+            problems.extend(
+                outcome
+                    .err()
+                    .map(|message| Problem::new(format!("kafka.tls.{key}"), message)),
+            );
+        };
+        if let Some(ca) = &self.ca {
+            note("ca", certificates(ca).map(drop));
+        }
+        let (Some(certificate), Some(key)) = (&self.certificate, &self.key) else {
+            return problems;
+        };
+        match certificates(certificate) {
+            Ok(chain) => {
+                note("certificate", is_valid_now(certificate, &chain[0]));
+                note("key", self.belongs(&chain[0], certificate, key));
+            }
+            Err(message) => note("certificate", Err(message)),
+        }
+        problems
+    }
+
+    /// What is unwise about the files, one sentence each.
+    pub(crate) fn file_warnings(&self) -> Vec<String> {
+        let Some(path) = &self.certificate else {
+            return Vec::new();
+        };
+        let Ok(chain) = certificates(path) else {
+            return Vec::new();
+        };
+        let left = now().and_then(|now| now.diff(chain[0].not_after()).ok());
+        match left {
+            Some(left) if left.days < SOON_DAYS => vec![format!(
+                "our certificate `{}` expires on {}; renew it in time",
+                path.display(),
+                chain[0].not_after()
+            )],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Our name in the certificate, as brokers write it: `CN=eddy,O=Example`.
+    pub(crate) fn subject(&self) -> Option<String> {
+        let chain = certificates(self.certificate.as_ref()?).ok()?;
+        Some(distinguished(chain[0].subject_name()))
+    }
+
+    fn belongs(&self, certificate: &X509, certificate_path: &Path, path: &Path) -> Result<(), String> {
+        let pem = zeroize::Zeroizing::new(bytes(path)?);
+        let password = self.key_password.as_ref().map(super::Secret::reveal).transpose()?;
+        let is_locked = pem.windows(9).any(|window| window == b"ENCRYPTED");
+        let key = match &password {
+            None if is_locked => {
+                return Err(format!(
+                    "the key `{}` has a password; write kafka.tls.key_password",
+                    path.display()
+                ));
+            }
+            None => PKey::private_key_from_pem(&pem),
+            Some(password) => PKey::private_key_from_pem_passphrase(&pem, password.as_bytes()),
+        };
+        let key = key.map_err(|_| match &self.key_password {
+            Some(secret) if is_locked => format!(
+                "the key `{}` does not open with the password in {secret}; correct the password",
+                path.display()
+            ),
+            _ => format!("`{}` holds no private key in PEM; write one there", path.display()),
+        })?;
+        match certificate.public_key() {
+            Ok(public) if public.public_eq(&key) => Ok(()),
+            _ => Err(format!(
+                "the key `{}` is not that of the certificate `{}`; write the two that belong together",
+                path.display(),
+                certificate_path.display()
+            )),
+        }
+    }
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| {
+        format!(
+            "`{}` cannot be read: {error}; check its path and its owner",
+            path.display()
+        )
+    })
+}
+
+/// The certificates in a file, at least one.
+fn certificates(path: &Path) -> Result<Vec<X509>, String> {
+    let found = X509::stack_from_pem(&bytes(path)?).unwrap_or_default();
+    if found.is_empty() {
+        return Err(format!(
+            "`{}` holds no certificate in PEM; write one there",
+            path.display()
+        ));
+    }
+    Ok(found)
+}
+
+fn is_valid_now(path: &Path, certificate: &X509) -> Result<(), String> {
+    let Some(now) = now() else { return Ok(()) };
+    if *certificate.not_after() < now {
+        return Err(format!(
+            "our certificate `{}` expired on {}; have it renewed",
+            path.display(),
+            certificate.not_after()
+        ));
+    }
+    if *certificate.not_before() > now {
+        return Err(format!(
+            "our certificate `{}` is not valid before {}; wait, or set the clock of this machine right",
+            path.display(),
+            certificate.not_before()
+        ));
+    }
+    Ok(())
+}
+
+fn now() -> Option<Asn1Time> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    Asn1Time::from_unix(i64::try_from(now.as_secs()).ok()?).ok()
+}
+
+/// A name as RFC 2253 and Java write it, the last part first.
+pub(crate) fn distinguished(name: &X509NameRef) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for entry in name.entries() {
+        let kind = match entry.object().nid() {
+            Nid::UNDEF => entry.object().to_string(),
+            nid => nid
+                .short_name()
+                .map_or_else(|_| entry.object().to_string(), str::to_owned),
+        };
+        let value = entry
+            .data()
+            .to_string()
+            .map_or_else(|_| "…".to_owned(), |text| escaped(&text));
+        parts.push(format!("{kind}={value}"));
+    }
+    parts.reverse();
+    parts.join(",")
+}
+
+fn escaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    let last = value.chars().count().saturating_sub(1);
+    for (at, letter) in value.chars().enumerate() {
+        let is_edge = (letter == ' ' && (at == 0 || at == last)) || (letter == '#' && at == 0);
+        if is_edge || matches!(letter, ',' | '+' | '"' | '\\' | '<' | '>' | ';') {
+            text.push('\\');
+        }
+        // A name is shown in messages: one line.
+        match letter.is_control() {
+            true => text.push_str(&format!("\\{:02x}", u32::from(letter))),
+            false => text.push(letter),
+        }
+    }
+    text
+}
+
+/// When, in words: `Nov 25 14:29:21 2026 GMT`.
+pub(crate) fn when(time: &Asn1TimeRef) -> String {
+    time.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use openssl::x509::X509Name;
+
+    use super::*;
+
+    fn name(parts: &[(Nid, &str)]) -> X509Name {
+        let mut builder = X509Name::builder().unwrap();
+        for (nid, text) in parts {
+            builder.append_entry_by_nid(*nid, text).unwrap();
+        }
+        builder.build()
+    }
+
+    /// The examples of RFC 2253, section 5.
+    #[test]
+    fn names_are_written_as_brokers_write_them() {
+        let steve = name(&[
+            (Nid::COUNTRYNAME, "GB"),
+            (Nid::ORGANIZATIONNAME, "Isode Limited"),
+            (Nid::COMMONNAME, "Steve Kille"),
+        ]);
+        assert_eq!(distinguished(&steve), "CN=Steve Kille,O=Isode Limited,C=GB");
+        let comma = name(&[
+            (Nid::COUNTRYNAME, "GB"),
+            (Nid::ORGANIZATIONNAME, "Sue, Grabbit and Runn"),
+            (Nid::COMMONNAME, "L. Eagle"),
+        ]);
+        assert_eq!(distinguished(&comma), r"CN=L. Eagle,O=Sue\, Grabbit and Runn,C=GB");
+    }
+
+    #[test]
+    fn a_name_stays_on_its_line() {
+        let odd = name(&[(Nid::COMMONNAME, " a\nb#")]);
+        assert_eq!(distinguished(&odd), r"CN=\ a\0ab#");
+    }
+
+    #[test]
+    fn files_that_are_not_there_or_hold_something_else_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("text");
+        std::fs::write(&text, "no PEM").unwrap();
+        let tls = Tls {
+            ca: Some(folder.path().join("nowhere.pem")),
+            certificate: Some(text.clone()),
+            key: Some(text),
+            key_password: None,
+        };
+        let problems = tls.file_problems();
+        let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(keys, ["kafka.tls.ca", "kafka.tls.certificate"]);
+        assert!(problems[0].message.contains("nowhere.pem"), "{}", problems[0].message);
+        assert!(
+            problems[1].message.contains("no certificate"),
+            "{}",
+            problems[1].message
+        );
+    }
+}
