@@ -4,7 +4,7 @@
 help:
 	@echo 'make demo       a stream of real digits through the whole service, in the terminal   (ARGS="--for 60s --summary json")'
 	@echo 'make test       every test but the slow ones, on a real Apache Kafka'
-	@echo 'make test-slow  100,000 random schedules; lost nodes on a real Apache Kafka'
+	@echo 'make test-slow  100,000 random schedules; lost nodes, failpoints and outages on a real Apache Kafka'
 	@echo 'make chaos      kills, zombies, broker faults and outages under a checker          (ARGS="--minutes 10 --seed 7")'
 	@echo 'make fuzz       every decoder and parser under cargo-fuzz, with its kept corpus    (ARGS="--minutes 30 json")'
 	@echo 'make lint       format, clippy, documentation, licences and advisories'
@@ -23,12 +23,11 @@ test:
 	@tests/setup/all
 	cargo test --locked --workspace $(ARGS)
 
-# Not in it yet, each for a reason of its own that is open: `failpoints` (a case of eight fails since outages are waited out),
-# `drain` (names events in a way that the oracle no longer knows) and `outage` (see tests/Cargo.toml).
 test-slow:
 	@tests/setup/all
 	EDDY_SCHEDULES=50000 cargo test --locked --workspace --test schedules
-	cargo test --locked --workspace --features eddy-tests/slow --test cluster -- --nocapture $(ARGS)
+	cargo test --locked --workspace --features eddy-tests/slow --test cluster --test drain --test failpoints --test outage \
+		-- --nocapture $(ARGS)
 
 chaos:
 	@tests/setup/all

@@ -182,7 +182,10 @@ impl Scene {
                 .filter(|word| word.starts_with("step=") || word.starts_with("fault="));
             let mut words: Vec<&str> = words.collect();
             words.extend(line.contains("it is waited on").then_some("the watchdog asked Kafka"));
-            words.extend(line.contains("has heard nothing").then_some("the consumer heard nothing"));
+            words.extend(
+                line.contains("has heard nothing")
+                    .then_some("the consumer heard nothing"),
+            );
             if !words.is_empty() {
                 *faults.entry(words.join(" ")).or_default() += 1;
             }

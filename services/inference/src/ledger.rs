@@ -389,6 +389,20 @@ impl Ledger {
         }
     }
 
+    /// Commits what was stored, and what is delivered. While nobody answers, trying again would help nobody.
+    fn commit_stored<B: Broker>(&mut self, link: &mut Link<B>) -> Result<(), BrokerError> {
+        let committed = link.broker.store_offsets(&self.stored_offsets(), true);
+        self.stored = usize::from(committed.is_err());
+        let is_outage = link.broker.silence().is_some();
+        committed.map_err(|error| match error.fault {
+            Fault::Retriable if is_outage => BrokerError {
+                fault: Fault::TimedOut,
+                ..error
+            },
+            _ => error,
+        })
+    }
+
     /// Where each partition stands when all spans are delivered.
     fn stored_offsets(&self) -> Vec<(Partition, i64)> {
         let mut offsets: BTreeMap<_, _> = self.durable_of_read().collect();
@@ -449,10 +463,7 @@ impl Ledger {
             Step::Drain => self.drain(link, clock)?,
             Step::SendOffsets => link.broker.send_offsets(&self.spans.offsets(usize::MAX))?,
             Step::Commit => link.broker.commit()?,
-            Step::StoreOffsets => {
-                link.broker.store_offsets(&self.stored_offsets(), true)?;
-                self.stored = 0;
-            }
+            Step::StoreOffsets => self.commit_stored(link)?,
             Step::Abort => {
                 link.broker.abort()?;
                 self.metrics.transaction_aborted();

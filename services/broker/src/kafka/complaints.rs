@@ -32,7 +32,7 @@ impl Intake {
         }
         let reason = reason.unwrap_or_else(|| error.to_string());
         if matches!(fault, Fault::Fatal | Fault::Fenced | Fault::ConsumerFenced) {
-            return Err(fault::of_consumer(self.reading(), code, &reason));
+            return Err(self.lost(code, &reason));
         }
         let (doing, message) = match code {
             Code::AutoOffsetReset => (
@@ -62,7 +62,11 @@ impl Intake {
     /// The error that the client cannot recover from, if it has met one.
     pub(super) fn fatal(&self) -> Option<BrokerError> {
         let (code, reason) = self.consumer.client().fatal_error()?;
-        Some(fault::of_consumer(self.reading(), code, &reason))
+        Some(self.lost(code, &reason))
+    }
+
+    fn lost(&self, code: Code, reason: &str) -> BrokerError {
+        fault::of_consumer(self.reading(), code, reason, self.consumer.context().session_ran_out())
     }
 
     pub(super) fn reading(&self) -> String {

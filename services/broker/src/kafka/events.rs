@@ -30,6 +30,9 @@ use crate::{BrokerError, Polled, Undelivered};
 /// A consumer hears something several times a second. Silence of this length is an outage, even if connections stand.
 const SILENT_AFTER: Duration = Duration::from_secs(15);
 
+/// What the client calls the end of a session that it has not heard of for too long.
+const SESSION_RAN_OUT: &str = "SESSTMOUT";
+
 /// A snapshot of the consumer's own statistics, a few seconds old at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ConsumerStatistics {
@@ -60,6 +63,8 @@ struct Noted {
     fetched: BTreeMap<Partition, i64>,
     statistics: Option<ConsumerStatistics>,
     heard: Heard,
+    /// Whether the group's coordinator was not heard for a whole session, and nothing was assigned since.
+    session_ran_out: bool,
 }
 
 /// Whether brokers answer, as the statistics tell it.
@@ -149,6 +154,11 @@ impl ConsumerEvents {
         self.noted().heard.silent_for(Instant::now())
     }
 
+    /// Whether the client has lost its membership because it heard nothing, and has not come back yet.
+    pub(super) fn session_ran_out(&self) -> bool {
+        self.noted().session_ran_out
+    }
+
     /// One of our inputs, by its name.
     pub(super) fn partition(&self, topic: &str, number: i32) -> Option<Partition> {
         let topic = self.inputs.iter().position(|name| name == topic)?;
@@ -167,6 +177,10 @@ impl ClientContext for ConsumerEvents {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        // The client says this nowhere else.
+        if facility == SESSION_RAN_OUT {
+            self.noted().session_ran_out = true;
+        }
         self.words.log(level, facility, line);
     }
 
@@ -241,7 +255,10 @@ impl ConsumerContext for ConsumerEvents {
                 lost: consumer.assignment_lost(),
             }
         };
-        self.noted().rebalances.push_back(rebalance);
+        let mut noted = self.noted();
+        noted.session_ran_out &= !is_assigned;
+        noted.rebalances.push_back(rebalance);
+        drop(noted);
         self.is_rebalancing.store(true, Relaxed);
     }
 

@@ -121,10 +121,11 @@ pub(super) fn failed(doing: impl Into<String>, error: &KafkaError) -> BrokerErro
     }
 }
 
-/// A fatal error of the consumer: only its successor can go on, unless a twin of ours is to.
-pub(super) fn of_consumer(doing: String, code: Code, reason: &str) -> BrokerError {
+/// A fatal error of the consumer: only its successor can go on, unless a twin of ours is to. A static member whose session
+/// ran out and that comes back is put out by its own return, when an answer to that was late.
+pub(super) fn of_consumer(doing: String, code: Code, reason: &str, session_ran_out: bool) -> BrokerError {
     let (fault, step) = match code {
-        Code::FencedInstanceId => (
+        Code::FencedInstanceId if !session_ran_out => (
             Fault::ConsumerFenced,
             "another process reads with the same static membership (kafka.membership = \"static\"); give each replica a \
              kafka.instance of its own, and restart this one",
@@ -177,11 +178,18 @@ mod tests {
     #[test]
     fn a_fatal_consumer_is_replaced_unless_a_twin_took_its_place() {
         for code in [Code::UnknownMemberId, Code::Fatal, Code::CriticalSystemResource] {
-            let error = of_consumer("reading".into(), code, "the reason");
+            let error = of_consumer("reading".into(), code, "the reason", false);
             assert_eq!(error.fault, Fault::ConsumerLost);
             assert!(error.message.contains("the reason"), "{error}");
         }
-        let error = of_consumer("reading".into(), Code::FencedInstanceId, "the reason");
+        let fenced =
+            |session_ran_out| of_consumer("reading".into(), Code::FencedInstanceId, "the reason", session_ran_out);
+        assert_eq!(
+            fenced(true).fault,
+            Fault::ConsumerLost,
+            "it was put out by its own return"
+        );
+        let error = fenced(false);
         assert_eq!(error.fault, Fault::ConsumerFenced);
         assert!(
             error.message.contains("kafka.instance") && error.message.contains("the reason"),
