@@ -290,7 +290,9 @@ fn is_thrown_out(words: &str) -> bool {
     let ms = after
         .split_once("ms in state UP")
         .and_then(|(ms, _)| ms.parse::<u32>().ok());
-    words.contains("Disconnected") && ms.is_some_and(|ms| ms < 2_000)
+    // What the client meets first: the end of what it reads, or that of what it writes.
+    let is_closed = ["Disconnected", "Broken pipe", "Connection reset"];
+    is_closed.iter().any(|word| words.contains(word)) && ms.is_some_and(|ms| ms < 2_000)
 }
 
 /// `host:port` of `ssl://host:port/1`.
@@ -406,6 +408,9 @@ pub(super) mod tests {
             "[thrd:{address}/bootstrap]: {address}/bootstrap: Disconnected: connection closed by peer (after 0ms in state UP)"
         );
         stands_in_the_way("", &words, "kafka.sasl", &[&address, "[kafka.sasl]"]);
+        let while_writing =
+            format!("{address}/bootstrap: Send failed: SSL transport error: Broken pipe (after 0ms in state UP)");
+        stands_in_the_way("", &while_writing, "kafka.sasl", &[&address, "[kafka.sasl]"]);
         drop(broker);
         assert_eq!(access("").obstacle(Some(&words)), None);
     }
