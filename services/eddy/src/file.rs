@@ -189,6 +189,7 @@ impl PipelineFile {
         problems.extend(self.admin.check());
         problems.extend(self.log.check());
         problems.extend(self.drain.check());
+        problems.extend(self.batch.check());
         problems.extend(self.checkpoint.check());
         problems.extend(self.runtime.problems("runtime"));
         if self.kafka.guarantee == Guarantee::ExactlyOnce {

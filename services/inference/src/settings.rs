@@ -11,7 +11,8 @@ pub struct BatchSettings {
     /// Most rows in a batch. The model's calibrated batch size may make it smaller. Default 256.
     #[schemars(range(min = 1, max = 65536))]
     pub rows: usize,
-    /// Most bytes of events in a batch. A single larger event is a batch of its own. Default 16 MiB.
+    /// Most bytes of events in a batch. A single larger event is a batch of its own. Between 1 KiB and 1 GiB. Default
+    /// 16 MiB.
     pub bytes: Bytes,
     /// How long the first event of a batch waits for company. Zero scores at once: the lowest latency at low load, at
     /// up to ten times the processor time. Default 1ms.
@@ -32,6 +33,17 @@ impl Default for BatchSettings {
             time: Span::ms(250),
             run_limit: Span::seconds(10),
         }
+    }
+}
+
+impl BatchSettings {
+    /// What is wrong beyond types.
+    pub fn check(&self) -> Vec<Problem> {
+        if (Bytes::kib(1)..=Bytes::mib(1024)).contains(&self.bytes) {
+            return Vec::new();
+        }
+        let message = "not between 1 KiB and 1 GiB; write a size that is";
+        vec![Problem::new("batch.bytes", message)]
     }
 }
 

@@ -290,7 +290,8 @@ impl Kafka {
             .into_iter()
             .flatten()
             .find_map(|value| value.to_string().parse().ok());
-        set.map_or(Span::seconds(300), Span::ms)
+        // It may not be shorter than the session.
+        set.map_or(self.session_timeout.max(Span::seconds(300)), Span::ms)
     }
 
     /// Makes relative file paths relative to `folder`: that of the pipeline file.

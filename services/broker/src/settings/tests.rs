@@ -178,6 +178,20 @@ fn own_properties_come_last_and_recommended_ones_first() {
 }
 
 #[test]
+fn a_member_may_be_busy_for_as_long_as_its_session_lasts_at_least() {
+    let longest = |session_timeout| {
+        let config = settings(Kafka {
+            session_timeout,
+            ..minimal()
+        });
+        let config = config.consumer_config(0).unwrap();
+        config.get("max.poll.interval.ms").map(str::to_owned)
+    };
+    assert_eq!(longest(Span::seconds(15)).as_deref(), Some("300000"));
+    assert_eq!(longest(Span::seconds(1800)).as_deref(), Some("1800000"));
+}
+
+#[test]
 fn each_guarantee_has_its_own_properties() {
     let exactly = settings(minimal());
     assert_eq!(
