@@ -8,8 +8,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ enum Mode {
     Cut,
     Stall,
     StallAnswers,
+    /// Holds back what clients and brokers say, but for clients whose `client.id` ends with this.
+    StallBut(&'static str),
     Slow(u64),
 }
 
@@ -50,10 +52,14 @@ enum Way {
     Answers,
 }
 
+/// The `client.id` of a connection, once its first request has come.
+type Client = OnceLock<String>;
+
 impl Mode {
-    /// How many bytes may pass at once; `None` holds them back.
-    fn most(self, way: Way) -> Option<usize> {
+    /// How many bytes of this client may pass at once; `None` holds them back.
+    fn most(self, way: Way, client: &Client) -> Option<usize> {
         match (self, way) {
+            (Mode::StallBut(end), _) => client.get().is_none_or(|id| id.ends_with(end)).then_some(BUFFER),
             (Mode::Stall | Mode::Cut, _) | (Mode::StallAnswers, Way::Answers) => None,
             (Mode::Slow(bytes_per_second), _) => Some((bytes_per_second / SLICES_PER_SECOND).max(1) as usize),
             (Mode::Pass, _) | (Mode::StallAnswers, Way::Requests) => Some(BUFFER),
@@ -156,6 +162,11 @@ impl Proxy {
         self.order(|order| order.mode = Mode::StallAnswers);
     }
 
+    /// Holds every byte back, both ways, but for clients whose `client.id` ends with this.
+    pub fn stall_all_but(&self, client: &'static str) {
+        self.order(|order| order.mode = Mode::StallBut(client));
+    }
+
     /// Resets what is open (RST: what is under way is lost), and passes what is opened.
     pub fn reset(&self) {
         self.order(|order| {
@@ -248,8 +259,9 @@ async fn flow(
     target: SocketAddr,
     (mut orders, counters): (watch::Receiver<Order>, &Counters),
 ) -> io::Result<()> {
+    let who = Client::new();
     // A network that stalls does not tell whether the broker is there.
-    may_pass(&mut orders, Way::Requests).await?;
+    may_pass(&mut orders, Way::Requests, &who).await?;
     let server = server.insert(TcpStream::connect(target).await?);
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
@@ -258,9 +270,14 @@ async fn flow(
         from_client,
         to_server,
         (Way::Requests, orders.clone()),
-        &counters.requests,
+        (&counters.requests, &who),
     );
-    let answers = pump(from_server, to_client, (Way::Answers, orders), &counters.answers);
+    let answers = pump(
+        from_server,
+        to_client,
+        (Way::Answers, orders),
+        (&counters.answers, &who),
+    );
     tokio::try_join!(requests, answers).map(drop)
 }
 
@@ -269,7 +286,7 @@ async fn pump(
     from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     (way, mut orders): (Way, watch::Receiver<Order>),
-    passed: &AtomicU64,
+    (passed, client): (&AtomicU64, &Client),
 ) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -279,8 +296,11 @@ async fn pump(
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => return Err(error),
         };
+        if way == Way::Requests {
+            client.get_or_init(|| client_id(&buffer[..read]).unwrap_or_default());
+        }
         if read == 0 {
-            may_pass(&mut orders, way).await?;
+            may_pass(&mut orders, way, client).await?;
             return to.shutdown().await;
         }
         let mut held = &buffer[..read];
@@ -288,8 +308,8 @@ async fn pump(
             to.writable().await?;
             let (written, mode) = {
                 // Written under the lock of the order: when a call that holds bytes back has returned, none passes.
-                let order = may_pass(&mut orders, way).await?;
-                let most = order.mode.most(way).map_or(0, |most| most.min(held.len()));
+                let order = may_pass(&mut orders, way, client).await?;
+                let most = order.mode.most(way, client).map_or(0, |most| most.min(held.len()));
                 (to.try_write(&held[..most]), order.mode)
             };
             match written {
@@ -310,8 +330,22 @@ async fn pump(
 }
 
 /// Waits until bytes may pass.
-async fn may_pass(orders: &mut watch::Receiver<Order>, way: Way) -> io::Result<watch::Ref<'_, Order>> {
-    let ordered = orders.wait_for(|order| order.mode.most(way).is_some()).await;
+async fn may_pass<'a>(
+    orders: &'a mut watch::Receiver<Order>,
+    way: Way,
+    client: &Client,
+) -> io::Result<watch::Ref<'a, Order>> {
+    let ordered = orders.wait_for(|order| order.mode.most(way, client).is_some()).await;
     // The proxy ends.
     ordered.map_err(|_| io::ErrorKind::Interrupted.into())
+}
+
+/// The `client.id` in the header of a request, if it begins here: length, key, version, correlation id, then the text.
+fn client_id(request: &[u8]) -> Option<String> {
+    const BEFORE: usize = 4 + 2 + 2 + 4;
+    let length = request.get(BEFORE..BEFORE + 2)?.try_into().ok()?;
+    let text = request
+        .get(BEFORE + 2..)?
+        .get(..usize::from(u16::from_be_bytes(length)))?;
+    str::from_utf8(text).ok().map(str::to_owned)
 }

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use eddy_tests::cluster::Cluster;
 use eddy_tests::kafka::{Isolation, Kafka};
 use eddy_tests::oracle::{self, Counts, Event, Keys, Outputs};
 use eddy_tests::service::{PATIENCE, Replica, wait_for};
+use eddy_tests::stage::{Plan, Stage};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_eddy-under-test");
 const EXACTLY_ONCE: &str = "exactly-once";
@@ -310,6 +312,51 @@ fn exactly_once_a_cluster_that_comes_and_goes_ends_no_replica_and_costs_no_event
 #[test]
 fn at_least_once_a_cluster_that_comes_and_goes_ends_no_replica_and_costs_no_event() {
     a_cluster_that_comes_and_goes(AT_LEAST_ONCE, REPEATED * ROUNDS);
+}
+
+/// Its own connections are dead, and nothing tells it so: only another client can tell that from an outage.
+#[test]
+fn a_consumer_that_hears_nothing_while_kafka_answers_another_client_is_replaced() {
+    let cluster = Cluster::start(1);
+    let plan = Plan {
+        name: "deaf",
+        guarantee: EXACTLY_ONCE,
+        partitions: PARTITIONS,
+        limits: &[],
+        text: r#"
+        [fields.features]
+        type = "vector"
+        length = 32
+        [[models]]
+        name = "mlp"
+        path = "{models}/mlp32.onnx"
+        head = { type = "classification", from = "logits" }
+        "#,
+    };
+    let stage = Stage::on(&cluster, &plan);
+    let events = oracle::events(2, 1000, Keys::Distinct(100));
+    let (before, after) = events.split_at(500);
+    oracle::send(&stage.kafka().client(), &stage.topic("events"), before);
+    let proxied = cluster.proxied();
+    // The client itself would give its connections up, and make new ones, which in this network are as dead.
+    let mut replica = stage.start(BINARY, &[("EDDY__KAFKA__BROKERS", &proxied)]);
+    stage.wait_for_end(&mut replica);
+
+    cluster.proxy(0).stall_all_but("-check");
+    oracle::send(&stage.kafka().client(), &stage.topic("events"), after);
+    wait_for("the consumer to be replaced", || {
+        assert!(replica.is_running(), "it ended: {}", replica.log());
+        assert_eq!(replica.code("/live"), Some(200));
+        replica.log().contains("the consumer was replaced").then_some(())
+    });
+    assert!(replica.log().contains("has heard nothing for"), "{}", replica.log());
+    cluster.proxy(0).reset();
+    stage.wait_for_end(&mut replica);
+    assert_eq!(replica.terminate().code(), Some(0), "{}", replica.log());
+    let outputs = stage.outputs();
+    let counts = oracle::check(&events, &outputs, 0);
+    assert_eq!(counts.predictions + counts.dead_letters, events.len());
+    oracle::check_order(&outputs);
 }
 
 #[test]

@@ -56,7 +56,10 @@ impl Settings {
             .set("group.protocol", "classic")
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("session.timeout.ms", self.kafka.session_timeout.as_ms().to_string())
-            .set("max.poll.interval.ms", self.kafka.max_poll_interval().as_ms().to_string())
+            .set(
+                "max.poll.interval.ms",
+                self.kafka.max_poll_interval().as_ms().to_string(),
+            )
             .set("auto.offset.reset", start)
             .set("enable.auto.commit", if exactly_once { "false" } else { "true" })
             .set("enable.auto.offset.store", "false")
