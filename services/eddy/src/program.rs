@@ -50,9 +50,10 @@ fn run(arguments: &cli::RunArguments) -> ExitCode {
     };
     // Before any thread exists, which is when a secret can be taken out of the environment.
     let file = &mut pipeline.file;
-    for secret in file.kafka.secrets().chain(&mut file.admin.token) {
-        secret.take(eddy_host::take_variable);
-    }
+    eddy_secret::take_all(
+        file.kafka.secrets().chain(&mut file.admin.token),
+        eddy_host::take_variable,
+    );
     if !pipeline.file.process.core_dumps {
         forbid_core_dumps();
     }

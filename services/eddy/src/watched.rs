@@ -1,11 +1,11 @@
 //! A lane whose blocking calls the watchdog sees: those of its clients, and the runs of its models.
 //!
 //! Owns: which calls can hang, how long each may take, and when a longer wait may help.
-//! Never does: interrupt a call. librdkafka's `send_offsets` ignores its timeout and can hang for ever; ending the process
-//! is the only cure, and safe, because what is not committed is done again.
+//! Never does: interrupt a call. One that hangs for ever beyond all its own timeouts is cured only by the end of the process,
+//! which is safe, because what is not committed is done again.
 //!
-//! Invariant: an outage of Kafka ends no process. `send_offsets` hangs through it as well, and comes back after it; so
-//! before a call that waits for Kafka is given up, Kafka itself is asked.
+//! Invariant: an outage of Kafka ends no process. Calls hang through it as well, and come back after it; so before a call
+//! that waits for Kafka is given up, Kafka itself is asked.
 
 use std::ops::Range;
 use std::time::Duration;

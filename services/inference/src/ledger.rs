@@ -375,7 +375,11 @@ impl Ledger {
         if self.stored < self.settings.records {
             return Ok(());
         }
-        let committed = link.broker.store_offsets(&offsets, true);
+        // Those of all partitions: what was stored of the others counts as well.
+        let mut all: BTreeMap<_, _> = self.durable_of_read().collect();
+        all.extend(offsets);
+        let all: Vec<_> = all.into_iter().collect();
+        let committed = link.broker.store_offsets(&all, true);
         // Refused now, they are tried again after as many, and before a partition is let go.
         self.stored = usize::from(committed.is_err());
         match committed {

@@ -8,7 +8,10 @@
 #![deny(missing_docs)]
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,7 +21,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 /// A larger file is no password, key or token.
-const MAX_BYTES: u64 = 64 << 10;
+const MAX_BYTES: usize = 64 << 10;
 
 /// Where a secret is read from when it is needed: `{ file = "path" }` or `{ env = "NAME" }`.
 #[derive(Clone, PartialEq, Eq)]
@@ -66,23 +69,30 @@ impl Secret {
         Ok(Zeroizing::new(secret.to_owned()))
     }
 
-    /// Takes the secret out of the environment, if it is there: `take` removes a variable and gives its value. From then
-    /// on it is kept here, because a client that is made later needs it too.
-    pub fn take(&mut self, take: impl FnOnce(&str) -> Option<String>) {
-        if let Self::Env(name) = self
-            && let Some(value) = take(name)
-        {
-            *self = Self::Taken {
-                name: std::mem::take(name),
-                value: Arc::new(Zeroizing::new(value)),
-            };
-        }
-    }
-
     /// Makes a relative file path relative to `folder`: that of the pipeline file.
     pub fn resolve_path(&mut self, folder: &Path) {
         if let Self::File(path) = self {
             *path = folder.join(&*path);
+        }
+    }
+}
+
+/// Takes secrets out of the environment, those that are there: `take` removes a variable and gives its value. From then on
+/// they are kept here, because a client that is made later needs them too. Several may name the same variable.
+pub fn take_all<'a>(secrets: impl Iterator<Item = &'a mut Secret>, mut take: impl FnMut(&str) -> Option<String>) {
+    let mut taken: BTreeMap<String, Arc<Zeroizing<String>>> = BTreeMap::new();
+    for secret in secrets {
+        let Secret::Env(name) = secret else { continue };
+        if !taken.contains_key(name)
+            && let Some(value) = take(name)
+        {
+            taken.insert(name.clone(), Arc::new(Zeroizing::new(value)));
+        }
+        if let Some(value) = taken.get(name) {
+            *secret = Secret::Taken {
+                name: std::mem::take(name),
+                value: Arc::clone(value),
+            };
         }
     }
 }
@@ -94,15 +104,20 @@ fn read(path: &Path) -> Result<Zeroizing<String>, String> {
             path.display()
         )
     };
-    let size = std::fs::metadata(path)
-        .map_err(|error| unreadable(&error.to_string()))?
-        .len();
-    if size > MAX_BYTES {
+    let file = File::open(path).map_err(|error| unreadable(&error.to_string()))?;
+    // Room for all of it at once: a buffer that grows leaves copies behind.
+    let mut bytes = Vec::with_capacity(MAX_BYTES + 1);
+    let read = file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes);
+    if let Err(error) = read {
+        drop(Zeroizing::new(bytes));
+        return Err(unreadable(&error.to_string()));
+    }
+    if bytes.len() > MAX_BYTES {
+        drop(Zeroizing::new(bytes));
         return Err(unreadable(&format!(
-            "it has {size} bytes, and no secret has more than {MAX_BYTES}"
+            "no secret has more than {MAX_BYTES} bytes, and it has"
         )));
     }
-    let bytes = std::fs::read(path).map_err(|error| unreadable(&error.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         drop(Zeroizing::new(error.into_bytes()));
         unreadable("it is not UTF-8 text")
@@ -268,17 +283,24 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_secret_is_refused_unread() {
+    fn a_file_that_is_no_secret_is_refused_and_not_read_to_its_end() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        file.as_file().set_len(MAX_BYTES + 1).unwrap();
+        file.as_file().set_len(MAX_BYTES as u64 + 1).unwrap();
         let message = Secret::File(file.path().into()).reveal().unwrap_err();
-        assert!(message.contains("65537 bytes"), "{message}");
+        assert!(message.contains("65536 bytes"), "{message}");
+        let endless = Secret::File("/dev/zero".into()).reveal().unwrap_err();
+        assert!(endless.contains("65536 bytes"), "{endless}");
     }
 
     #[test]
     fn a_secret_that_was_taken_out_of_the_environment_is_still_there_and_still_not_shown() {
         let mut secret = Secret::Env("KAFKA".into());
-        secret.take(|name| (name == "KAFKA").then(|| "hunter2\n".into()));
+        let mut same = secret.clone();
+        let mut environment = std::collections::BTreeMap::from([("KAFKA", "hunter2\n")]);
+        take_all([&mut secret, &mut same].into_iter(), |name| {
+            environment.remove(name).map(str::to_owned)
+        });
+        assert_eq!(same, secret, "two settings may name one variable");
         assert_eq!(secret.reveal().as_deref().map(String::as_str), Ok("hunter2"));
         let shown = format!("{secret:?} {secret} {}", serde_json::to_string(&secret).unwrap());
         assert_eq!(shown, r#"*** environment variable `KAFKA` {"env":"KAFKA"}"#);
@@ -287,7 +309,7 @@ mod tests {
     #[test]
     fn a_secret_that_is_not_in_the_environment_is_asked_for_later() {
         let mut secret = Secret::Env("KAFKA".into());
-        secret.take(|_| None);
+        take_all([&mut secret].into_iter(), |_| None);
         assert_eq!(secret, Secret::Env("KAFKA".into()));
     }
 

@@ -6,6 +6,7 @@
 //! `EDDY_SCHEDULES` sets how many are played (default 10000 for each guarantee), `EDDY_SCHEDULE_SEED` plays one alone.
 
 mod checker;
+mod commits;
 mod inputs;
 mod interleave;
 mod orders;

@@ -131,7 +131,9 @@ impl Access {
 
     /// As whom brokers see us, unless they map names of their own.
     fn principal(&self) -> Option<String> {
-        match &self.settings.kafka.sasl {
+        // A name may come from a token; it must not move a terminal's cursor.
+        let clean = |name: String| name.replace(char::is_control, "\u{fffd}");
+        let principal = match &self.settings.kafka.sasl {
             Some(Sasl {
                 username: Some(name), ..
             }) => Some(format!("User:{name}")),
@@ -140,7 +142,8 @@ impl Access {
                 self.subject()
                     .map_or("User:ANONYMOUS".into(), |name| format!("User:{name}")),
             ),
-        }
+        };
+        principal.map(clean)
     }
 
     fn subject(&self) -> Option<String> {

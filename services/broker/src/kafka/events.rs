@@ -27,7 +27,8 @@ use super::fault;
 use super::words::Words;
 use crate::{BrokerError, Polled, Undelivered};
 
-/// A consumer hears something several times a second. Silence of this length is an outage, even if connections stand.
+/// A consumer that reads hears something several times a second, and one that does not hears the answers to its
+/// heartbeats. Silence of this length is an outage, even if connections stand.
 const SILENT_AFTER: Duration = Duration::from_secs(15);
 
 /// What the client calls the end of a session that it has not heard of for too long.
@@ -256,7 +257,8 @@ impl ConsumerContext for ConsumerEvents {
             }
         };
         let mut noted = self.noted();
-        noted.session_ran_out &= !is_assigned;
+        // An assignment that comes before the client fails is no return.
+        noted.session_ran_out &= !is_assigned || consumer.client().fatal_error().is_some();
         noted.rebalances.push_back(rebalance);
         drop(noted);
         self.is_rebalancing.store(true, Relaxed);

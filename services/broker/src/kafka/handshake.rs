@@ -4,10 +4,11 @@
 //! Owns: one connection that is closed again, with the same trust and the same certificate as the client's.
 //! Never does: decide anything, send a password or a byte of Kafka's protocol.
 //!
-//! Invariant: it takes a few seconds at most.
+//! Invariant: it takes [`LOOK_WITHIN`] at most.
 
 use std::io::{ErrorKind, Read as _};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,7 +23,9 @@ use crate::settings::certificates::{distinguished, when};
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// With TLS 1.3 a broker that refuses our certificate says so after the handshake.
-const REFUSED_WITHIN: Duration = Duration::from_secs(1);
+const REFUSED_WITHIN: Duration = Duration::from_secs(3);
+/// All of it, whatever the name server and the other side do.
+const LOOK_WITHIN: Duration = Duration::from_secs(20);
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +63,21 @@ pub(super) enum Why {
 
 /// Looks at `address`, `host:port`. Without `tls` nothing is verified: the question is then only who speaks it.
 pub(super) fn look(address: &str, tls: Option<&Tls>) -> Sight {
+    let (see, seen) = channel();
+    let (address, tls) = (address.to_owned(), tls.cloned());
+    // Left behind when it takes longer; the process is about to say what it saw and to end.
+    let looking = std::thread::Builder::new().name("eddy-look".to_owned());
+    let looking = looking.spawn(move || {
+        // Nobody waits for it any more when it was left behind.
+        _ = see.send(look_closely(&address, tls.as_ref()));
+    });
+    match looking {
+        Ok(_) => seen.recv_timeout(LOOK_WITHIN).unwrap_or(Sight::Nobody),
+        Err(_) => Sight::Nobody,
+    }
+}
+
+fn look_closely(address: &str, tls: Option<&Tls>) -> Sight {
     let Some((host, port)) = split(address) else {
         return Sight::Nobody;
     };

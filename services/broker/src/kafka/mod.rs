@@ -1,8 +1,9 @@
 //! [`crate::Broker`] on librdkafka.
 //!
-//! Owns: one consumer and one producer for one lane. Never does: run a thread of its own, but the one that fetches tokens
-//! ([`oidc`]); librdkafka's threads do the talking, and the lane serves their callbacks in [`Broker::poll`] and
-//! [`Broker::serve`].
+//! Owns: one consumer and one producer for one lane. Never does: work on a thread of its own; librdkafka's threads do the
+//! talking, and the lane serves their callbacks in [`Broker::poll`] and [`Broker::serve`]. What may wait for long, or for
+//! ever, has a thread for itself: fetching tokens ([`oidc`]), calls without a timeout ([`overdue`]), questions to Kafka in
+//! moments of doubt ([`doubt`], [`handshake`]).
 //!
 //! Invariant: what librdkafka or its wrapper gets wrong is put right in here, each at the line that says so.
 

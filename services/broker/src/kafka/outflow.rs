@@ -22,7 +22,7 @@ use super::deliveries::{Deliveries, Waybill};
 use super::events::ProducerEvents;
 use super::fault::{self, Call};
 use super::metadata::{self, Ear};
-use super::overdue::Overdue;
+use super::overdue::{Answer, Overdue};
 use crate::settings::{Guarantee, Settings};
 use crate::{BrokerError, Fault, SendError, Ticket, Undelivered};
 
@@ -282,8 +282,15 @@ impl Outflow {
         let producer = Arc::clone(&self.producer);
         let call = move || producer.send_offsets_to_transaction(&offsets, &member, Timeout::Never);
         match self.overdue.wait(limit, call) {
-            Ok(Some(sent)) => sent.map_err(|error| self.transaction_failed(Call::SendOffsets, doing(), &error)),
-            Ok(None) => Err(BrokerError {
+            Ok(Answer::Given(sent)) => {
+                sent.map_err(|error| self.transaction_failed(Call::SendOffsets, doing(), &error))
+            }
+            Ok(Answer::Panicked) => Err(BrokerError {
+                fault: Fault::Fatal,
+                doing: doing(),
+                message: "the call panicked, as the log shows above; the producer is replaced".into(),
+            }),
+            Ok(Answer::Overdue) => Err(BrokerError {
                 fault: Fault::TimedOut,
                 doing: doing(),
                 message: format!("the group's coordinator gave no answer within {} s", limit.as_secs()),

@@ -10,6 +10,16 @@ use std::time::Duration;
 /// Most threads that may be left behind. After that calls are waited for, and the watchdog ends the process.
 const MOST: usize = 8;
 
+/// What came of a call.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer<T> {
+    Given(T),
+    /// There is none yet, and perhaps never: the call was left behind.
+    Overdue,
+    /// There will be none.
+    Panicked,
+}
+
 /// Threads whose calls took too long.
 #[derive(Debug, Default)]
 pub(super) struct Overdue {
@@ -17,12 +27,12 @@ pub(super) struct Overdue {
 }
 
 impl Overdue {
-    /// Makes a call and waits for its answer, for `limit` at most; `None` when there is none by then.
+    /// Makes a call and waits for its answer, for `limit` at most.
     pub(super) fn wait<T: Send + 'static>(
         &mut self,
         limit: Duration,
         call: impl FnOnce() -> T + Send + 'static,
-    ) -> std::io::Result<Option<T>> {
+    ) -> std::io::Result<Answer<T>> {
         self.threads.retain(|thread| !thread.is_finished());
         let (answer, answered) = channel();
         let thread = Builder::new().name("eddy-call".to_owned()).spawn(move || {
@@ -35,12 +45,12 @@ impl Overdue {
             answered.recv().map_err(|_| RecvTimeoutError::Disconnected)
         };
         match answered {
-            Ok(answer) => Ok(Some(answer)),
+            Ok(answer) => Ok(Answer::Given(answer)),
             Err(RecvTimeoutError::Timeout) => {
                 self.threads.push(thread);
-                Ok(None)
+                Ok(Answer::Overdue)
             }
-            Err(RecvTimeoutError::Disconnected) => Err(std::io::Error::other("the call panicked")),
+            Err(RecvTimeoutError::Disconnected) => Ok(Answer::Panicked),
         }
     }
 }
@@ -54,7 +64,7 @@ mod tests {
     #[test]
     fn an_answer_in_time_is_given() {
         let mut overdue = Overdue::default();
-        assert_eq!(overdue.wait(Duration::from_secs(600), || 7).unwrap(), Some(7));
+        assert_eq!(overdue.wait(Duration::from_secs(600), || 7).unwrap(), Answer::Given(7));
         assert!(overdue.threads.is_empty());
     }
 
@@ -65,13 +75,19 @@ mod tests {
         let closed = gate.lock().unwrap();
         let inner = Arc::clone(&gate);
         let answer = overdue.wait(Duration::ZERO, move || drop(inner.lock()));
-        assert_eq!((answer.unwrap(), overdue.threads.len()), (None, 1));
+        assert_eq!((answer.unwrap(), overdue.threads.len()), (Answer::Overdue, 1));
         drop(closed);
         while !overdue.threads[0].is_finished() {
             std::thread::yield_now();
         }
-        assert_eq!(overdue.wait(Duration::from_secs(600), || 7).unwrap(), Some(7));
+        assert_eq!(overdue.wait(Duration::from_secs(600), || 7).unwrap(), Answer::Given(7));
         assert!(overdue.threads.is_empty());
+    }
+
+    #[test]
+    fn a_call_that_panics_says_so() {
+        let answer = Overdue::default().wait(Duration::from_secs(600), || panic!("on purpose"));
+        assert!(matches!(answer, Ok(Answer::<()>::Panicked)));
     }
 
     #[test]
@@ -81,18 +97,18 @@ mod tests {
         let closed = gate.lock().unwrap();
         for _ in 0..MOST {
             let inner = Arc::clone(&gate);
-            assert!(
-                overdue
-                    .wait(Duration::ZERO, move || drop(inner.lock()))
-                    .unwrap()
-                    .is_none()
-            );
+            let answer = overdue.wait(Duration::ZERO, move || drop(inner.lock()));
+            assert_eq!(answer.unwrap(), Answer::Overdue);
         }
         let slow = || {
             std::thread::yield_now();
             7
         };
-        assert_eq!(overdue.wait(Duration::ZERO, slow).unwrap(), Some(7), "it has no limit");
+        assert_eq!(
+            overdue.wait(Duration::ZERO, slow).unwrap(),
+            Answer::Given(7),
+            "it has no limit"
+        );
         drop(closed);
     }
 }

@@ -68,7 +68,8 @@ impl Settings {
             .set("enable.partition.eof", "false")
             .set("allow.auto.create.topics", "false");
         if !self.kafka.sets("heartbeat.interval.ms") {
-            let heartbeat_ms = self.kafka.session_timeout.as_ms() / 5;
+            // A member without partitions hears nothing else, and silence is how an outage is noticed.
+            let heartbeat_ms = (self.kafka.session_timeout.as_ms() / 5).min(3000);
             config.set("heartbeat.interval.ms", heartbeat_ms.to_string());
         }
         if self.kafka.membership == Membership::Static {

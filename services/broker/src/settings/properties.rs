@@ -267,6 +267,7 @@ pub(crate) fn problems(table: &str, properties: &Properties) -> Vec<Problem> {
         let value = value.to_string();
         let message = refusal(name)
             .or_else(|| weakness(name, &value))
+            .or_else(|| deafness(name, &value))
             .or_else(|| rejection(name, &value))?;
         Some(Problem::new(format!("{table}.\"{name}\""), message))
     };
@@ -296,13 +297,24 @@ fn weakness(name: &str, value: &str) -> Option<String> {
     if name != "ssl.cipher.suites" {
         return None;
     }
-    let suites = value.split([':', ',', ' ']);
+    let suites = value.split([':', ',', ' ', ';']);
     let allowed = suites.filter(|suite| !suite.starts_with(['!', '-']));
     let is_weak = |suite: &&str| WEAK_CIPHERS.iter().any(|part| suite.to_uppercase().contains(part));
     let weak = allowed.into_iter().find(is_weak)?;
     Some(format!(
         "`{weak}` in `{name}` would let in ciphers, or versions of TLS, that protect nothing; remove it"
     ))
+}
+
+/// Why outages would not be told from a client that is merely idle.
+fn deafness(name: &str, value: &str) -> Option<String> {
+    let most = match name {
+        "statistics.interval.ms" => 5000,
+        "heartbeat.interval.ms" => 10_000,
+        _ => return None,
+    };
+    let is_sound = value.parse::<u64>().is_ok_and(|ms| (100..=most).contains(&ms));
+    (!is_sound).then(|| format!("`{name}` is how silence is told from an outage; write 100 to {most}, or remove it"))
 }
 
 /// Why librdkafka does not take the property. The value is not repeated: it may be a secret in the wrong place.
@@ -401,6 +413,7 @@ mod tests {
         for weak in [
             "DEFAULT@SECLEVEL=0",
             "HIGH:eNULL",
+            "HIGH:!aNULL;eNULL",
             "ADH-AES256-SHA256",
             "des-cbc3-sha",
             "ALL",
@@ -408,6 +421,17 @@ mod tests {
         ] {
             let message = verdict(weak).expect(weak);
             assert!(message.contains("protect nothing"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_outages_are_noticed_by_cannot_be_switched_off() {
+        for name in ["statistics.interval.ms", "heartbeat.interval.ms"] {
+            assert_eq!(message_for(name, PropertyValue::Integer(1000)), None);
+            for value in [0, 60_000] {
+                let message = message_for(name, PropertyValue::Integer(value)).expect(name);
+                assert!(message.contains("silence"), "{message}");
+            }
         }
     }
 
