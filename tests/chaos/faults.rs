@@ -21,7 +21,7 @@ impl Nemesis<'_> {
     pub(crate) fn strike(&mut self, kind: Kind) {
         self.struck_at = self.state.committed();
         match kind {
-            Kind::Kill => self.kill("kills"),
+            Kind::Kill => self.kill("kills", PATIENCE),
             Kind::Zombie => self.zombie(),
             Kind::Terminate => self.terminate(true),
             Kind::Add => self.add(),
@@ -34,8 +34,12 @@ impl Nemesis<'_> {
 
     /// A replica that is at work, once there is one.
     fn victim(&mut self) -> Option<usize> {
+        self.victim_within(PATIENCE)
+    }
+
+    fn victim_within(&mut self, patience: Duration) -> Option<usize> {
         let started = Instant::now();
-        while started.elapsed() < PATIENCE && !self.state.is_broken() {
+        while started.elapsed() < patience && !self.state.is_broken() {
             let busy = locked(self.fleet).at_work();
             if !busy.is_empty() {
                 return Some(busy[self.random.usize(..busy.len())]);
@@ -46,9 +50,9 @@ impl Nemesis<'_> {
     }
 
     /// The same; now and then any replica, since a start can be hit as well. Says whether it is at work.
-    fn any_victim(&mut self) -> Option<(usize, bool)> {
+    fn any_victim(&mut self, patience: Duration) -> Option<(usize, bool)> {
         if self.random.u8(..6) > 0 {
-            return self.victim().map(|slot| (slot, true));
+            return self.victim_within(patience).map(|slot| (slot, true));
         }
         let (running, busy) = {
             let fleet = locked(self.fleet);
@@ -59,8 +63,8 @@ impl Nemesis<'_> {
     }
 
     /// SIGKILL, and a new process under the same name. It counts if the victim had made something durable.
-    fn kill(&mut self, counter: &'static str) {
-        let Some((slot, counts)) = self.any_victim() else {
+    fn kill(&mut self, counter: &'static str, patience: Duration) {
+        let Some((slot, counts)) = self.any_victim(patience) else {
             return;
         };
         let mut fleet = locked(self.fleet);
@@ -182,7 +186,8 @@ impl Nemesis<'_> {
         let until = Instant::now() + time;
         if self.random.u8(..4) == 0 {
             std::thread::sleep(time / 2);
-            self.kill("kills_in_faults");
+            // While nothing is committed, nobody is at work.
+            self.kill("kills_in_faults", time / 4);
         }
         std::thread::sleep(until.saturating_duration_since(Instant::now()));
     }
