@@ -6,6 +6,7 @@
 //! Invariant: offsets are handed to the broker only for spans whose every output is delivered (at least once) or stands
 //! in the same transaction (exactly once). Spans become durable from the front.
 
+mod commits;
 mod steps;
 mod wait;
 
@@ -73,6 +74,8 @@ pub(crate) struct Ledger {
     /// Where the group stands in partitions from which nothing came yet.
     known: BTreeMap<Partition, i64>,
     spans: Spans,
+    /// When a commit that failed is made again, at least once.
+    commit_at: Option<Duration>,
     /// Events whose offsets were stored since the lane last committed them itself, at least once.
     stored: usize,
     accounts: Accounts,
@@ -104,6 +107,7 @@ impl Ledger {
             known: BTreeMap::new(),
             spans: Spans::default(),
             stored: 0,
+            commit_at: None,
             accounts: Accounts::new(),
             condemned: HashMap::new(),
             undelivered: Vec::new(),
@@ -243,7 +247,7 @@ impl Ledger {
         ahead: Duration,
     ) -> Result<Settled, Stopped> {
         let Some(front) = self.spans.oldest() else {
-            return Ok(Settled::Nothing);
+            return self.commit_again(link, clock);
         };
         match self.checkpoint.guarantee() {
             Guarantee::ExactlyOnce => {
@@ -344,7 +348,7 @@ impl Ledger {
             }
             let delivered = self.delivered_spans(&link.broker);
             if delivered > 0 {
-                if let Err(error) = self.store(link, delivered) {
+                if let Err(error) = self.store(link, delivered, clock.now()) {
                     return self.give_up(link, clock, Some(error));
                 }
                 self.publish(delivered, clock.now());
@@ -368,7 +372,7 @@ impl Ledger {
 
     /// Stores the offsets of the first spans. The client commits them now and then; the lane itself does after
     /// `checkpoint.records` events, so that a crash repeats a number of events that is known beforehand.
-    fn store<B: Broker>(&mut self, link: &mut Link<B>, spans: usize) -> Result<(), BrokerError> {
+    fn store<B: Broker>(&mut self, link: &mut Link<B>, spans: usize, now: Now) -> Result<(), BrokerError> {
         let offsets = self.spans.offsets(spans);
         self.stored += self.spans.rows(spans);
         link.broker.store_offsets(&offsets, false)?;
@@ -376,14 +380,8 @@ impl Ledger {
             return Ok(());
         }
         // Those of all partitions: what was stored of the others counts as well.
-        let mut all: BTreeMap<_, _> = self.durable_of_read().collect();
-        all.extend(offsets);
-        let all: Vec<_> = all.into_iter().collect();
-        let committed = link.broker.store_offsets(&all, true);
-        // Refused now, they are tried again after as many, and before a partition is let go.
-        self.stored = usize::from(committed.is_err());
-        match committed {
-            // They are noted; the client goes on trying, and so do we with the next ones.
+        match self.commit_stored(link, offsets, now) {
+            // The client goes on trying, and so do we.
             Err(error) if error.fault != Fault::Refused => {
                 tracing::warn!(error = %error, "offsets of delivered outputs are not committed yet");
                 Ok(())

@@ -2,7 +2,6 @@
 //!
 //! Owns: what each [`Step`] is to the broker and the books. Never does: decide which comes next.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use eddy_broker::{Broker, BrokerError, Fault, SendError, Ticket};
@@ -18,27 +17,6 @@ use crate::link::Link;
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 impl Ledger {
-    /// Commits what was stored, and what is delivered. While nobody answers, trying again would help nobody.
-    fn commit_stored<B: Broker>(&mut self, link: &mut Link<B>) -> Result<(), BrokerError> {
-        let committed = link.broker.store_offsets(&self.stored_offsets(), true);
-        self.stored = usize::from(committed.is_err());
-        let is_outage = link.broker.silence().is_some();
-        committed.map_err(|error| match error.fault {
-            Fault::Retriable if is_outage => BrokerError {
-                fault: Fault::TimedOut,
-                ..error
-            },
-            _ => error,
-        })
-    }
-
-    /// Where each partition stands when all spans are delivered.
-    pub(super) fn stored_offsets(&self) -> Vec<(Partition, i64)> {
-        let mut offsets: BTreeMap<_, _> = self.durable_of_read().collect();
-        offsets.extend(self.spans.offsets(usize::MAX));
-        offsets.into_iter().collect()
-    }
-
     pub(super) fn carry_out<B: Broker>(
         &mut self,
         mut next: Next,
@@ -85,7 +63,7 @@ impl Ledger {
             Step::Drain => self.drain(link, clock)?,
             Step::SendOffsets => link.broker.send_offsets(&self.spans.offsets(usize::MAX))?,
             Step::Commit => link.broker.commit()?,
-            Step::StoreOffsets => self.commit_stored(link)?,
+            Step::StoreOffsets => self.commit_all(link, clock.now())?,
             Step::Abort => {
                 link.broker.abort()?;
                 self.metrics.transaction_aborted();

@@ -2,7 +2,7 @@
 
 use super::names::Names;
 use super::settings::{FieldSettings, Other, Scalar};
-use super::words::{Place, clip};
+use super::words::{Place, quote};
 use crate::rejection::{Reason, Rejection};
 use crate::settings::Problem;
 
@@ -65,8 +65,8 @@ impl CategoryRule {
             place.reject(
                 Reason::NotAllowed,
                 format_args!(
-                    "is {:?}, which is not among its {} `categories`",
-                    clip(word),
+                    "is {}, which is not among its {} `categories`",
+                    quote(word),
                     categories.len()
                 ),
             )
@@ -102,7 +102,7 @@ impl TextRule {
         match &self.allowed {
             Some(allowed) if allowed.find(text).is_none() => Err(place.reject(
                 Reason::NotAllowed,
-                format_args!("is {:?}, which is not among its `allowed` values", clip(text)),
+                format_args!("is {}, which is not among its `allowed` values", quote(text)),
             )),
             _ => Ok(()),
         }

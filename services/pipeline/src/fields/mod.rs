@@ -29,4 +29,4 @@ pub use settings::{
 };
 pub(crate) use timestamp::TimeReader;
 pub(crate) use vector::PlainVector;
-pub(crate) use words::{Place, clip};
+pub(crate) use words::{Place, clip, quote};

@@ -5,7 +5,7 @@
 use std::num::IntErrorKind;
 
 use super::settings::{FieldSettings, NonFinite, OutOfRange, Scalar};
-use super::words::{Place, clip};
+use super::words::{Place, quote};
 use crate::rejection::{Reason, Rejection};
 use crate::settings::Problem;
 
@@ -228,7 +228,7 @@ impl IntegerRule {
             Err(error) if matches!(error.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow) => Err(place
                 .reject(
                     Reason::OutOfRange,
-                    format_args!("is {:?}, which does not fit into 64 bits", clip(text)),
+                    format_args!("is {}, which does not fit into 64 bits", quote(text)),
                 )),
             Err(_) => Err(wrong_text(place, text, "a whole number", true)),
         }
@@ -253,7 +253,7 @@ fn wrong_text(place: Place<'_>, text: &str, wanted: &str, parse_strings: bool) -
     };
     place.reject(
         Reason::WrongType,
-        format_args!("is the text {:?}, not {wanted}{hint}", clip(text)),
+        format_args!("is the text {}, not {wanted}{hint}", quote(text)),
     )
 }
 

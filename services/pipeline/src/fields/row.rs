@@ -15,7 +15,7 @@ use super::settings::NullRule;
 use super::store::Overflow;
 use super::timestamp;
 use super::vector::PlainVector;
-use super::words::{Place, clip};
+use super::words::{Place, clip, quote};
 use crate::rejection::{Reason, Rejection};
 use crate::tensor::Inputs;
 
@@ -194,10 +194,10 @@ impl<'a> Row<'a> {
             Kind::Boolean(rule) => match text {
                 "true" if rule.parse_strings => self.store_integer(index, 0, 1)?,
                 "false" if rule.parse_strings => self.store_integer(index, 0, 0)?,
-                _ => return Err(self.mismatch(index, format_args!("the text {:?}", clip(text)))),
+                _ => return Err(self.mismatch(index, format_args!("the text {}", quote(text)))),
             },
             Kind::Image(_) => return self.base64_image(index, text),
-            Kind::Vector(_) => return Err(self.mismatch(index, format_args!("the text {:?}", clip(text)))),
+            Kind::Vector(_) => return Err(self.mismatch(index, format_args!("the text {}", quote(text)))),
         }
         self.mark(index);
         Ok(())

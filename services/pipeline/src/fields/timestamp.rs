@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 
 use super::settings::{FieldSettings, TimePart, TimeUnit};
-use super::words::{Place, clip};
+use super::words::{Place, quote};
 use crate::rejection::{Reason, Rejection};
 use crate::settings::Problem;
 
@@ -39,8 +39,8 @@ impl TimeReader {
             _ => Err(place.reject(
                 Reason::WrongType,
                 format_args!(
-                    "is the text {:?}, not an RFC 3339 time such as \"2026-05-01T12:00:00Z\"",
-                    clip(text)
+                    "is the text {}, not an RFC 3339 time such as \"2026-05-01T12:00:00Z\"",
+                    quote(text)
                 ),
             )),
         }

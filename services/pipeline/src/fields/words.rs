@@ -58,9 +58,34 @@ pub(crate) fn clip(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}…", &text[..end]))
 }
 
+/// The beginning of a text in quotation marks, with what cannot be seen escaped.
+pub(crate) fn quote(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for character in text.chars() {
+        let alone = format!("{:?}", character.encode_utf8(&mut [0; 4]));
+        let escaped = &alone[1..alone.len() - 1];
+        if quoted.len() + escaped.len() > QUOTED_BYTES {
+            quoted.push('…');
+            break;
+        }
+        quoted.push_str(escaped);
+    }
+    quoted.push('"');
+    quoted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quoted_text_is_short_however_much_of_it_is_escaped() {
+        assert_eq!(quote("it's \"ä\"\n"), r#""it's \"ä\"\n""#);
+        for long in ["\u{7f}".repeat(100), "ä".repeat(100), "\"".repeat(100)] {
+            let quoted = quote(&long);
+            assert!(quoted.len() <= QUOTED_BYTES + 4 && quoted.ends_with("…\""), "{quoted}");
+        }
+    }
 
     #[test]
     fn a_long_text_is_cut_between_characters_within_the_limit() {

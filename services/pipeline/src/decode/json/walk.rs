@@ -12,7 +12,7 @@ use super::trie::{Node, NodeId, Role, Trie};
 use super::values::{FieldVisitor, IdVisitor, TimeVisitor};
 use crate::decode::format::Event;
 use crate::decode::settings::UnknownFields;
-use crate::fields::{TimeReader, clip};
+use crate::fields::{TimeReader, quote};
 use crate::rejection::{Reason, Rejection};
 
 /// What holds for every document.
@@ -172,9 +172,9 @@ impl Walk<'_, '_> {
 #[cold]
 pub(super) fn too_long(text: &str, limit: usize) -> Rejection {
     let detail = format!(
-        "the event holds a text of {} bytes, more than {limit} (`limits.string_bytes`): {:?}",
+        "the event holds a text of {} bytes, more than {limit} (`limits.string_bytes`): {}",
         text.len(),
-        clip(text)
+        quote(text)
     );
     Rejection::new(Reason::LimitExceeded, detail)
 }
@@ -260,7 +260,7 @@ impl<'de> Visitor<'de> for BranchVisitor<'_, '_, '_> {
             let child = node.children[position];
             if walk.seen.nodes[child as usize] == walk.seen.generation {
                 let key = node.keys.get(position).unwrap_or_default();
-                let detail = format!("key {:?} stands twice in one object", clip(key));
+                let detail = format!("key {} stands twice in one object", quote(key));
                 return Err(walk.refuse(Rejection::new(Reason::DuplicateKey, detail)));
             }
             walk.seen.nodes[child as usize] = walk.seen.generation;
@@ -331,7 +331,7 @@ impl Visitor<'_> for KeySeed<'_, '_, '_> {
         if position.is_none() {
             self.walk.admit_text(key)?;
             if self.walk.rules.unknown == UnknownFields::Reject {
-                let detail = format!("the pipeline file knows no member {:?} here", clip(key));
+                let detail = format!("the pipeline file knows no member {} here", quote(key));
                 return Err(self.walk.refuse(Rejection::new(Reason::UnknownField, detail)));
             }
         }
