@@ -1,7 +1,7 @@
 //! A reference to a secret: the file or the environment variable that holds it.
 //!
 //! Owns: where a secret comes from. Never does: keep it; it is read when a client is made. The exception is a secret from
-//! the environment, which a running service takes out of there: see [`Secret::take`].
+//! the environment, which a running service takes out of there: see [`take_all`].
 //!
 //! Invariant: neither what a setting shows nor an error message ever contains the secret's text, and our own copies of it
 //! are overwritten when they are dropped.
