@@ -33,8 +33,8 @@ const LONG: Duration = Duration::from_secs(15);
 /// `EDDY_OUTAGE_SECONDS` makes the outages longer: ten minutes, say.
 fn long() -> Duration {
     let seconds = std::env::var("EDDY_OUTAGE_SECONDS").ok();
-    let seconds = seconds.and_then(|text| text.parse().ok()).map(Duration::from_secs);
-    seconds.unwrap_or(LONG)
+    let seconds = seconds.map(|text| text.parse().expect("EDDY_OUTAGE_SECONDS is a number of seconds"));
+    seconds.map_or(LONG, Duration::from_secs)
 }
 
 /// How the brokers go away.
