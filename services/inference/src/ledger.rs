@@ -268,7 +268,7 @@ impl Ledger {
 
     /// Makes everything under way durable, waiting for it; or undoes it. At least once, what was stored is committed too.
     pub(crate) fn settle_all<B: Broker>(&mut self, link: &mut Link<B>, clock: &dyn Clock) -> Result<Settled, Stopped> {
-        if self.spans.is_empty() && self.stored == 0 {
+        if self.spans.is_empty() && !self.has_uncommitted() {
             return Ok(Settled::Nothing);
         }
         let next = self.checkpoint.start();
@@ -379,15 +379,7 @@ impl Ledger {
         if self.stored < self.settings.records {
             return Ok(());
         }
-        // Those of all partitions: what was stored of the others counts as well.
-        match self.commit_stored(link, offsets, now) {
-            // The client goes on trying, and so do we.
-            Err(error) if error.fault != Fault::Refused => {
-                tracing::warn!(error = %error, "offsets of delivered outputs are not committed yet");
-                Ok(())
-            }
-            committed => committed,
-        }
+        self.try_to_commit(link, offsets, now)
     }
 
     fn delivered_spans(&self, broker: &impl Broker) -> usize {

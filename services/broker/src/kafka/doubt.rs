@@ -9,8 +9,9 @@
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
+use super::KafkaBroker;
 use super::check;
-use super::intake::{ANSWER_WITHIN, Intake};
+use super::intake::ANSWER_WITHIN;
 use crate::settings::Settings;
 use crate::{BrokerError, Fault};
 
@@ -62,10 +63,10 @@ impl Doubt {
     }
 }
 
-impl Intake {
+impl KafkaBroker {
     /// Tells an outage from a client that will never hear anything again.
     pub(super) fn check_hearing(&mut self) -> Result<(), BrokerError> {
-        let silent_for = self.silent_for();
+        let silent_for = self.intake.silent_for();
         let settings = &self.settings;
         if !self.doubt.is_lost(silent_for, Instant::now(), || ask(settings)) {
             return Ok(());

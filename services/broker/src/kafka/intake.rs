@@ -16,7 +16,6 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::access::Access;
-use super::doubt::Doubt;
 use super::events::{ConsumerEvents, ConsumerStatistics};
 use super::lists::{check_each, check_each_but};
 use super::metadata::{self, Ear};
@@ -45,8 +44,6 @@ pub(super) struct Intake {
     /// The rebalance that the lane was told of and has not answered yet.
     unanswered: Option<Polled>,
     is_closed: bool,
-    pub(super) doubt: Doubt,
-    pub(super) settings: Settings,
 }
 
 impl Intake {
@@ -95,8 +92,6 @@ impl Intake {
             is_paused: false,
             unanswered: None,
             is_closed: false,
-            doubt: Doubt::default(),
-            settings: settings.clone(),
         };
         // Serves the first token refresh, without which no connection is made.
         intake.poll_events_only();
@@ -124,10 +119,7 @@ impl Intake {
             None => match self.next_rebalance()? {
                 Some(rebalance) => Ok(rebalance),
                 // The client says it once, and is merely idle from then on.
-                None => {
-                    self.check_hearing()?;
-                    self.fatal().map_or(Ok(Polled::Idle), Err)
-                }
+                None => self.fatal().map_or(Ok(Polled::Idle), Err),
             },
         }
     }

@@ -39,6 +39,7 @@ pub use events::ConsumerStatistics;
 
 use crate::settings::Settings;
 use crate::{Broker, BrokerError, Fault, Polled, Reach, SendError, Silence, Ticket, Undelivered};
+use doubt::Doubt;
 use intake::Intake;
 use outflow::Outflow;
 
@@ -48,6 +49,7 @@ pub struct KafkaBroker {
     lane: u16,
     intake: Intake,
     outflow: Outflow,
+    doubt: Doubt,
 }
 
 impl KafkaBroker {
@@ -65,6 +67,7 @@ impl KafkaBroker {
             lane,
             intake,
             outflow,
+            doubt: Doubt::default(),
         })
     }
 
@@ -92,7 +95,11 @@ impl std::fmt::Debug for KafkaBroker {
 
 impl Broker for KafkaBroker {
     fn poll(&mut self, timeout: Duration, on_record: &mut dyn FnMut(&Record<'_>)) -> Result<Polled, BrokerError> {
-        self.intake.poll(timeout, on_record)
+        let polled = self.intake.poll(timeout, on_record)?;
+        if matches!(polled, Polled::Idle) {
+            self.check_hearing()?;
+        }
+        Ok(polled)
     }
 
     fn accept(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
@@ -108,17 +115,19 @@ impl Broker for KafkaBroker {
     }
 
     fn rewind(&mut self, positions: &[(Partition, i64)]) -> Result<(), BrokerError> {
-        self.intake.check_hearing()?;
+        self.check_hearing()?;
         self.intake.rewind(positions)
     }
 
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<i64>>, BrokerError> {
-        self.intake.check_hearing()?;
+        self.check_hearing()?;
         self.intake.committed(partitions)
     }
 
     fn renew_consumer(&mut self) -> Result<Vec<Partition>, BrokerError> {
-        self.intake.renew(&self.settings, self.lane)
+        let held = self.intake.renew(&self.settings, self.lane)?;
+        self.doubt = Doubt::default();
+        Ok(held)
     }
 
     fn reach(&mut self, partition: Partition) -> Option<Reach> {

@@ -32,7 +32,7 @@ impl Ledger {
     }
 
     /// The same, up to these offsets of delivered spans.
-    pub(super) fn commit_stored<B: Broker>(
+    fn commit_stored<B: Broker>(
         &mut self,
         link: &mut Link<B>,
         delivered: impl IntoIterator<Item = (Partition, i64)>,
@@ -42,12 +42,26 @@ impl Ledger {
         offsets.extend(delivered);
         let offsets: Vec<_> = offsets.into_iter().collect();
         let committed = link.broker.store_offsets(&offsets, true);
-        // Refused now, they are tried again after as many, before a partition is let go, and when there is time.
-        (self.stored, self.commit_at) = match committed {
-            Ok(()) => (0, None),
-            Err(_) => (1, Some(now.monotonic + PAUSE)),
-        };
+        self.stored = 0;
+        self.commit_at = committed.is_err().then(|| now.monotonic + PAUSE);
         committed
+    }
+
+    /// The same, where only a refusal matters: the client goes on trying by itself, and so does the lane, after as many
+    /// events, when there is nothing else to do, and before a partition is let go.
+    pub(super) fn try_to_commit<B: Broker>(
+        &mut self,
+        link: &mut Link<B>,
+        delivered: impl IntoIterator<Item = (Partition, i64)>,
+        now: Now,
+    ) -> Result<(), BrokerError> {
+        match self.commit_stored(link, delivered, now) {
+            Err(error) if error.fault != Fault::Refused => {
+                tracing::warn!(error = %error, "offsets of delivered outputs are not committed yet");
+                Ok(())
+            }
+            committed => committed,
+        }
     }
 
     /// Nothing is under way: commits what could not be committed before.
@@ -60,13 +74,14 @@ impl Ledger {
         if self.commit_at.is_none_or(|at| now.monotonic < at) {
             return Ok(Settled::Nothing);
         }
-        match self.commit_stored(link, [], now) {
+        match self.try_to_commit(link, [], now) {
             Ok(()) => Ok(Settled::Nothing),
-            Err(error) if error.fault == Fault::Refused => self.give_up(link, clock, Some(error)),
-            Err(error) => {
-                tracing::warn!(error = %error, "offsets of delivered outputs are still not committed");
-                Ok(Settled::Nothing)
-            }
+            Err(error) => self.give_up(link, clock, Some(error)),
         }
+    }
+
+    /// Whether something was stored that the lane has not committed itself.
+    pub(super) fn has_uncommitted(&self) -> bool {
+        self.stored > 0 || self.commit_at.is_some()
     }
 }
