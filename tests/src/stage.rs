@@ -13,6 +13,36 @@ use crate::kafka::{Isolation, Kafka, Message, Topics};
 use crate::oracle::Outputs;
 use crate::service::{Replica, wait_for};
 
+/// The two values of `kafka.guarantee`.
+pub const EXACTLY_ONCE: &str = "exactly-once";
+/// See [`EXACTLY_ONCE`].
+pub const AT_LEAST_ONCE: &str = "at-least-once";
+
+/// A model that looks up a row of a table of ten: `pair(row, factor)` gives `[4 row, …, 4 row + 3]` times the factor, and
+/// a row that the table does not have makes the whole run fail.
+pub const PICK: &str = r#"
+[fields.features]
+type = "vector"
+length = 2
+
+[[models]]
+name = "pick"
+path = "{models}/pick.onnx"
+head = { type = "regression" }
+"#;
+
+/// A model of 32 features: that of [`crate::oracle::For::Mlp32`].
+pub const MLP: &str = r#"
+[fields.features]
+type = "vector"
+length = 32
+
+[[models]]
+name = "mlp"
+path = "{models}/mlp32.onnx"
+head = { type = "classification", from = "logits" }
+"#;
+
 /// One event as its producer writes it.
 #[derive(Debug, Clone, Default)]
 pub struct Event {

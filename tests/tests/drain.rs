@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use eddy_tests::oracle::{self, Event, Keys};
 use eddy_tests::service::{PATIENCE, Replica, wait_for};
-use eddy_tests::stage::{Plan, Stage};
+use eddy_tests::stage::{EXACTLY_ONCE, MLP, Plan, Stage};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_eddy-under-test");
 const DRAINS: usize = 20;
@@ -19,22 +19,7 @@ const BACKLOG: usize = 6 * CHUNK;
 const SESSION: (&str, &str) = ("EDDY__KAFKA__SESSION_TIMEOUT", "5m");
 const _: () = assert!(PATIENCE.as_secs() < 300);
 
-const TEXT: &str = r#"
-[fields.features]
-type = "vector"
-length = 32
-
-[[models]]
-name = "mlp"
-path = "{models}/mlp32.onnx"
-head = { type = "classification", from = "logits" }
-
-[select]
-confidence_below = 0.3
-
-[batch]
-rows = 64
-"#;
+const MORE: &str = "\n[select]\nconfidence_below = 0.3\n[batch]\nrows = 64\n";
 
 /// What a replica says of itself when it has drained.
 struct Books {
@@ -105,10 +90,10 @@ fn work_and_drain(stage: &Stage, at_least: u64) {
 fn twenty_times_sigterm_under_load_drains_commits_and_leaves_and_nothing_is_lost_or_repeated() {
     let stage = Stage::new(&Plan {
         name: "drains",
-        guarantee: "exactly-once",
+        guarantee: EXACTLY_ONCE,
         partitions: 3,
         limits: &[],
-        text: TEXT,
+        text: &format!("{MLP}{MORE}"),
     });
     let stop = AtomicBool::new(false);
     let mut random = fastrand::Rng::with_seed(SEED);

@@ -14,12 +14,10 @@ use eddy_tests::cluster::Cluster;
 use eddy_tests::kafka::{Kafka, Topics};
 use eddy_tests::oracle::{self, Event, Expected, Keys};
 use eddy_tests::service::{Replica, wait_for};
-use eddy_tests::stage::{Plan, Stage};
+use eddy_tests::stage::{AT_LEAST_ONCE, EXACTLY_ONCE, MLP, Plan, Stage};
 use rdkafka::producer::{BaseProducer, Producer as _};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_eddy-under-test");
-const EXACTLY_ONCE: &str = "exactly-once";
-const AT_LEAST_ONCE: &str = "at-least-once";
 
 /// Cases at work at the same time.
 const WORKERS: usize = 5;
@@ -49,19 +47,7 @@ const SETTINGS: [(&str, &str); 6] = [
 /// Where what replicas hear can be held back. One case at a time uses it.
 static PROXIED: LazyLock<Cluster> = LazyLock::new(|| Cluster::start(1));
 
-const MODEL: &str = r#"
-[events]
-pass_through = ["/large"]
-
-[fields.features]
-type = "vector"
-length = 32
-
-[[models]]
-name = "mlp"
-path = "{models}/mlp32.onnx"
-head = { type = "classification", from = "logits" }
-"#;
+const LARGE: &str = "[events]\npass_through = [\"/large\"]\n";
 
 /// What brings the replica to its point, where the stream alone does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +94,7 @@ impl Case {
             guarantee: self.guarantee,
             partitions: 3,
             limits,
-            text: &format!("{MODEL}{select}"),
+            text: &format!("{LARGE}{MLP}{select}"),
         };
         Stage::on(kafka, &plan)
     }

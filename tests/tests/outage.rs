@@ -4,18 +4,16 @@
 //! Each test has a broker of its own, which it kills and starts again on the same data.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use eddy_tests::cluster::Cluster;
 use eddy_tests::kafka::{Isolation, Kafka};
 use eddy_tests::oracle::{self, Counts, Event, Keys, Outputs};
 use eddy_tests::service::{PATIENCE, Replica, wait_for};
-use eddy_tests::stage::{Plan, Stage};
+use eddy_tests::stage::{self, AT_LEAST_ONCE, EXACTLY_ONCE, MLP, Plan, Stage};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_eddy-under-test");
-const EXACTLY_ONCE: &str = "exactly-once";
-const AT_LEAST_ONCE: &str = "at-least-once";
 const TOPICS: [&str; 4] = ["events", "predictions", "retraining", "dead-letters"];
 const GROUP: &str = "eddy-outage";
 const PARTITIONS: i32 = 3;
@@ -48,7 +46,7 @@ enum Way {
 
 /// A pipeline whose patience with Kafka is short, so that an outage of seconds is longer than all of it.
 fn pipeline(guarantee: &str, brokers: &str) -> String {
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models/mlp32.onnx");
+    let model = MLP.replace("{models}", &stage::models().display().to_string());
     format!(
         r#"
         format = 1
@@ -59,13 +57,7 @@ fn pipeline(guarantee: &str, brokers: &str) -> String {
         guarantee = "{guarantee}"
         session_timeout = "3s"
         transaction_timeout = "4s"
-        [fields.features]
-        type = "vector"
-        length = 32
-        [[models]]
-        name = "mlp"
-        path = "{model}"
-        head = {{ type = "classification", from = "logits" }}
+        {model}
         [batch]
         rows = 1
         [checkpoint]
@@ -73,8 +65,7 @@ fn pipeline(guarantee: &str, brokers: &str) -> String {
         delivery_timeout = "3s"
         [select]
         confidence_below = 0.3
-        "#,
-        model = model.display(),
+        "#
     )
 }
 
@@ -295,6 +286,7 @@ fn a_cluster_that_comes_and_goes(guarantee: &str, duplicates: usize) {
         met_work |= scene.kafka.lag(GROUP, "events") > 0;
         let way = if round % 4 == 3 { Way::Dead } else { Way::Frozen };
         scene.go_away(way);
+        // The times are the fault; nothing is expected to have happened by then.
         std::thread::sleep(Duration::from_secs(6));
         scene.assert_alive();
         scene.come_back(way);
@@ -327,15 +319,7 @@ fn a_consumer_that_hears_nothing_while_kafka_answers_another_client_is_replaced(
         guarantee: EXACTLY_ONCE,
         partitions: PARTITIONS,
         limits: &[],
-        text: r#"
-        [fields.features]
-        type = "vector"
-        length = 32
-        [[models]]
-        name = "mlp"
-        path = "{models}/mlp32.onnx"
-        head = { type = "classification", from = "logits" }
-        "#,
+        text: MLP,
     };
     let stage = Stage::on(&cluster, &plan);
     let events = oracle::events(2, 1000, Keys::Distinct(100));

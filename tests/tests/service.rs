@@ -17,24 +17,9 @@ mod poison;
 #[path = "service/refused.rs"]
 mod refused;
 
-use eddy_tests::stage::{Plan, Stage};
+use eddy_tests::stage::{AT_LEAST_ONCE, EXACTLY_ONCE, PICK, Plan, Stage};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_eddy-under-test");
-const EXACTLY_ONCE: &str = "exactly-once";
-const AT_LEAST_ONCE: &str = "at-least-once";
-
-/// A model that looks up a row of a table of ten: `pair(row, factor)` gives `[4 row, …, 4 row + 3]` times the factor, and
-/// a row that the table does not have makes the whole run fail.
-const PICK: &str = r#"
-[fields.features]
-type = "vector"
-length = 2
-
-[[models]]
-name = "pick"
-path = "{models}/pick.onnx"
-head = { type = "regression" }
-"#;
 
 /// A model of 32 features whose every prediction is worth a label.
 const ALL_UNSURE: &str = r#"

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use eddy_tests::kafka::Kafka;
-use eddy_tests::service::{Replica, free_port, wait_for};
-use eddy_tests::stage::{self, Plan, Stage};
+use eddy_tests::service::{Replica, free_port, said, wait_for};
+use eddy_tests::stage::{self, MLP, Plan, Stage};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -16,8 +16,8 @@ const BINARY: &str = env!("CARGO_BIN_EXE_eddy-under-test");
 const UNREACHABLE: i32 = 69;
 const CONFIGURATION: i32 = 78;
 
-/// A pipeline that is sound but for its brokers: nobody listens at port 1.
-const SOUND: &str = r#"format = 1
+/// With a model, a pipeline that is sound but for its brokers: nobody listens at port 1.
+const HEAD: &str = r#"format = 1
 name = "start"
 
 [kafka]
@@ -27,19 +27,10 @@ instance = "start"
 
 [admin]
 address = "off"
-
-[fields.features]
-type = "vector"
-length = 32
-
-[[models]]
-name = "mlp"
-path = "{models}/mlp32.onnx"
-head = { type = "classification", from = "logits" }
 "#;
 
 fn sound() -> String {
-    SOUND.replace("{models}", &stage::models().display().to_string())
+    format!("{HEAD}{MLP}").replace("{models}", &stage::models().display().to_string())
 }
 
 /// A folder with a pipeline file in it.
@@ -59,20 +50,6 @@ fn eddy(command: &str, file: &Path, variables: &[(&str, &str)]) -> Output {
         .unwrap()
 }
 
-/// Everything that a process said, after a look at how it ended.
-#[track_caller]
-fn said(output: &Output, code: i32) -> String {
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    // A process that died of a signal has no code.
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    assert!(!said.contains("panicked"), "{said}");
-    said
-}
-
 /// `eddy run` does not start, and says all of `words`.
 #[track_caller]
 fn refuses(file: &Path, variables: &[(&str, &str)], words: &[&str]) {
@@ -89,7 +66,7 @@ fn on_kafka(name: &str) -> Stage {
         guarantee: "exactly-once",
         partitions: 1,
         limits: &[],
-        text: SOUND.split_once("instance = \"start\"").unwrap().1,
+        text: &format!("[admin]\naddress = \"off\"\n{MLP}"),
     })
 }
 

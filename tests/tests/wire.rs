@@ -18,28 +18,14 @@ use eddy_broker::settings::{Operation, Permission, Resource};
 use eddy_tests::certificates::{Authority, Identity};
 use eddy_tests::kafka::{self, Acl};
 use eddy_tests::secure::{Door, SecureKafka, write_identity};
-use eddy_tests::service::Replica;
-use eddy_tests::stage::{Event, Plan, Stage, by_id};
+use eddy_tests::service::{Replica, said};
+use eddy_tests::stage::{AT_LEAST_ONCE, EXACTLY_ONCE, Event, PICK, Plan, Stage, by_id};
 use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_eddy-under-test");
-const EXACTLY_ONCE: &str = "exactly-once";
-const AT_LEAST_ONCE: &str = "at-least-once";
 const UNREACHABLE: i32 = 69;
 const GUARANTEE_LOST: i32 = 70;
 const CONFIGURATION: i32 = 78;
-
-/// A model that looks up a row of a table.
-const PICK: &str = r#"
-[fields.features]
-type = "vector"
-length = 2
-
-[[models]]
-name = "pick"
-path = "{models}/pick.onnx"
-head = { type = "regression" }
-"#;
 
 fn stage(name: &str, guarantee: &str) -> Stage {
     let plan = Plan {
@@ -197,17 +183,4 @@ fn eddy_check(file: &Path, settings: &[(&str, &str)]) -> Output {
         .envs(settings.iter().copied())
         .output()
         .expect("the program under test was built with the tests")
-}
-
-/// Everything that a process said, after a look at how it ended.
-#[track_caller]
-fn said(output: &Output, code: i32) -> String {
-    let said = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    assert!(!said.contains("panicked"), "{said}");
-    said
 }

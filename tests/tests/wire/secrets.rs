@@ -103,16 +103,21 @@ fn a_password_from_the_environment_shows_nowhere_in_a_service_that_runs() {
     assert_eq!(replica.terminate().code(), Some(0), "{}", replica.log());
 }
 
+/// A client that gets its tokens from the provider, for a secret that is planted in its environment.
+fn token_client(provider: &IdentityProvider) -> Client {
+    Client::through(Door::Token)
+        .set("SASL__MECHANISM", "OAUTHBEARER")
+        .set("SASL__OIDC__TOKEN_ENDPOINT", &provider.endpoint())
+        .set("SASL__OIDC__CLIENT_ID", TOKEN_CLIENT)
+        .set("SASL__OIDC__CLIENT_SECRET", r#"{ env = "PLANTED" }"#)
+}
+
 #[test]
 fn neither_the_secret_of_a_client_nor_a_token_shows_anywhere() {
     let stage = stage("wire-hidden-token", EXACTLY_ONCE);
     allow_all(&stage, "User:token-client");
     let provider = SecureKafka::shared().provider().twin();
-    let client = Client::through(Door::Token)
-        .set("SASL__MECHANISM", "OAUTHBEARER")
-        .set("SASL__OIDC__TOKEN_ENDPOINT", &provider.endpoint())
-        .set("SASL__OIDC__CLIENT_ID", TOKEN_CLIENT)
-        .set("SASL__OIDC__CLIENT_SECRET", r#"{ env = "PLANTED" }"#);
+    let client = token_client(&provider);
     let mut settings = client.settings();
     settings.extend(TALKATIVE);
     settings.extend([("PLANTED", TOKEN_SECRET), READABLE]);
@@ -134,11 +139,7 @@ fn a_secret_that_the_endpoint_refuses_shows_nowhere() {
     let stage = stage("wire-hidden-client", EXACTLY_ONCE);
     let provider = IdentityProvider::start(TOKEN_CLIENT, TOKEN_SECRET);
     let secret = "planted client Zx81";
-    let client = Client::through(Door::Token)
-        .set("SASL__MECHANISM", "OAUTHBEARER")
-        .set("SASL__OIDC__TOKEN_ENDPOINT", &provider.endpoint())
-        .set("SASL__OIDC__CLIENT_ID", TOKEN_CLIENT)
-        .set("SASL__OIDC__CLIENT_SECRET", r#"{ env = "PLANTED" }"#);
+    let client = token_client(&provider);
     let mut settings = client.settings();
     settings.extend(TALKATIVE);
     settings.push(("PLANTED", secret));
