@@ -349,7 +349,8 @@ impl Search<'_> {
         model.scorer.run(self.inputs, rows.clone(), &mut |outputs| {
             read = model.head.read(outputs, rows.clone(), predictions);
         })?;
-        read
+        read?;
+        model.head.compare(self.inputs, rows, predictions)
     }
 }
 

@@ -22,6 +22,7 @@ pub mod render;
 pub mod score;
 pub mod select;
 pub mod settings;
+pub mod signal;
 pub mod stall;
 pub mod tensor;
 pub mod time;

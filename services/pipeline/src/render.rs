@@ -8,8 +8,9 @@
 pub mod json;
 
 use crate::event::FORMAT;
-use crate::head::{Head, Predictions, Signal};
+use crate::head::{Head, Predictions};
 use crate::select::Arms;
+use crate::signal::Signal;
 
 /// A model as outputs name it.
 #[derive(Debug, Clone, Copy)]

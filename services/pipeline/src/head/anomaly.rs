@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::outputs::{Elements, ModelOutputs, Need, Output, WidthNeed};
-use super::{Head, HeadType, Predictions, Signal, Widths};
+use super::{Head, HeadType, Holds, Predictions, Values, Widths};
 use crate::render::json;
 use crate::score::RunError;
 use crate::settings::Problem;
@@ -96,7 +96,7 @@ impl Head for Anomaly {
         json::float(predictions.anomaly(row).unwrap_or(f32::NAN), json);
     }
 
-    fn signals(&self) -> &'static [Signal] {
-        &[Signal::Anomaly]
+    fn holds(&self) -> Holds {
+        Holds::only(Values::Score)
     }
 }

@@ -9,7 +9,7 @@ use super::classes::Classes;
 use super::classification::{LOGITS_HINT, render_class};
 use super::numbers::{Scale, all_finite, logistic, probabilities, softmax};
 use super::outputs::{Elements, ModelOutputs, Need, Output, WidthNeed, problem};
-use super::{Head, HeadType, Predictions, Signal, Widths};
+use super::{Head, HeadType, Holds, Predictions, Values, Widths};
 use crate::score::RunError;
 use crate::settings::Problem;
 use crate::tensor::View;
@@ -124,11 +124,19 @@ impl Binary {
     }
 }
 
+/// One logit z is taken for the pair (−z/2, z/2): it has the same probabilities and treats both classes alike.
+fn pair_of_logits(raw: &[f32]) -> [f32; 2] {
+    match *raw {
+        [first, second] => [first, second],
+        _ => [-0.5 * raw[0], 0.5 * raw[0]],
+    }
+}
+
 impl Head for Binary {
     fn read(&self, outputs: &[View<'_>], rows: Range<usize>, into: &mut Predictions) -> Result<(), RunError> {
         let width = self.output.width_of(outputs)?;
         let count = rows.len();
-        let block = into.block(rows, Widths::of(2))?;
+        let block = into.block(rows, Widths::of(2).with_logits(self.from))?;
         self.output.floats(outputs, &mut block.values[..count * width])?;
         // From the last row to the first: one number a row is read from where no pair has been written yet.
         for row in (0..count).rev() {
@@ -139,6 +147,9 @@ impl Head for Binary {
             if !all_finite(raw) {
                 pair.fill(0.0);
                 continue;
+            }
+            if self.from == Scale::Logits {
+                block.logits[2 * row..][..2].copy_from_slice(&pair_of_logits(raw));
             }
             pair.copy_from_slice(&self.pair(raw)?);
             let class = usize::from(pair[1] >= self.threshold);
@@ -157,7 +168,10 @@ impl Head for Binary {
         self.classes.names()
     }
 
-    fn signals(&self) -> &'static [Signal] {
-        &[Signal::Confidence]
+    fn holds(&self) -> Holds {
+        Holds {
+            threshold: Some(self.threshold),
+            ..Holds::only(Values::Classes(2)).with_logits(self.from)
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::classes::Classes;
 use super::numbers::{Scale, all_finite, highest, probabilities, softmax};
 use super::outputs::{Elements, ModelOutputs, Need, Output, WidthNeed};
-use super::{Head, HeadType, Predictions, Signal, Widths};
+use super::{Head, HeadType, Holds, Predictions, Values, Widths};
 use crate::render::json;
 use crate::score::RunError;
 use crate::settings::Problem;
@@ -72,8 +72,11 @@ impl Head for Classification {
     fn read(&self, outputs: &[View<'_>], rows: Range<usize>, into: &mut Predictions) -> Result<(), RunError> {
         let classes = self.classes.len();
         self.output.expect_width(outputs, classes)?;
-        let block = into.block(rows, Widths::of(classes))?;
+        let block = into.block(rows, Widths::of(classes).with_logits(self.from))?;
         self.output.floats(outputs, block.values)?;
+        if self.from == Scale::Logits {
+            block.logits.copy_from_slice(block.values);
+        }
         for (row, values) in block.values.chunks_exact_mut(classes).enumerate() {
             if !all_finite(values) {
                 values.fill(0.0);
@@ -99,8 +102,8 @@ impl Head for Classification {
         self.classes.names()
     }
 
-    fn signals(&self) -> &'static [Signal] {
-        &[Signal::Confidence]
+    fn holds(&self) -> Holds {
+        Holds::only(Values::Classes(self.classes.len())).with_logits(self.from)
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::numbers::all_finite;
 use super::outputs::{Elements, ModelOutputs, Need, Output, WidthNeed};
-use super::{Head, HeadType, Predictions, Signal, Widths};
+use super::{Head, HeadType, Holds, Predictions, Values, Widths};
 use crate::render::json;
 use crate::score::RunError;
 use crate::settings::Problem;
@@ -43,6 +43,25 @@ impl HeadType for EmbeddingSettings {
     }
 }
 
+/// Reads an output as it is. A row with a number that is not finite is not valid.
+pub(super) fn read_vectors(
+    output: &Output,
+    outputs: &[View<'_>],
+    rows: Range<usize>,
+    into: &mut Predictions,
+) -> Result<(), RunError> {
+    let width = output.width_of(outputs)?;
+    let block = into.block(rows, Widths::of(width))?;
+    output.floats(outputs, block.values)?;
+    for (valid, vector) in block.valid.iter_mut().zip(block.values.chunks_exact_mut(width)) {
+        *valid = all_finite(vector);
+        if !*valid {
+            vector.fill(0.0);
+        }
+    }
+    Ok(())
+}
+
 #[derive(Debug)]
 struct Embedding {
     output: Output,
@@ -50,16 +69,7 @@ struct Embedding {
 
 impl Head for Embedding {
     fn read(&self, outputs: &[View<'_>], rows: Range<usize>, into: &mut Predictions) -> Result<(), RunError> {
-        let width = self.output.width_of(outputs)?;
-        let block = into.block(rows, Widths::of(width))?;
-        self.output.floats(outputs, block.values)?;
-        for (valid, vector) in block.valid.iter_mut().zip(block.values.chunks_exact_mut(width)) {
-            *valid = all_finite(vector);
-            if !*valid {
-                vector.fill(0.0);
-            }
-        }
-        Ok(())
+        read_vectors(&self.output, outputs, rows, into)
     }
 
     fn render(&self, predictions: &Predictions, row: usize, json: &mut Vec<u8>) {
@@ -67,7 +77,7 @@ impl Head for Embedding {
         json::floats(predictions.values(row), json);
     }
 
-    fn signals(&self) -> &'static [Signal] {
-        &[]
+    fn holds(&self) -> Holds {
+        Holds::only(Values::Vector)
     }
 }

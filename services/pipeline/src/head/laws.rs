@@ -6,9 +6,10 @@ use std::ops::Range;
 use half::f16;
 use proptest::prelude::*;
 
-use super::{Head, HeadSettings, Predictions, Signal, compile};
+use super::{Head, HeadSettings, Predictions, compile};
 use crate::score::{RunError, RunFault};
-use crate::tensor::{Buffer, DType, Data, TensorSpec, View};
+use crate::signal::Signal;
+use crate::tensor::{Buffer, DType, Data, Inputs, TensorSpec, View};
 
 /// A head and a model that it fits.
 #[derive(Debug, Clone)]
@@ -135,6 +136,16 @@ impl Dice {
 #[derive(Debug, Clone)]
 struct Batch(Vec<(usize, Buffer)>);
 
+/// What went into the model: zeros, as many as its first output has.
+fn inputs(batch: &Batch, rows: usize) -> Inputs {
+    let spec = TensorSpec {
+        name: "in".to_owned(),
+        dtype: DType::Float32,
+        row_shape: vec![Some(batch.0[0].0)],
+    };
+    Inputs::with_capacity(&[spec], rows)
+}
+
 impl Batch {
     fn views(&self, rows: Range<usize>) -> Vec<View<'_>> {
         self.0
@@ -178,6 +189,8 @@ fn read(head: &dyn Head, batch: &Batch, rows: usize, cuts: &[Range<usize>]) -> P
     for cut in cuts {
         head.read(&batch.views(cut.clone()), cut.clone(), &mut predictions)
             .expect("a specimen's outputs can be read");
+        head.compare(&inputs(batch, rows), cut.clone(), &mut predictions)
+            .expect("a specimen's outputs fit its input");
     }
     predictions
 }
@@ -205,7 +218,9 @@ fn assert_same_row(one: &Predictions, other: &Predictions, row: usize) {
     assert_eq!(one.confidence(row), other.confidence(row));
     assert_eq!(one.anomaly(row), other.anomaly(row));
     assert_eq!(one.values(row), other.values(row));
+    assert_eq!(one.logits(row), other.logits(row));
     assert_eq!(one.spread(row), other.spread(row));
+    assert_eq!(one.interval(row), other.interval(row));
 }
 
 #[test]
@@ -248,10 +263,15 @@ fn property_a_finite_row_is_valid_and_within_bounds() {
                 prop_assert!(predictions.values(row).iter().all(|value| value.is_finite()));
                 prop_assert!(predictions.confidence(row).is_none_or(|c| (0.0..=1.0).contains(&c)));
                 prop_assert!(predictions.class(row).is_none_or(|class| class < head.classes().len()));
-                for signal in [Signal::Confidence, Signal::Anomaly] {
+                for signal in Signal::ALL {
                     let has = predictions.signal(signal, row).is_some();
                     prop_assert_eq!(has, head.signals().contains(&signal));
                 }
+                let (holds, values) = (head.holds(), predictions.width());
+                let expected = |has: bool, width: usize| if has { width } else { 0 };
+                prop_assert_eq!(predictions.logits(row).len(), expected(holds.logits, values));
+                prop_assert_eq!(predictions.spread(row).len(), expected(holds.spread, values));
+                prop_assert_eq!(predictions.interval(row).len(), expected(holds.interval, 2 * values));
                 prop_assert!(!rendered(&*head, &predictions, row).is_empty());
             }
         });
@@ -326,6 +346,8 @@ fn a_row_that_is_read_again_after_a_failure_is_as_if_read_once() {
         let mut predictions = read(&*head, &first, 3, std::slice::from_ref(&(0..3)));
         head.read(&second.views(0..3), 0..3, &mut predictions)
             .expect("a specimen's outputs can be read");
+        head.compare(&inputs(&second, 3), 0..3, &mut predictions)
+            .expect("a specimen's outputs fit its input");
         let expected = read(&*head, &second, 3, std::slice::from_ref(&(0..3)));
         for row in 0..3 {
             assert_same_row(&predictions, &expected, row);

@@ -22,11 +22,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::numbers::Scale;
+pub(crate) use self::numbers::highest;
 use self::outputs::ModelOutputs;
-pub use self::predictions::{Block, Predictions, Signal, Widths};
+pub use self::predictions::{Block, Predictions, Widths};
 use crate::score::RunError;
 use crate::settings::Problem;
-use crate::tensor::{TensorSpec, View};
+pub use crate::signal::Signal;
+use crate::tensor::{Inputs, TensorSpec, View};
 
 /// Turns a model's raw outputs into predictions and predictions into JSON.
 ///
@@ -41,6 +43,15 @@ pub trait Head: Send + Sync + Debug {
     /// contradicts the settings. The rows' predictions are then not to be used.
     fn read(&self, outputs: &[View<'_>], rows: Range<usize>, into: &mut Predictions) -> Result<(), RunError>;
 
+    /// Compares `rows`, which were just read, with what went into the model. Only a reconstruction has something to
+    /// compare.
+    ///
+    /// # Errors
+    /// [`crate::score::RunFault::BadOutput`] when the inputs have nothing that compares with the output.
+    fn compare(&self, _inputs: &Inputs, _rows: Range<usize>, _into: &mut Predictions) -> Result<(), RunError> {
+        Ok(())
+    }
+
     /// Appends the members of a valid row's prediction, without braces: `"label":"7","confidence":0.98,…`.
     fn render(&self, predictions: &Predictions, row: usize, json: &mut Vec<u8>);
 
@@ -49,8 +60,70 @@ pub trait Head: Send + Sync + Debug {
         &[]
     }
 
-    /// The signals that every valid row has.
-    fn signals(&self) -> &'static [Signal];
+    /// What every valid row holds, for [signals](crate::signal) to be measured from.
+    fn holds(&self) -> Holds;
+
+    /// The signals that the head gives itself, on every valid row.
+    fn signals(&self) -> &'static [Signal] {
+        match self.holds().values {
+            Values::Classes(_) | Values::Labels(_) => &[Signal::Confidence],
+            Values::Score | Values::Reconstruction => &[Signal::Anomaly],
+            Values::Targets | Values::Vector => &[],
+        }
+    }
+}
+
+/// What the valid rows of a head's predictions hold.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Holds {
+    /// What the values are.
+    pub values: Values,
+    /// Whether they are probabilities that came from logits, which stand beside them.
+    pub logits: bool,
+    /// Probability from which on the second of two classes is decided for, where the head has such a threshold.
+    pub threshold: Option<f32>,
+    /// Whether each value has a standard deviation.
+    pub spread: bool,
+    /// Whether each value has a lower and an upper bound.
+    pub interval: bool,
+}
+
+/// What the values of a row are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Values {
+    /// Probabilities of so many classes, one of which holds.
+    Classes(usize),
+    /// Probabilities of so many labels, any of which may hold.
+    Labels(usize),
+    /// The targets of a regression.
+    Targets,
+    /// An embedding.
+    Vector,
+    /// One anomaly score.
+    Score,
+    /// The model's input again.
+    Reconstruction,
+}
+
+impl Holds {
+    /// Values and nothing beside them.
+    pub const fn only(values: Values) -> Self {
+        Self {
+            values,
+            logits: false,
+            threshold: None,
+            spread: false,
+            interval: false,
+        }
+    }
+
+    /// The same with logits, where the head reads those.
+    fn with_logits(self, from: Scale) -> Self {
+        Self {
+            logits: from == Scale::Logits,
+            ..self
+        }
+    }
 }
 
 /// The settings of one type of head: what a file in this folder provides.
@@ -101,6 +174,7 @@ mod binary;
 mod classification;
 mod embedding;
 mod multi_label;
+mod reconstruction;
 mod regression;
 mod sklearn;
 
@@ -109,6 +183,7 @@ pub use self::binary::BinarySettings;
 pub use self::classification::ClassificationSettings;
 pub use self::embedding::EmbeddingSettings;
 pub use self::multi_label::{MultiLabelSettings, Threshold};
+pub use self::reconstruction::ReconstructionSettings;
 pub use self::regression::RegressionSettings;
 pub use self::sklearn::SklearnSettings;
 
@@ -127,6 +202,8 @@ heads! {
     Embedding = "embedding": EmbeddingSettings,
     /// How unusual an event is.
     Anomaly = "anomaly": AnomalySettings,
+    /// The model's input again, as an autoencoder gives it.
+    Reconstruction = "reconstruction": ReconstructionSettings,
 }
 
 /// Matches a head's settings with the outputs of a model. `class_names` are those that the model carries.

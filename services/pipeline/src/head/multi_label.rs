@@ -10,7 +10,7 @@ use super::classes::Classes;
 use super::classification::LOGITS_HINT;
 use super::numbers::{Scale, all_finite, logistic, probabilities};
 use super::outputs::{Elements, ModelOutputs, Need, Output, WidthNeed, problem};
-use super::{Head, HeadType, Predictions, Signal, Widths};
+use super::{Head, HeadType, Holds, Predictions, Values, Widths};
 use crate::render::json;
 use crate::score::RunError;
 use crate::settings::Problem;
@@ -119,8 +119,11 @@ impl Head for MultiLabel {
     fn read(&self, outputs: &[View<'_>], rows: Range<usize>, into: &mut Predictions) -> Result<(), RunError> {
         let labels = self.classes.len();
         self.output.expect_width(outputs, labels)?;
-        let block = into.block(rows, Widths::of(labels))?;
+        let block = into.block(rows, Widths::of(labels).with_logits(self.from))?;
         self.output.floats(outputs, block.values)?;
+        if self.from == Scale::Logits {
+            block.logits.copy_from_slice(block.values);
+        }
         for (row, values) in block.values.chunks_exact_mut(labels).enumerate() {
             if !all_finite(values) {
                 values.fill(0.0);
@@ -158,7 +161,7 @@ impl Head for MultiLabel {
         self.classes.names()
     }
 
-    fn signals(&self) -> &'static [Signal] {
-        &[Signal::Confidence]
+    fn holds(&self) -> Holds {
+        Holds::only(Values::Labels(self.classes.len())).with_logits(self.from)
     }
 }

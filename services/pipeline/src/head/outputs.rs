@@ -224,6 +224,33 @@ impl Output {
         Ok(())
     }
 
+    /// Copies all elements as 32-bit floats to every other place of `into`: the even ones from 0, the odd ones from 1.
+    pub(crate) fn every_other_float(
+        &self,
+        outputs: &[View<'_>],
+        from: usize,
+        into: &mut [f32],
+    ) -> Result<(), RunError> {
+        let places = into.len() / 2;
+        let into = into.iter_mut().skip(from).step_by(2);
+        match self.view(outputs)?.data {
+            Data::Float32(data) => {
+                self.check_len(data.len(), places)?;
+                into.zip(data).for_each(|(to, from)| *to = *from);
+            }
+            Data::Float64(data) => {
+                self.check_len(data.len(), places)?;
+                into.zip(data).for_each(|(to, from)| *to = *from as f32);
+            }
+            Data::Float16(data) => {
+                self.check_len(data.len(), places)?;
+                into.zip(data).for_each(|(to, from)| *to = from.to_f32());
+            }
+            _ => return Err(self.wrong_type("floating-point numbers")),
+        }
+        Ok(())
+    }
+
     /// The labels of `rows` rows, one each.
     pub(crate) fn labels<'a>(&self, outputs: &[View<'a>], rows: usize) -> Result<Labels<'a>, RunError> {
         match self.view(outputs)?.data {

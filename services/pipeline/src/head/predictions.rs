@@ -1,37 +1,10 @@
 //! What the heads fill in: one batch's predictions of one model, in columns that are reused from batch to batch.
 
-use std::fmt;
 use std::ops::Range;
 
+use super::numbers::Scale;
 use crate::score::{RunError, RunFault};
-
-/// What a head may say about how far its prediction can be trusted. Selection and monitoring decide on these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Signal {
-    /// Between 0 and 1; low means unsure.
-    Confidence,
-    /// Any scale; high means anomalous.
-    Anomaly,
-}
-
-impl Signal {
-    /// The word used in outputs and messages.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Confidence => "confidence",
-            Self::Anomaly => "anomaly",
-        }
-    }
-}
-
-impl fmt::Display for Signal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Confidence => "a confidence",
-            Self::Anomaly => "an anomaly score",
-        })
-    }
-}
+use crate::signal::Signal;
 
 /// Stands for "no class".
 const NO_CLASS: u32 = u32::MAX;
@@ -43,15 +16,16 @@ const NO_CLASS: u32 = u32::MAX;
 #[derive(Debug, Clone, Default)]
 pub struct Predictions {
     rows: usize,
-    width: usize,
+    widths: Widths,
     has_read: bool,
     valid: Vec<bool>,
     class: Vec<u32>,
     confidence: Vec<f32>,
     anomaly: Vec<f32>,
     values: Vec<f32>,
-    spread_width: usize,
+    logits: Vec<f32>,
     spread: Vec<f32>,
+    interval: Vec<f32>,
 }
 
 impl Predictions {
@@ -68,8 +42,14 @@ impl Predictions {
         refill(&mut self.class, rows, NO_CLASS);
         refill(&mut self.confidence, rows, f32::NAN);
         refill(&mut self.anomaly, rows, f32::NAN);
-        refill(&mut self.values, rows * self.width, 0.0);
-        refill(&mut self.spread, rows * self.spread_width, 0.0);
+        self.refill_rows();
+    }
+
+    fn refill_rows(&mut self) {
+        refill(&mut self.values, self.rows * self.widths.values, 0.0);
+        refill(&mut self.logits, self.rows * self.widths.logits, 0.0);
+        refill(&mut self.spread, self.rows * self.widths.spread, 0.0);
+        refill(&mut self.interval, self.rows * self.widths.interval, 0.0);
     }
 
     /// Rows of the batch.
@@ -93,36 +73,51 @@ impl Predictions {
         some_number(self.confidence[row])
     }
 
-    /// Higher is more anomalous; from heads that have an anomaly score.
+    /// Higher is more anomalous; from heads that have an anomaly score or a reconstruction error.
     pub fn anomaly(&self, row: usize) -> Option<f32> {
         some_number(self.anomaly[row])
     }
 
-    /// One of the signals by name.
+    /// Notes how anomalous a row is that a head has compared with its input.
+    pub(super) fn set_anomaly(&mut self, row: usize, score: f32) {
+        self.anomaly[row] = score;
+    }
+
+    /// One of the signals that heads give themselves; the others are [measured](crate::signal).
     pub fn signal(&self, signal: Signal, row: usize) -> Option<f32> {
         match signal {
             Signal::Confidence => self.confidence(row),
             Signal::Anomaly => self.anomaly(row),
+            _ => None,
         }
     }
 
     /// Probabilities, targets or the embedding: whatever the head's values are.
     pub fn values(&self, row: usize) -> &[f32] {
-        &self.values[row * self.width..][..self.width]
+        of_row(&self.values, self.widths.values, row)
     }
 
     /// Values of one row: the same for every row of a batch.
     pub const fn width(&self) -> usize {
-        self.width
+        self.widths.values
+    }
+
+    /// The numbers that became the probabilities, one for each, from a head that reads logits; empty otherwise.
+    pub fn logits(&self, row: usize) -> &[f32] {
+        of_row(&self.logits, self.widths.logits, row)
     }
 
     /// Standard deviation of each value, from a regression that has one; empty otherwise.
     pub fn spread(&self, row: usize) -> &[f32] {
-        &self.spread[row * self.spread_width..][..self.spread_width]
+        of_row(&self.spread, self.widths.spread, row)
     }
 
-    /// The columns of some rows, for a head to fill. `widths` are those of values and spread; open dimensions of a
-    /// model are settled by the first rows that are read of a batch.
+    /// Lower and upper bound of each value in turn, from a regression that has them; empty otherwise.
+    pub fn interval(&self, row: usize) -> &[f32] {
+        of_row(&self.interval, self.widths.interval, row)
+    }
+
+    /// The columns of some rows, for a head to fill. Open dimensions of a model are settled by the first rows that are read of a batch.
     ///
     /// # Errors
     /// [`RunFault::BadOutput`] when the widths are not those of the rows that were read before.
@@ -134,20 +129,18 @@ impl Predictions {
             rows.start <= rows.end && rows.end <= self.rows,
             "a head reads rows of the batch"
         );
-        if (self.width, self.spread_width) != (widths.values, widths.spread) {
+        if self.widths != widths {
             if self.has_read {
                 return Err(RunError {
                     fault: RunFault::BadOutput,
                     message: format!(
                         "rows {}..{} have {} values each, and earlier rows of the batch have {}",
-                        rows.start, rows.end, widths.values, self.width
+                        rows.start, rows.end, widths.values, self.widths.values
                     ),
                 });
             }
-            self.width = widths.values;
-            self.spread_width = widths.spread;
-            refill(&mut self.values, self.rows * widths.values, 0.0);
-            refill(&mut self.spread, self.rows * widths.spread, 0.0);
+            self.widths = widths;
+            self.refill_rows();
         }
         self.has_read = true;
         // Rows that are read a second time, after a failure, start afresh.
@@ -155,13 +148,16 @@ impl Predictions {
         self.class[rows.clone()].fill(NO_CLASS);
         self.confidence[rows.clone()].fill(f32::NAN);
         self.anomaly[rows.clone()].fill(f32::NAN);
+        let part = |width: usize| rows.start * width..rows.end * width;
         Ok(Block {
             valid: &mut self.valid[rows.clone()],
             class: &mut self.class[rows.clone()],
             confidence: &mut self.confidence[rows.clone()],
             anomaly: &mut self.anomaly[rows.clone()],
-            values: &mut self.values[rows.start * widths.values..rows.end * widths.values],
-            spread: &mut self.spread[rows.start * widths.spread..rows.end * widths.spread],
+            values: &mut self.values[part(widths.values)],
+            logits: &mut self.logits[part(widths.logits)],
+            spread: &mut self.spread[part(widths.spread)],
+            interval: &mut self.interval[part(widths.interval)],
         })
     }
 }
@@ -171,14 +167,32 @@ impl Predictions {
 pub struct Widths {
     /// Of the values.
     pub values: usize,
+    /// Of the logits: as many as values, or none.
+    pub logits: usize,
     /// Of the spread: as many as values, or none.
     pub spread: usize,
+    /// Of the interval: twice as many as values, or none.
+    pub interval: usize,
 }
 
 impl Widths {
-    /// So many values and no spread.
+    /// So many values and nothing beside them.
     pub const fn of(values: usize) -> Self {
-        Self { values, spread: 0 }
+        Self {
+            values,
+            logits: 0,
+            spread: 0,
+            interval: 0,
+        }
+    }
+
+    /// The same with as many logits, where the head reads those.
+    pub(crate) fn with_logits(self, from: Scale) -> Self {
+        let logits = match from {
+            Scale::Logits => self.values,
+            Scale::Probabilities => 0,
+        };
+        Self { logits, ..self }
     }
 }
 
@@ -195,8 +209,16 @@ pub struct Block<'a> {
     pub anomaly: &'a mut [f32],
     /// `rows * width` values, row-major.
     pub values: &'a mut [f32],
+    /// What became the values, where these are probabilities from logits, row-major.
+    pub logits: &'a mut [f32],
     /// Standard deviations, row-major.
     pub spread: &'a mut [f32],
+    /// Lower and upper bound of each value, row-major.
+    pub interval: &'a mut [f32],
+}
+
+fn of_row(column: &[f32], width: usize, row: usize) -> &[f32] {
+    &column[row * width..][..width]
 }
 
 fn refill<T: Clone>(column: &mut Vec<T>, len: usize, value: T) {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::numbers::all_finite;
 use super::outputs::{Elements, ModelOutputs, Need, Output, WidthNeed, bad, problem};
-use super::{Head, HeadType, Predictions, Signal, Widths};
+use super::{Head, HeadType, Holds, Predictions, Values, Widths};
 use crate::render::json;
 use crate::score::RunError;
 use crate::settings::Problem;
@@ -25,6 +25,14 @@ pub struct RegressionSettings {
     /// no `spread`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spread: Option<String>,
+    /// The model's output with the lower quantile of each value, of the same shape; `upper` names the other. Where one
+    /// output has both, `[N,2]` with the lower one first, both keys name it. Predictions then carry an `interval` with
+    /// both ends of each value in turn. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lower: Option<String>,
+    /// The model's output with the upper quantile of each value. Default: none; needs `lower`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upper: Option<String>,
 }
 
 const VALUE: Need = Need {
@@ -35,24 +43,51 @@ const VALUE: Need = Need {
 };
 
 const SPREAD: Need = Need { key: "spread", ..VALUE };
+const LOWER: Need = Need { key: "lower", ..VALUE };
+const UPPER: Need = Need { key: "upper", ..VALUE };
 
 impl HeadType for RegressionSettings {
     fn compile(&self, model: &ModelOutputs<'_>) -> Result<Box<dyn Head>, Vec<Problem>> {
         let mut problems = Vec::new();
-        let taken: Vec<&str> = self.spread.as_deref().into_iter().collect();
+        let beside = [&self.spread, &self.lower, &self.upper];
+        let taken: Vec<&str> = beside.into_iter().flatten().map(String::as_str).collect();
         let value = model
             .find_beside(&VALUE, self.output.as_deref(), &taken)
             .map_err(|p| problems.push(p))
             .ok();
-        let spread = self
-            .spread
-            .as_deref()
-            .and_then(|name| model.find(&SPREAD, Some(name)).map_err(|p| problems.push(p)).ok());
-        if let (Some(value), Some(spread)) = (&value, &spread) {
-            problems.extend(mismatch(value, spread));
+        let mut find = |need: &Need, name: &Option<String>| {
+            let found = model.find(need, Some(name.as_deref()?));
+            found.map_err(|p| problems.push(p)).ok()
+        };
+        let spread = find(&SPREAD, &self.spread);
+        let (lower, upper) = (find(&LOWER, &self.lower), find(&UPPER, &self.upper));
+        if self.lower.is_some() != self.upper.is_some() {
+            let missing = if self.lower.is_some() { "upper" } else { "lower" };
+            problems.push(problem(
+                missing,
+                "an interval has two ends; name the outputs of both with `lower` and `upper`, or leave both out",
+            ));
+        }
+        let interval = lower.zip(upper).map(|(lower, upper)| Interval::new(lower, upper));
+        if let Some(value) = &value {
+            if let Some(spread) = &spread {
+                problems.extend(mismatch(value, "spread", spread, 1));
+            }
+            match &interval {
+                Some(Interval::Two(lower, upper)) => {
+                    problems.extend(mismatch(value, "lower", lower, 1));
+                    problems.extend(mismatch(value, "upper", upper, 1));
+                }
+                Some(Interval::One(both)) => problems.extend(mismatch(value, "lower", both, 2)),
+                None => {}
+            }
         }
         match value {
-            Some(value) if problems.is_empty() => Ok(Box::new(Regression { value, spread })),
+            Some(value) if problems.is_empty() => Ok(Box::new(Regression {
+                value,
+                spread,
+                interval,
+            })),
             _ => Err(problems),
         }
     }
@@ -67,29 +102,71 @@ impl HeadType for RegressionSettings {
             Specimen::new(serde_json::json!({"type": "regression", "spread": "std"}))
                 .gives("mean", &[], Fill::Reals)
                 .gives("std", &[], Fill::Probabilities),
+            Specimen::new(
+                serde_json::json!({"type": "regression", "output": "median", "lower": "q05", "upper": "q95"}),
+            )
+            .gives("q05", &[2], Fill::Reals)
+            .gives("median", &[2], Fill::Reals)
+            .gives("q95", &[2], Fill::Reals),
+            Specimen::new(serde_json::json!({"type": "regression", "lower": "ends", "upper": "ends"}))
+                .gives("median", &[], Fill::Reals)
+                .gives("ends", &[2], Fill::Reals),
         ]
     }
 }
 
-fn mismatch(value: &Output, spread: &Output) -> Option<Problem> {
-    if value.name == spread.name {
+/// What is wrong with an output that should have `each` numbers for each value.
+fn mismatch(value: &Output, key: &str, beside: &Output, each: usize) -> Option<Problem> {
+    if value.name == beside.name {
         return Some(problem(
-            "spread",
-            format!(
-                "`{}` is the value itself; name the output with the standard deviation",
-                value.name
-            ),
+            key,
+            format!("`{}` is the value itself; name another output", value.name),
         ));
     }
-    match (value.width, spread.width) {
-        (Some(values), Some(spreads)) if values != spreads => Some(problem(
-            "spread",
+    match (value.width, beside.width) {
+        (Some(values), Some(numbers)) if values * each != numbers => Some(problem(
+            key,
             format!(
-                "`{}` has {spreads} numbers a row and `{}` has {values}; each value needs one standard deviation",
-                spread.name, value.name
+                "`{}` has {numbers} numbers a row and `{}` has {values}; each value needs {each}",
+                beside.name, value.name
             ),
         )),
         _ => None,
+    }
+}
+
+/// Where the ends of each value's interval come from.
+#[derive(Debug)]
+enum Interval {
+    /// Lower and upper ends side by side in one output.
+    One(Output),
+    /// An output for the lower ends and one for the upper ends.
+    Two(Output, Output),
+}
+
+impl Interval {
+    fn new(lower: Output, upper: Output) -> Self {
+        if lower.name == upper.name {
+            Self::One(lower)
+        } else {
+            Self::Two(lower, upper)
+        }
+    }
+
+    /// Lays the ends of `values` values a row side by side.
+    fn read(&self, outputs: &[View<'_>], values: usize, into: &mut [f32]) -> Result<(), RunError> {
+        let (lower, upper) = match self {
+            Self::One(both) => {
+                both.expect_width(outputs, 2 * values)?;
+                return both.floats(outputs, into);
+            }
+            Self::Two(lower, upper) => (lower, upper),
+        };
+        for (end, output) in [lower, upper].into_iter().enumerate() {
+            output.expect_width(outputs, values)?;
+            output.every_other_float(outputs, end, into)?;
+        }
+        Ok(())
     }
 }
 
@@ -97,31 +174,38 @@ fn mismatch(value: &Output, spread: &Output) -> Option<Problem> {
 struct Regression {
     value: Output,
     spread: Option<Output>,
+    interval: Option<Interval>,
 }
 
 impl Head for Regression {
     fn read(&self, outputs: &[View<'_>], rows: Range<usize>, into: &mut Predictions) -> Result<(), RunError> {
         let values = self.value.width_of(outputs)?;
-        let count = rows.len();
         let widths = Widths {
-            values,
             spread: if self.spread.is_some() { values } else { 0 },
+            interval: if self.interval.is_some() { 2 * values } else { 0 },
+            ..Widths::of(values)
         };
+        let count = rows.len();
         let block = into.block(rows, widths)?;
         self.value.floats(outputs, block.values)?;
         if let Some(output) = &self.spread {
             output.expect_width(outputs, values)?;
             output.floats(outputs, block.spread)?;
         }
+        if let Some(interval) = &self.interval {
+            interval.read(outputs, values, block.interval)?;
+        }
         for row in 0..count {
-            let of_row = row * values..(row + 1) * values;
-            let spread = if self.spread.is_some() { of_row.clone() } else { 0..0 };
-            if !all_finite(&block.values[of_row.clone()]) || !all_finite(&block.spread[spread.clone()]) {
-                block.values[of_row].fill(0.0);
-                block.spread[spread].fill(0.0);
+            let columns = [
+                &mut block.values[row * values..][..values],
+                &mut block.spread[row * widths.spread..][..widths.spread],
+                &mut block.interval[row * widths.interval..][..widths.interval],
+            ];
+            if !columns.iter().all(|column| all_finite(column)) {
+                columns.into_iter().for_each(|column| column.fill(0.0));
                 continue;
             }
-            if let Some(negative) = block.spread[spread].iter().find(|spread| **spread < 0.0) {
+            if let Some(negative) = columns[1].iter().find(|spread| **spread < 0.0) {
                 return Err(bad(format!(
                     "the output for `spread` holds {negative}, which is no standard deviation; name an output that has them"
                 )));
@@ -138,10 +222,18 @@ impl Head for Regression {
             json.extend_from_slice(b",\"spread\":");
             one_or_several(predictions.spread(row), json);
         }
+        if self.interval.is_some() {
+            json.extend_from_slice(b",\"interval\":");
+            json::floats(predictions.interval(row), json);
+        }
     }
 
-    fn signals(&self) -> &'static [Signal] {
-        &[]
+    fn holds(&self) -> Holds {
+        Holds {
+            spread: self.spread.is_some(),
+            interval: self.interval.is_some(),
+            ..Holds::only(Values::Targets)
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::classes::Classes;
 use super::classification::render_class;
 use super::numbers::{all_finite, probabilities};
 use super::outputs::{Elements, Labels, ModelOutputs, Need, Output, WidthNeed, bad};
-use super::{Head, HeadType, Predictions, Signal, Widths};
+use super::{Head, HeadType, Holds, Predictions, Values, Widths};
 use crate::score::RunError;
 use crate::settings::Problem;
 use crate::tensor::View;
@@ -176,7 +176,7 @@ impl Head for Sklearn {
         self.classes.names()
     }
 
-    fn signals(&self) -> &'static [Signal] {
-        &[Signal::Confidence]
+    fn holds(&self) -> Holds {
+        Holds::only(Values::Classes(self.classes.len()))
     }
 }

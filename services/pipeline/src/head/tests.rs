@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::tensor::{DType, Data};
+use crate::tensor::{Buffer, DType, Data, Inputs};
 
 fn spec(name: &str, dtype: DType, row_shape: &[Option<usize>]) -> TensorSpec {
     TensorSpec {
@@ -306,6 +306,46 @@ fn a_spread_must_be_another_output_of_the_same_width() {
 }
 
 #[test]
+fn an_interval_is_written_with_both_ends_of_each_value() {
+    let ends = [
+        spec("median", DType::Float32, &[]),
+        spec("ends", DType::Float32, &[Some(2)]),
+    ];
+    let head = json!({"type": "regression", "lower": "ends", "upper": "ends"});
+    let head = compile(&settings(head), &ends, None).expect("the head fits");
+    let predictions = read(&*head, &[floats(1, &[2.0]), floats(2, &[1.0, 4.0])], 1).expect("one row");
+    assert_eq!(rendered(&*head, &predictions, 0), r#""value":2.0,"interval":[1.0,4.0]"#);
+
+    let two = ["low", "median", "high"].map(|name| spec(name, DType::Float32, &[Some(2)]));
+    let head = json!({"type": "regression", "lower": "low", "upper": "high"});
+    let head = compile(&settings(head), &two, None).expect("the head fits");
+    let outputs = [floats(2, &[1.0, 2.0]), floats(2, &[3.0, 4.0]), floats(2, &[5.0, 6.0])];
+    let predictions = read(&*head, &outputs, 1).expect("one row");
+    assert_eq!(
+        rendered(&*head, &predictions, 0),
+        r#""value":[3.0,4.0],"interval":[1.0,5.0,2.0,6.0]"#
+    );
+}
+
+#[test]
+fn an_interval_needs_both_ends_for_each_value() {
+    let outputs = [
+        spec("median", DType::Float32, &[]),
+        spec("ends", DType::Float32, &[Some(3)]),
+    ];
+    for (head, key) in [
+        (json!({"type": "regression", "lower": "ends"}), "head.upper"),
+        (
+            json!({"type": "regression", "lower": "ends", "upper": "ends"}),
+            "head.lower",
+        ),
+    ] {
+        let problems = compile(&settings(head), &outputs, None).expect_err("something is wrong");
+        assert!(problems.iter().any(|problem| problem.key == key), "{problems:?}");
+    }
+}
+
+#[test]
 fn an_outlier_detectors_score_is_turned_round() {
     let outputs = [
         spec("label", DType::Int64, &[Some(1)]),
@@ -320,6 +360,31 @@ fn an_outlier_detectors_score_is_turned_round() {
     let predictions = read(&*head, &[labels, floats(1, &[0.0, -0.25])], 2).expect("two rows");
     assert_eq!(rendered(&*head, &predictions, 0), r#""score":0.0"#);
     assert_eq!(predictions.anomaly(1), Some(0.25));
+}
+
+#[test]
+fn a_reconstruction_is_written_as_its_mean_squared_error_from_the_input() {
+    let head = json!({"type": "reconstruction"});
+    let head = compile(&settings(head), &[spec("decoded", DType::Float32, &[Some(2)])], None).expect("the head fits");
+    let mut predictions = read(&*head, &[floats(2, &[1.0, 2.0, 3.0, 4.0])], 2).expect("two rows");
+    let feeds = |width: usize| {
+        [
+            spec("id", DType::Int64, &[]),
+            spec("in", DType::Float64, &[Some(width)]),
+        ]
+    };
+    let mut inputs = Inputs::with_capacity(&feeds(2), 2);
+    inputs.inputs[1].data = Buffer::Float64(vec![1.0, 2.0, 4.0, 2.0]);
+    head.compare(&inputs, 0..2, &mut predictions)
+        .expect("the input is as wide");
+    assert_eq!(rendered(&*head, &predictions, 0), r#""error":0.0"#);
+    assert_eq!(rendered(&*head, &predictions, 1), r#""error":2.5"#);
+
+    let other = Inputs::with_capacity(&feeds(3), 2);
+    let error = head
+        .compare(&other, 0..2, &mut predictions)
+        .expect_err("no input is as wide");
+    assert!(error.message.contains("`decoded` has 2 values"), "{}", error.message);
 }
 
 #[test]
