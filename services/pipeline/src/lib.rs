@@ -1,6 +1,7 @@
 //! The pure core of Eddy: bytes become tensors, tensors become predictions, predictions become verdicts.
 //!
-//! Owns: decoding and validation, heads, selection, outcomes and their accounting, the checkpoint state machine.
+//! Owns: decoding and validation, heads, signals and the reference profile, selection, outcomes and their accounting, the
+//! checkpoint state machine.
 //! Never does: I/O, threads, async, reading a clock. Time and randomness come in as values.
 //!
 //! Invariant: every event that enters leaves with exactly one [`outcome::Outcome`].
@@ -8,7 +9,9 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod backoff;
+pub mod calibration;
 pub mod checkpoint;
+pub mod conformal;
 pub mod decode;
 pub mod event;
 pub mod fields;

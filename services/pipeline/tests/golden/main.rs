@@ -3,6 +3,8 @@
 //!
 //! The files lie in `tests/fixtures/golden` of the repository, or in the folder that `EDDY_GOLDEN` names.
 
+mod calibration;
+mod conformal;
 mod ood;
 mod uncertainty;
 
@@ -54,7 +56,8 @@ fn floats(rows: &[Vec<f64>]) -> Vec<f32> {
     rows.iter().flatten().map(|value| *value as f32).collect()
 }
 
-/// Tolerance of what is computed in 32 bits.
+/// Tolerances of what is computed in 64 and in 32 bits.
+const F64: f64 = 1e-9;
 const F32: f64 = 1e-4;
 
 /// That every number is the expected one, but for a part of its size or, for small numbers, of 1.
