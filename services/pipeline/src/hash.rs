@@ -1,7 +1,8 @@
-//! The hash of a configuration: two files that mean the same have the same.
+//! Hashes of documents: two that mean the same have the same.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use twox_hash::XxHash3_64;
 
 use crate::render::json;
 
@@ -11,13 +12,23 @@ const DIGITS: usize = 16;
 /// The first 16 hexadecimal digits of the SHA-256 of the settings in canonical form: keys sorted, no white space. The
 /// value of the header `eddy.config`.
 pub fn config_hash(settings: &Value) -> String {
-    let mut canonical = Vec::new();
-    write_canonical(settings, &mut canonical);
-    Sha256::digest(&canonical)
+    Sha256::digest(canonical(settings))
         .iter()
         .take(DIGITS / 2)
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+/// A document in canonical form: keys sorted, no white space.
+pub fn canonical(document: &Value) -> Vec<u8> {
+    let mut text = Vec::new();
+    write_canonical(document, &mut text);
+    text
+}
+
+/// The xxh3-64 of a text as 16 hexadecimal digits.
+pub fn xxh3_hex(text: &[u8]) -> String {
+    format!("{:016x}", XxHash3_64::oneshot(text))
 }
 
 fn write_canonical(value: &Value, text: &mut Vec<u8>) {

@@ -1,6 +1,6 @@
 //! The pure core of Eddy: bytes become tensors, tensors become predictions, predictions become verdicts.
 //!
-//! Owns: decoding and validation, heads, signals and the reference profile, selection, outcomes and their accounting, the
+//! Owns: decoding and validation, heads, signals, selection, outcomes and their accounting, the
 //! checkpoint state machine.
 //! Never does: I/O, threads, async, reading a clock. Time and randomness come in as values.
 //!
@@ -12,20 +12,26 @@ pub mod backoff;
 pub mod calibration;
 pub mod checkpoint;
 pub mod conformal;
+pub mod coreset;
+pub mod covariance;
 pub mod decode;
 pub mod event;
 pub mod fields;
 pub mod flood;
 pub mod hash;
 pub mod head;
+pub mod histogram;
 pub mod outcome;
 pub mod partition;
 pub mod rejection;
 pub mod render;
 pub mod score;
+pub mod seed;
 pub mod select;
 pub mod settings;
 pub mod signal;
+pub mod simhash;
 pub mod stall;
 pub mod tensor;
 pub mod time;
+pub mod yardstick;

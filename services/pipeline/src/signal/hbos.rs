@@ -52,6 +52,8 @@ struct Lookup {
     low: f32,
     scale: f32,
     shift: f32,
+    /// Where values go that come to less than 0: a number below the bins, or a code that is none.
+    below: f32,
     /// Of the bins; the place after it is that of missing values.
     last: f32,
     /// Where the feature's part of the table begins.
@@ -86,16 +88,18 @@ impl Hbos {
             );
             let missing = column.missing as f64;
             surprise.push(of((missing + 0.5) / (missing + total + 1.0)));
-            let (low, scale, shift) = match column.range {
-                Some((low, high)) => (low as f32, ((bins - 2.0) / (high - low)) as f32, UP),
-                None => (0.0, 1.0, 0.0),
+            let last = (column.counts.len() - 1) as f32;
+            let (low, scale, shift, below) = match column.range {
+                Some((low, high)) => (low as f32, ((bins - 2.0) / (high - low)) as f32, UP, 0.0),
+                None => (0.0, 1.0, 0.0, last),
             };
             Lookup {
                 position: column.position,
                 low,
                 scale,
                 shift,
-                last: (column.counts.len() - 1) as f32,
+                below,
+                last,
                 offset,
             }
         });
@@ -131,7 +135,7 @@ impl Lookup {
     /// Where a value stands in the feature's part of the table.
     fn place(&self, value: f32) -> usize {
         let place = (value - self.low) * self.scale + self.shift;
-        let place = if place > 0.0 { place } else { 0.0 };
+        let place = if place >= 0.0 { place } else { self.below };
         let place = if place < self.last { place } else { self.last };
         let place = if value.is_nan() { self.last + 1.0 } else { place };
         ((place + ROUND).to_bits() & 0xFFFF) as usize

@@ -31,7 +31,7 @@ fn make(subject: &Subject<'_>) -> Option<Box<dyn Measure>> {
 pub struct Knn {
     width: usize,
     columns: Vec<Standard>,
-    /// Points, each filled up with zeros to a multiple of [`LANES`].
+    /// Points, one after the other.
     points: Vec<f32>,
     neighbour: usize,
 }
@@ -77,16 +77,11 @@ impl Knn {
             "a neighbour from 1 to {MAX_NEIGHBOUR}"
         );
         assert!(points.rows() > 0, "a coreset has points");
-        let padded = columns.len().next_multiple_of(LANES);
-        let mut all = vec![0.0; points.rows() * padded];
-        for row in 0..points.rows() {
-            all[row * padded..][..columns.len()].copy_from_slice(points.row(row));
-        }
         Self {
             width,
             columns,
             neighbour: neighbour.min(points.rows()),
-            points: all,
+            points: points.values().to_vec(),
         }
     }
 }
@@ -106,11 +101,11 @@ impl Measure for Knn {
         for (standard, column) in standard.iter_mut().zip(&self.columns) {
             *standard = column.of(features);
         }
-        let padded = self.columns.len().next_multiple_of(LANES);
+        let standard = &standard[..self.columns.len()];
         let mut nearest = [f32::INFINITY; MAX_NEIGHBOUR];
         let nearest = &mut nearest[..self.neighbour];
-        for point in self.points.chunks_exact(padded) {
-            insert(nearest, squared_distance(point, &standard[..padded]));
+        for point in self.points.chunks_exact(standard.len()) {
+            insert(nearest, squared_distance(point, standard));
         }
         nearest[self.neighbour - 1].sqrt().min(f32::MAX)
     }
@@ -130,15 +125,18 @@ fn insert(nearest: &mut [f32], distance: f32) {
     }
 }
 
-/// Of two points whose length is a multiple of [`LANES`].
+/// Of two points with equally many numbers.
 pub(crate) fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
+    let square = |a: &f32, b: &f32| (a - b) * (a - b);
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut sums = [0.0; LANES];
-    for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
+    for (a, b) in a.iter().zip(b) {
         for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += (a - b) * (a - b);
+            *sum += square(a, b);
         }
     }
-    sums.iter().sum()
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| square(a, b)).sum();
+    sums.iter().sum::<f32>() + rest
 }
 
 #[cfg(test)]

@@ -37,6 +37,11 @@ impl<'a> Matrix<'a> {
         self.width
     }
 
+    /// All rows, one after the other.
+    pub const fn values(&self) -> &'a [f32] {
+        self.values
+    }
+
     /// One row.
     pub fn row(&self, row: usize) -> &'a [f32] {
         &self.values[row * self.width..][..self.width]

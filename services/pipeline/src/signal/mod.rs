@@ -187,6 +187,7 @@ mod vote_entropy;
 mod z_max;
 
 pub use self::hbos::{Column, Hbos};
+pub(crate) use self::knn::squared_distance;
 pub use self::knn::{Knn, MAX_NEIGHBOUR, Standard};
 pub use self::mahalanobis::{Centre, Mahalanobis};
 pub use self::margin::margin_at;

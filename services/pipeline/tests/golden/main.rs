@@ -5,6 +5,8 @@
 
 mod calibration;
 mod conformal;
+mod histogram;
+mod mahalanobis;
 mod ood;
 mod uncertainty;
 
