@@ -1,6 +1,6 @@
 //! The pure core of Eddy: bytes become tensors, tensors become predictions, predictions become verdicts.
 //!
-//! Owns: decoding and validation, heads, signals, selection, outcomes and their accounting, the
+//! Owns: decoding and validation, heads, signals and the reference profile, selection, outcomes and their accounting, the
 //! checkpoint state machine.
 //! Never does: I/O, threads, async, reading a clock. Time and randomness come in as values.
 //!
@@ -23,6 +23,7 @@ pub mod head;
 pub mod histogram;
 pub mod outcome;
 pub mod partition;
+pub mod profile;
 pub mod rejection;
 pub mod render;
 pub mod score;

@@ -102,6 +102,11 @@ impl Predictions {
         self.widths.values
     }
 
+    /// Numbers of one row by kind.
+    pub(crate) const fn widths(&self) -> Widths {
+        self.widths
+    }
+
     /// The numbers that became the probabilities, one for each, from a head that reads logits; empty otherwise.
     pub fn logits(&self, row: usize) -> &[f32] {
         of_row(&self.logits, self.widths.logits, row)

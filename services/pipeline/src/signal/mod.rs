@@ -187,8 +187,10 @@ mod vote_entropy;
 mod z_max;
 
 pub use self::hbos::{Column, Hbos};
+pub(crate) use self::knn::MAX_FEATURES as KNN_FEATURES;
 pub(crate) use self::knn::squared_distance;
 pub use self::knn::{Knn, MAX_NEIGHBOUR, Standard};
+pub(crate) use self::mahalanobis::MAX_FEATURES as MAHALANOBIS_FEATURES;
 pub use self::mahalanobis::{Centre, Mahalanobis};
 pub use self::margin::margin_at;
 pub use self::z_max::ZMax;
