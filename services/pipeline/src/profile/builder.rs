@@ -22,7 +22,8 @@ pub struct Plan {
     pub holds: Holds,
     /// Names of its classes or labels.
     pub classes: Vec<String>,
-    /// Rows that are kept at most; beyond, a random sample of so many.
+    /// Rows that are kept at most; beyond, a random sample of so many. At least [`LEAST_ROWS`] are kept whatever this says,
+    /// and fewer where rows are so wide that more would take 256 MiB.
     pub max_rows: usize,
     /// Bins of equal mass for each number.
     pub bins: usize,

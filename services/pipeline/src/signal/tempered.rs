@@ -66,21 +66,29 @@ impl Tempered {
     }
 }
 
+/// Logits that are taken at once.
+const LANES: usize = 8;
+
 /// Weights and depths of logits, several at a time so that the compiler computes them in vector registers.
 fn weigh(logits: &[f32], by: f32, mut each: impl FnMut(f32, f32)) {
-    const LANES: usize = 8;
     let highest = max(logits);
     for chunk in logits.chunks(LANES) {
         let (mut weights, mut depths) = ([0.0; LANES], [0.0; LANES]);
         for (depth, z) in depths.iter_mut().zip(chunk) {
             *depth = (highest - z) * by;
         }
-        for (weight, depth) in weights.iter_mut().zip(depths) {
-            *weight = exp(-depth);
-        }
+        weigh_depths(&depths, &mut weights);
         for (weight, depth) in weights.into_iter().zip(depths).take(chunk.len()) {
             each(weight, depth);
         }
+    }
+}
+
+/// Kept as a call: where it is inlined, the compiler undoes the vectors for the sake of what follows.
+#[inline(never)]
+fn weigh_depths(depths: &[f32; LANES], weights: &mut [f32; LANES]) {
+    for (weight, depth) in weights.iter_mut().zip(depths) {
+        *weight = exp(-depth);
     }
 }
 
