@@ -96,9 +96,11 @@ impl Example {
         let assembly = assemble(&pipeline).unwrap_or_else(|error| panic!("{error}"));
         let mut scoring = assembly.scoring().unwrap();
         let mut emitter = assembly.emitter();
+        let mut selection = assembly.selection();
         let mut found = Vec::new();
         let mut emit = |scoring: &mut Scoring| {
             scoring.score(&Frozen).unwrap();
+            scoring.select(&mut selection, Frozen.now());
             for row in scoring.batch().rows() {
                 let tensor_row = row
                     .tensor_row()

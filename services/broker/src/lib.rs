@@ -132,6 +132,16 @@ pub trait Broker {
     /// When the group cannot be asked.
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<i64>>, BrokerError>;
 
+    /// What stands beside the committed offset of each partition; `None` where there is no offset, or nothing beside it.
+    ///
+    /// # Errors
+    /// As [`Broker::committed`].
+    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, BrokerError>;
+
+    /// Puts a note beside every offset of a partition that is sent or stored from now on, until there is another note or
+    /// the partition is released. An empty one is none.
+    fn annotate(&mut self, partition: Partition, note: String);
+
     /// Replaces the consumer by a new one, which joins the group anew. Returns the partitions that the old one held: they
     /// are lost, and what [`Broker::poll`] had named and was not answered yet is void. Asks no broker.
     ///
@@ -152,6 +162,9 @@ pub trait Broker {
 
     /// Name of an input topic.
     fn topic(&self, partition: Partition) -> &str;
+
+    /// Number of partitions of the input topic that a partition belongs to, this lane's and others', as last known.
+    fn partitions_of_input(&self, topic: u16) -> i32;
 
     /// Number of partitions of an output topic, as last known.
     fn partitions_of(&self, to: Destination) -> i32;

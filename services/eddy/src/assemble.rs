@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use eddy_inference::judge::{Judged, Judgement, judge};
 use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring};
 use eddy_inference::{Emitter, settings::BatchSettings};
 use eddy_model::{BatchCaps, Error, Model, Runtime};
@@ -15,7 +16,7 @@ use eddy_pipeline::hash::config_hash;
 use eddy_pipeline::head::{self, Head};
 use eddy_pipeline::render::{ModelName, Renderer};
 use eddy_pipeline::score::Scorer;
-use eddy_pipeline::select::Selector;
+use eddy_pipeline::select::Selection;
 use eddy_pipeline::settings::Problem;
 use indexmap::IndexMap;
 
@@ -30,6 +31,7 @@ pub struct Assembly {
     models: Vec<Model>,
     heads: Vec<Arc<dyn Head>>,
     inputs: Vec<IndexMap<String, Vec<String>>>,
+    judgement: Option<Judgement>,
     config: String,
 }
 
@@ -67,16 +69,14 @@ pub fn assemble(pipeline: &Pipeline) -> Result<Assembly, Problems> {
         }
         models.push(model);
     }
-    if problems.is_empty() {
-        problems.extend(file.select.check_against(heads.iter().map(AsRef::as_ref)));
-    }
     let inputs = file
         .models
         .iter()
         .map(|model| model.inputs.clone().into_iter().collect())
         .collect();
     let config = config_hash(&what_decides(&file));
-    let assembly = Assembly {
+    let mut assembly = Assembly {
+        judgement: None,
         file,
         runtime,
         models,
@@ -84,10 +84,11 @@ pub fn assemble(pipeline: &Pipeline) -> Result<Assembly, Problems> {
         inputs,
         config,
     };
-    if problems.is_empty()
-        && let Err(wrong) = assembly.decoder()
-    {
-        problems.extend(wrong);
+    if problems.is_empty() {
+        match assembly.judge() {
+            Ok(judgement) => assembly.judgement = Some(judgement),
+            Err(wrong) => problems.extend(wrong),
+        }
     }
     if problems.is_empty() {
         Ok(assembly)
@@ -136,6 +137,31 @@ impl Assembly {
         &self.config
     }
 
+    /// Checks that the fields fit the models, and what can be measured and selected by.
+    fn judge(&self) -> Result<Judgement, Vec<Problem>> {
+        let decoder = self.decoder()?;
+        let models = self.models.iter().zip(&self.heads).zip(&self.file.models);
+        let models: Vec<Judged<'_>> = models
+            .map(|((model, head), settings)| Judged {
+                name: model.name(),
+                head: head.as_ref(),
+                shown: settings.signals.as_deref(),
+            })
+            .collect();
+        judge(&self.file.select, &models, decoder.features())
+    }
+
+    fn judgement(&self) -> &Judgement {
+        self.judgement
+            .as_ref()
+            .expect("an assembly that was returned is judged")
+    }
+
+    /// The selection of one lane, at the beginning of its budgets.
+    pub fn selection(&self) -> Selection {
+        Selection::new(Arc::clone(&self.judgement().plan))
+    }
+
     /// A field plan for these models.
     ///
     /// # Errors
@@ -167,7 +193,10 @@ impl Assembly {
     /// # Errors
     /// As [`Assembly::scoring`].
     pub fn scoring_with(&self, wrap: impl Fn(Box<dyn Scorer>) -> Box<dyn Scorer>) -> Result<Scoring, Vec<Problem>> {
-        let decoder = self.decoder()?;
+        let decoder = match self.judgement().has_features {
+            true => self.decoder()?.with_features(),
+            false => self.decoder()?,
+        };
         let BatchSettings { run_limit, .. } = self.file.batch;
         let mut lane_models = Vec::new();
         for (index, (model, head)) in self.models.iter().zip(&self.heads).enumerate() {
@@ -195,7 +224,7 @@ impl Assembly {
         Ok(Scoring::new(
             decoder,
             lane_models,
-            Selector::new(self.file.select),
+            Arc::clone(&self.judgement().signals),
             &self.file.batch,
         ))
     }

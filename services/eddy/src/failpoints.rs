@@ -36,6 +36,7 @@ enum Call {
     Release,
     Rewind,
     Committed,
+    Notes,
     Begin,
     Send,
     /// From the first look at what is in flight, after outputs were handed over, to the one that finds nothing.
@@ -53,13 +54,14 @@ enum Call {
     Close,
 }
 
-const CALLS: [(&str, Call); 18] = [
+const CALLS: [(&str, Call); 19] = [
     ("open", Call::Open),
     ("poll", Call::Poll),
     ("accept", Call::Accept),
     ("release", Call::Release),
     ("rewind", Call::Rewind),
     ("committed", Call::Committed),
+    ("notes", Call::Notes),
     ("begin", Call::Begin),
     ("send", Call::Send),
     ("drain", Call::Drain),
@@ -274,6 +276,14 @@ impl Broker for FailingBroker {
         self.armed.around(Call::Committed, || self.broker.committed(partitions))
     }
 
+    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, BrokerError> {
+        self.armed.around(Call::Notes, || self.broker.notes(partitions))
+    }
+
+    fn annotate(&mut self, partition: Partition, note: String) {
+        self.broker.annotate(partition, note);
+    }
+
     fn renew_consumer(&mut self) -> Result<Vec<Partition>, BrokerError> {
         self.armed.around(Call::RenewConsumer, || self.broker.renew_consumer())
     }
@@ -292,6 +302,10 @@ impl Broker for FailingBroker {
 
     fn topic(&self, partition: Partition) -> &str {
         self.broker.topic(partition)
+    }
+
+    fn partitions_of_input(&self, topic: u16) -> i32 {
+        self.broker.partitions_of_input(topic)
     }
 
     fn partitions_of(&self, to: Destination) -> i32 {

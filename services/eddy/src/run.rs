@@ -265,7 +265,7 @@ fn start_lane(
     };
     let lane = Lane::new(
         broker,
-        (scoring, assembly.emitter()),
+        (scoring, assembly.emitter(), assembly.selection()),
         Checkpoint::new(guarantee, budget),
         settings,
         (common.clock.clone(), metrics, report),

@@ -211,6 +211,15 @@ impl<B: Broker> Broker for Watched<B> {
         self.broker.committed(partitions)
     }
 
+    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, BrokerError> {
+        let _entered = self.remote("notes", REQUEST);
+        self.broker.notes(partitions)
+    }
+
+    fn annotate(&mut self, partition: Partition, note: String) {
+        self.broker.annotate(partition, note);
+    }
+
     fn renew_consumer(&mut self) -> Result<Vec<Partition>, BrokerError> {
         let _entered = self.remote("renew_consumer", CLIENT);
         self.broker.renew_consumer()
@@ -231,6 +240,10 @@ impl<B: Broker> Broker for Watched<B> {
 
     fn topic(&self, partition: Partition) -> &str {
         self.broker.topic(partition)
+    }
+
+    fn partitions_of_input(&self, topic: u16) -> i32 {
+        self.broker.partitions_of_input(topic)
     }
 
     fn partitions_of(&self, to: Destination) -> i32 {

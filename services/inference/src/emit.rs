@@ -84,10 +84,11 @@ impl Emitter {
             source: batch.source(row),
             time_ms: row.event_time_ms,
             fields: batch.fields(row),
+            pick: scoring.pick(tensor_row),
         };
         self.json.clear();
         self.renderer
-            .prediction(&event, scoring.verdicts(tensor_row), &mut self.json);
+            .prediction(&event, verdicts(scoring, tensor_row, &[]), &mut self.json);
         let mut headers = Headers::of(batch, row);
         headers.carry(batch, row, |name| is_trace(name) || name.starts_with("ce_"));
         send(&self.output(Destination::Predictions, batch, row, Some(&self.json), &headers.list))
@@ -104,9 +105,13 @@ impl Emitter {
     ) -> R {
         let batch = scoring.batch();
         self.json.clear();
-        self.renderer.selection(scoring.verdicts(tensor_row), &mut self.json);
+        let features: Vec<_> = (0..scoring.models().len())
+            .map(|model| scoring.top_features(model, tensor_row))
+            .collect();
+        let verdicts = verdicts(scoring, tensor_row, &features);
+        self.renderer.selection(verdicts, &mut self.json);
         self.text.clear();
-        write!(self.text, "{}", scoring.probability(tensor_row)).expect("writing to a String cannot fail");
+        write!(self.text, "{}", scoring.pick(tensor_row).probability).expect("writing to a String cannot fail");
         let mut headers = Headers::of(batch, row);
         headers.add(HEADER_SELECTION, &self.json);
         headers.add(HEADER_PROBABILITY, self.text.as_bytes());
@@ -230,19 +235,22 @@ impl<'a> Headers<'a> {
     }
 }
 
-impl Scoring {
-    /// What each model says about a scored event.
-    fn verdicts(&self, tensor_row: u32) -> impl Iterator<Item = Verdict<'_>> {
-        self.models().enumerate().map(move |(position, (model, predictions))| {
-            let arms = self.arms_of(predictions, tensor_row);
-            Verdict {
-                model: position,
-                head: model.head.as_ref(),
-                predictions,
-                row: tensor_row as usize,
-                arms,
-                probability: self.probability(tensor_row),
-            }
+/// What each model says about a scored event. `features` are those that make it anomalous, model by model.
+fn verdicts<'a>(
+    scoring: &'a Scoring,
+    tensor_row: u32,
+    features: &'a [Vec<(&'a str, f32)>],
+) -> impl Iterator<Item = Verdict<'a>> {
+    scoring
+        .models()
+        .enumerate()
+        .map(move |(position, (model, predictions))| Verdict {
+            model: position,
+            head: model.head.as_ref(),
+            predictions,
+            row: tensor_row as usize,
+            signals: scoring.signals(position),
+            features: features.get(position).map_or(&[], Vec::as_slice),
+            pick: scoring.pick(tensor_row),
         })
-    }
 }

@@ -45,7 +45,7 @@ impl<B: Broker> Hand<'_, B> {
         {
             return self.dead_letter(emitter, scoring, row, &output_too_large(), condemned);
         }
-        let arms = scoring.arms(tensor_row);
+        let arms = scoring.pick(tensor_row).all_arms();
         if arms.is_empty() {
             return Ok(Outcome::Predicted);
         }

@@ -20,10 +20,11 @@ use std::time::Duration;
 
 use eddy_broker::{Broker, BrokerError, Polled};
 use eddy_pipeline::checkpoint::Checkpoint;
-use eddy_pipeline::event::Destination;
+use eddy_pipeline::event::{Destination, Partition};
 use eddy_pipeline::flood::Flood;
 use eddy_pipeline::outcome::{Accounts, Outcome};
 use eddy_pipeline::rejection::Reason;
+use eddy_pipeline::select::Selection;
 use eddy_pipeline::stall::Stalls;
 use eddy_pipeline::time::Clock;
 use eddy_telemetry::catalogue::{CheckpointOutcome, PauseCause};
@@ -103,7 +104,7 @@ impl<B: Broker> Lane<B> {
     /// A lane at rest. Its broker is subscribed already.
     pub fn new(
         broker: B,
-        (scoring, emitter): (Scoring, Emitter),
+        (scoring, emitter, selection): (Scoring, Emitter, Selection),
         checkpoint: Checkpoint,
         settings: LaneSettings,
         (clock, metrics, report): (Arc<dyn Clock>, LaneMetrics, Arc<LaneReport>),
@@ -111,7 +112,11 @@ impl<B: Broker> Lane<B> {
         Self {
             link: Link::new(broker),
             scoring,
-            ledger: Ledger::new(checkpoint, settings.checkpoint.clone(), (metrics, report.clone())),
+            ledger: Ledger::new(
+                checkpoint,
+                settings.checkpoint.clone(),
+                (metrics, report.clone(), selection),
+            ),
             emitter,
             flood: Flood::new(settings.dead_letters.flood_share, settings.dead_letters.window),
             pauses: Pauses::default(),
@@ -154,6 +159,7 @@ impl<B: Broker> Lane<B> {
         if let Err((cause, why)) = self.score() {
             return self.stop_the_stream(cause, &why);
         }
+        self.scoring.select(self.ledger.selection(), self.clock.now());
         if let Err(error) = self.hand_over() {
             self.undo(Some(error))?;
         }
@@ -325,7 +331,7 @@ impl<B: Broker> Lane<B> {
             let confidences = scored().filter_map(|row| predictions.confidence(row as usize));
             metrics.predictions(model, scored().count(), confidences);
             for arms in scored()
-                .map(|row| scoring.arms_of(predictions, row))
+                .map(|row| scoring.pick(row).arms(model))
                 .filter(|arms| !arms.is_empty())
             {
                 metrics.selected(model, arms);
@@ -378,7 +384,7 @@ impl<B: Broker> Lane<B> {
 
     fn take_up(&mut self, rebalance: &Polled) -> Result<Result<(), BrokerError>, Stopped> {
         let (partitions, lost) = match rebalance {
-            Polled::Assigned(partitions) => return Ok(self.link.broker.accept(partitions)),
+            Polled::Assigned(partitions) => return Ok(self.accept(partitions)),
             Polled::Revoked { partitions, lost } => (partitions, *lost),
             Polled::Record | Polled::Idle => return Ok(Ok(())),
         };
@@ -392,6 +398,12 @@ impl<B: Broker> Lane<B> {
         self.ledger.forget(partitions);
         self.link.forget(partitions);
         Ok(self.link.broker.release(partitions))
+    }
+
+    /// Takes partitions, each with the budget that its last owner left with it.
+    fn accept(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
+        self.ledger.take(&mut self.link, partitions, self.clock.now())?;
+        self.link.broker.accept(partitions)
     }
 
     fn note_rebalance(&mut self, rebalance: &Polled) {

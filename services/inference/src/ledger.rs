@@ -19,6 +19,7 @@ use eddy_pipeline::backoff::BackOff;
 use eddy_pipeline::checkpoint::{Checkpoint, Guarantee, Stop};
 use eddy_pipeline::event::{Destination, Output, Partition, Source};
 use eddy_pipeline::outcome::{Accounts, Outcome, Remembers};
+use eddy_pipeline::select::{Note, Selection};
 use eddy_pipeline::time::{Clock, Now};
 use eddy_telemetry::LaneMetrics;
 
@@ -89,6 +90,7 @@ pub(crate) struct Ledger {
     last_error: Option<BrokerError>,
     /// Pauses before a client is replaced once more, until something is durable again.
     renewals: BackOff,
+    selection: Selection,
     metrics: LaneMetrics,
     report: Arc<LaneReport>,
 }
@@ -97,7 +99,7 @@ impl Ledger {
     pub(crate) fn new(
         checkpoint: Checkpoint,
         settings: CheckpointSettings,
-        (metrics, report): (LaneMetrics, Arc<LaneReport>),
+        (metrics, report, selection): (LaneMetrics, Arc<LaneReport>, Selection),
     ) -> Self {
         Self {
             checkpoint,
@@ -114,8 +116,45 @@ impl Ledger {
             redo: BTreeMap::new(),
             held: Held::default(),
             last_error: None,
+            selection,
             metrics,
             report,
+        }
+    }
+
+    /// What selection remembers.
+    pub(crate) fn selection(&mut self) -> &mut Selection {
+        &mut self.selection
+    }
+
+    /// Takes up partitions before they are accepted: what is left of their budgets stands beside their offsets.
+    pub(crate) fn take<B: Broker>(
+        &mut self,
+        link: &mut Link<B>,
+        partitions: &[Partition],
+        now: Now,
+    ) -> Result<(), BrokerError> {
+        if !self.selection.has_budget() {
+            return Ok(());
+        }
+        let notes = link.broker.notes(partitions)?;
+        let read =
+            |(partition, note): (&Partition, Option<String>)| (*partition, note.and_then(|note| read_note(&note)));
+        let notes: Vec<_> = partitions.iter().zip(notes).map(read).collect();
+        let all = partitions
+            .first()
+            .map_or(0, |partition| link.broker.partitions_of_input(partition.topic));
+        self.selection.take(&notes, all.unsigned_abs(), now);
+        Ok(())
+    }
+
+    /// Puts what is left of the budgets, once the first `spans` spans are durable, beside the offsets that follow.
+    pub(super) fn annotate<B: Broker>(&self, link: &mut Link<B>, offsets: &[(Partition, i64)], spans: usize) {
+        for (partition, _) in offsets {
+            if let Some(note) = self.selection.note(*partition, spans) {
+                let text = serde_json::to_string(&note).expect("a note is plain numbers with names");
+                link.broker.annotate(*partition, text);
+            }
         }
     }
 
@@ -293,6 +332,7 @@ impl Ledger {
 
     /// Forgets partitions that are let go. What was under way of them must have been settled or undone.
     pub(crate) fn forget(&mut self, partitions: &[Partition]) {
+        self.selection.drop(partitions);
         self.progress.retain(|partition, _| !partitions.contains(partition));
         self.known.retain(|partition, _| !partitions.contains(partition));
         self.redo.retain(|partition, _| !partitions.contains(partition));
@@ -375,11 +415,12 @@ impl Ledger {
     fn store<B: Broker>(&mut self, link: &mut Link<B>, spans: usize, now: Now) -> Result<(), BrokerError> {
         let offsets = self.spans.offsets(spans);
         self.stored += self.spans.rows(spans);
+        self.annotate(link, &offsets, spans);
         link.broker.store_offsets(&offsets, false)?;
         if self.stored < self.settings.records {
             return Ok(());
         }
-        self.try_to_commit(link, offsets, now)
+        self.try_to_commit(link, (spans, offsets), now)
     }
 
     fn delivered_spans(&self, broker: &impl Broker) -> usize {
@@ -398,6 +439,7 @@ impl Ledger {
             spans: queue,
             accounts,
             metrics,
+            selection,
             progress,
             condemned,
             redo,
@@ -406,6 +448,7 @@ impl Ledger {
         queue.take(spans, |span| {
             accounts.commit();
             metrics.commit();
+            selection.commit();
             for (partition, offset) in &span.offsets {
                 if let Some(progress) = progress.get_mut(partition) {
                     progress.durable = *offset;
@@ -431,5 +474,13 @@ impl Ledger {
     fn mark(&mut self) {
         self.accounts.mark();
         self.metrics.mark();
+        self.selection.mark();
     }
+}
+
+/// What stands beside an offset. A note of somebody else is none: the budget of that partition begins at zero.
+fn read_note(text: &str) -> Option<Note> {
+    serde_json::from_str(text)
+        .inspect_err(|error| tracing::warn!(%error, "the metadata of an offset is not Eddy's; its budget begins anew"))
+        .ok()
 }

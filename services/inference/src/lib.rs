@@ -13,6 +13,7 @@ mod batch;
 mod emit;
 mod hand;
 mod held;
+pub mod judge;
 pub mod lane;
 mod ledger;
 mod link;
@@ -20,8 +21,10 @@ pub mod orders;
 mod poll_times;
 mod report;
 pub mod scoring;
+mod signals;
 mod spans;
 
 pub use batch::{Batch, Fate, Row};
 pub use emit::{Body, Emitter};
 pub use report::{Hold, LaneReport, Latest, OnChange};
+pub use signals::{ModelSignals, SignalPlan};

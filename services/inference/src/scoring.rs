@@ -15,12 +15,14 @@ use eddy_pipeline::event::Record;
 use eddy_pipeline::head::{Head, Predictions};
 use eddy_pipeline::rejection::{Reason, Rejection};
 use eddy_pipeline::score::{RunError, RunFault, Scorer};
-use eddy_pipeline::select::{Arms, Selector};
+use eddy_pipeline::select::{Arm, Pick, Picks, Selection, Sighting};
+use eddy_pipeline::signal::Signal;
 use eddy_pipeline::tensor::Inputs;
-use eddy_pipeline::time::Clock;
+use eddy_pipeline::time::{Clock, Now};
 
 use crate::batch::Batch;
 use crate::settings::BatchSettings;
+use crate::signals::{self, BatchFacts, SignalPlan, Signals};
 
 /// Most terminated runs of one model on one batch: enough to find two guilty rows in a batch of thousands, few enough
 /// that the lane polls again before the group takes it for dead.
@@ -90,7 +92,10 @@ pub struct Scoring {
     inputs: Vec<Inputs>,
     batch: Batch,
     captured: Captured,
-    selector: Selector,
+    /// Position among `inputs` of the features, where they are captured.
+    features: Option<usize>,
+    signals: Signals,
+    picks: Picks,
     max_rows: usize,
     max_bytes: usize,
 }
@@ -104,21 +109,27 @@ impl std::fmt::Debug for Scoring {
 }
 
 impl Scoring {
-    /// Makes the buffers of a lane. `decoder` was compiled for exactly these models, in this order.
-    pub fn new(decoder: Decoder, models: Vec<LaneModel>, selector: Selector, limits: &BatchSettings) -> Self {
+    /// Makes the buffers of a lane. `decoder` was compiled for exactly these models, in this order, and `signals` too.
+    pub fn new(decoder: Decoder, models: Vec<LaneModel>, signals: Arc<SignalPlan>, limits: &BatchSettings) -> Self {
         let calibrated = models.iter().map(|model| model.scorer.max_rows()).min();
         let max_rows = limits.rows.min(calibrated.unwrap_or(limits.rows)).max(1);
-        let inputs = models
+        let mut inputs: Vec<Inputs> = models
             .iter()
             .map(|model| Inputs::with_capacity(decoder.resolved_inputs(&model.identity.name), max_rows))
             .collect();
+        let features = decoder.feature_input().map(|spec| {
+            inputs.push(Inputs::with_capacity(std::slice::from_ref(spec), max_rows));
+            inputs.len() - 1
+        });
         Self {
             decoder,
+            features,
+            signals: Signals::new(signals),
+            picks: Picks::default(),
             slots: models.into_iter().map(Slot::new).collect(),
             inputs,
             batch: Batch::default(),
             captured: Captured::default(),
-            selector,
             max_rows,
             max_bytes: limits.bytes.get(),
         }
@@ -126,7 +137,7 @@ impl Scoring {
 
     /// Decodes one event into the next row of the tensors and notes what its outputs will need.
     pub fn push(&mut self, record: &Record<'_>) {
-        let row = self.inputs.first().map_or(0, |inputs| inputs.rows);
+        let row = self.tensor_rows();
         let decoded = self.decoder.decode(record, &mut self.inputs, row, &mut self.captured);
         if decoded.is_ok() {
             for inputs in &mut self.inputs {
@@ -138,7 +149,7 @@ impl Scoring {
 
     /// Takes in one event that is not to be scored, for this reason. It takes no row of the tensors.
     pub fn push_rejected(&mut self, record: &Record<'_>, rejection: Rejection) {
-        let row = self.inputs.first().map_or(0, |inputs| inputs.rows);
+        let row = self.tensor_rows();
         // For its id and its fields only; the next event overwrites the row.
         drop(self.decoder.decode(record, &mut self.inputs, row, &mut self.captured));
         self.batch.push(record, Err(rejection), &self.captured);
@@ -184,11 +195,53 @@ impl Scoring {
             searched?;
         }
         self.reject_outputs_that_are_not_numbers();
+        let features = signals::matrix(self.features.map(|at| &self.inputs[at]), self.tensor_rows());
+        let predictions: Vec<&Predictions> = self.slots.iter().map(|slot| &slot.predictions).collect();
+        self.signals.measure(&predictions, features);
+        self.picks.reset(0);
         Ok(())
     }
 
+    /// Decides on every scored event of the batch, in the order of the stream.
+    pub fn select(&mut self, selection: &mut Selection, now: Now) {
+        let features = signals::matrix(self.features.map(|at| &self.inputs[at]), self.tensor_rows());
+        let predictions: Vec<&Predictions> = self.slots.iter().map(|slot| &slot.predictions).collect();
+        let rows = self.batch.rows();
+        let scored = rows.iter().filter_map(|row| Some((row, row.tensor_row()?)));
+        let plan = Arc::clone(selection.plan());
+        let names = self.signals.plan().features.iter();
+        let segment = plan
+            .segment_field()
+            .and_then(|field| names.clone().position(|feature| feature.name == field));
+        let bytes = |tensor_row: usize| {
+            let mut scored = rows.iter().filter(|row| row.tensor_row() == Some(tensor_row as u32));
+            scored.next().and_then(|row| self.batch.value(row)).unwrap_or_default()
+        };
+        let facts = BatchFacts {
+            signals: &self.signals,
+            predictions: &predictions,
+            features,
+            columns: &signals::locate(&plan, self.signals.plan()),
+            segment,
+            bytes: &bytes,
+        };
+        selection.begin(features.rows(), &mut self.picks, now);
+        for (row, tensor_row) in scored {
+            let event = Sighting {
+                id: self.batch.id(row),
+                partition: row.source.partition,
+                row: tensor_row as usize,
+            };
+            selection.decide(event, &facts, &mut self.picks, now);
+        }
+    }
+
+    fn tensor_rows(&self) -> usize {
+        self.inputs.first().map_or(0, |inputs| inputs.rows)
+    }
+
     fn reject_outputs_that_are_not_numbers(&mut self) {
-        let rows = self.inputs.first().map_or(0, |inputs| inputs.rows);
+        let rows = self.tensor_rows();
         for slot in &self.slots {
             for row in (0..rows).filter(|row| !slot.predictions.is_valid(*row)) {
                 let detail = format!(
@@ -225,21 +278,26 @@ impl Scoring {
         self.slots.iter().map(|slot| (&slot.model, &slot.predictions))
     }
 
-    /// The arms that select a scored row, for each model; their union is the event's.
-    pub fn arms(&self, tensor_row: u32) -> Arms {
-        self.slots.iter().fold(Arms::NONE, |arms, slot| {
-            arms.union(self.arms_of(&slot.predictions, tensor_row))
-        })
+    /// What was decided on a scored row.
+    pub fn pick(&self, tensor_row: u32) -> Pick<'_> {
+        self.picks.of(tensor_row as usize)
     }
 
-    /// The arms that select a scored row for one model's predictions.
-    pub fn arms_of(&self, predictions: &Predictions, tensor_row: u32) -> Arms {
-        self.selector.decide(predictions, tensor_row as usize)
+    /// The signals of one model that outputs show.
+    pub fn signals(&self, model: usize) -> &[(Signal, Vec<f32>)] {
+        self.signals.shown(model)
     }
 
-    /// Probability with which a scored event was to be selected, given what the models said.
-    pub fn probability(&self, tensor_row: u32) -> f32 {
-        self.selector.probability(self.arms(tensor_row))
+    /// The features that make a row anomalous to a model, if that is why it was selected.
+    pub fn top_features(&self, model: usize, tensor_row: u32) -> Vec<(&str, f32)> {
+        let is_anomaly = self.pick(tensor_row).arms(model).contains(Arm::Anomaly);
+        match self.features.filter(|_| is_anomaly) {
+            Some(at) => {
+                let features = signals::matrix(Some(&self.inputs[at]), self.tensor_rows());
+                self.signals.top_features(model, features.row(tensor_row as usize))
+            }
+            None => Vec::new(),
+        }
     }
 
     /// Turns a scored row into a rejected one, after the models have run.

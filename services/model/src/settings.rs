@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use eddy_pipeline::head::HeadSettings;
 use eddy_pipeline::settings::{Bytes, Problem, Span};
+use eddy_pipeline::signal::Signal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,10 @@ pub struct Settings {
     pub inputs: BTreeMap<String, Vec<String>>,
     /// How the model's outputs become predictions. Required.
     pub head: HeadSettings,
+    /// Signals that are measured, exported and written into the predictions. Default: where events compete for a budget
+    /// (`[select]`), the usual ones of those that the head and the reference profile allow; else none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signals: Option<Vec<Signal>>,
     /// Most rows of one run. Default: found when the model loads, by timing growing batches. At least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rows: Option<usize>,
@@ -179,6 +184,7 @@ impl Settings {
             golden: None,
             tolerance: None,
             inputs: BTreeMap::new(),
+            signals: None,
             head,
             max_rows: None,
             intra_threads: default_intra_threads(),

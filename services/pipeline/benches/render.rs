@@ -6,7 +6,7 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use eddy_pipeline::head::{Head, HeadSettings, Predictions, compile};
 use eddy_pipeline::render::{ModelName, Named, Renderer, Verdict};
-use eddy_pipeline::select::{Arm, Arms};
+use eddy_pipeline::select::{Arm, Chance, Drawn, Pick};
 use eddy_pipeline::tensor::{DType, Data, TensorSpec, View};
 
 const ROWS: usize = 256;
@@ -83,14 +83,27 @@ fn render(c: &mut Criterion) {
         source: "events/3/1234567",
         time_ms: Some(1_700_000_000_000),
         fields: b"",
+        pick: Pick::NONE,
     };
-    let verdict = |row, arms| Verdict {
+    let selected = [Chance {
+        arm: Arm::Uncertainty,
+        model: Some(0),
+        probability: 0.3125,
+        draw: 0.25,
+        drawn: Drawn::Selected,
+    }];
+    let selected = Pick {
+        chances: &selected,
+        probability: 0.3125,
+    };
+    let verdict = |row, pick| Verdict {
         model: 0,
         head: &*head,
         predictions: &predictions,
         row,
-        arms,
-        probability: 1.0,
+        signals: &[],
+        features: &[],
+        pick,
     };
     let rows = || (0..ROWS).cycle();
     let mut json = Vec::new();
@@ -100,7 +113,7 @@ fn render(c: &mut Criterion) {
             || row.next().expect("a cycle has no end"),
             |row| {
                 json.clear();
-                renderer.prediction(black_box(&event), [verdict(row, Arms::NONE)], &mut json);
+                renderer.prediction(black_box(&event), [verdict(row, Pick::NONE)], &mut json);
                 json.len()
             },
             BatchSize::SmallInput,
@@ -112,7 +125,7 @@ fn render(c: &mut Criterion) {
             || row.next().expect("a cycle has no end"),
             |row| {
                 json.clear();
-                renderer.selection([verdict(row, Arms::NONE.with(Arm::Uncertainty))], &mut json);
+                renderer.selection([verdict(row, selected)], &mut json);
                 json.len()
             },
             BatchSize::SmallInput,

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arbitrary::Arbitrary;
+use eddy_inference::judge::{Judged, judge};
 use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring};
 use eddy_inference::settings::BatchSettings;
 use eddy_inference::{Batch, Body, Emitter, Fate, Row};
@@ -16,7 +17,7 @@ use eddy_pipeline::event::{Header, Output, Record};
 use eddy_pipeline::head::{self, Head};
 use eddy_pipeline::render::{ModelName, Renderer};
 use eddy_pipeline::score::{RunError, Scorer};
-use eddy_pipeline::select::{SelectSettings, Selector};
+use eddy_pipeline::select::{SelectSettings, Selection};
 use eddy_pipeline::tensor::{Buffer, DType, Data, Inputs, TensorSpec, View};
 use eddy_pipeline::time::{Clock, Now};
 use libfuzzer_sys::fuzz_target;
@@ -31,11 +32,11 @@ struct Event {
 }
 
 thread_local! {
-    static LANE: RefCell<(Scoring, Emitter)> = RefCell::new(lane());
+    static LANE: RefCell<(Scoring, Emitter, Selection)> = RefCell::new(lane());
 }
 
 fuzz_target!(|event: Event| {
-    LANE.with_borrow_mut(|(scoring, emitter)| {
+    LANE.with_borrow_mut(|(scoring, emitter, selection)| {
         let headers: Vec<Header<'_>> = event
             .headers
             .iter()
@@ -51,6 +52,7 @@ fuzz_target!(|event: Event| {
         };
         scoring.push(&record);
         scoring.score(&Still).expect("the stub is never sick");
+        scoring.select(selection, Still.now());
         assert_eq!(scoring.batch().rows().len(), 1);
         let row = scoring.batch().rows()[0].clone();
         match &row.fate {
@@ -133,7 +135,7 @@ fn check_body(output: &Output<'_>, record: &Record<'_>, body: Body) {
     assert!(digest.is_none_or(|digest| digest.len() == 64));
 }
 
-fn lane() -> (Scoring, Emitter) {
+fn lane() -> (Scoring, Emitter, Selection) {
     let inputs = vec![spec("x", 1)];
     let outputs = vec![spec("probabilities", 2)];
     let settings = serde_json::from_value(json!({"type": "classification", "from": "probabilities"}));
@@ -151,10 +153,16 @@ fn lane() -> (Scoring, Emitter) {
         fields: &Default::default(),
     };
     let decoder = Decoder::compile(&events, &fields, &limits, &[binding]).expect("the field fits the model");
-    let selector = Selector::new(SelectSettings {
+    let select = SelectSettings {
         confidence_below: Some(1.0),
-        anomaly_above: None,
-    });
+        ..SelectSettings::default()
+    };
+    let judged = Judged {
+        name: "stub",
+        head: head.as_ref(),
+        shown: None,
+    };
+    let judgement = judge(&select, &[judged], Vec::new()).expect("the head gives a confidence");
     let model = LaneModel {
         identity: ModelIdentity {
             name: "stub".into(),
@@ -169,8 +177,9 @@ fn lane() -> (Scoring, Emitter) {
         version: "1",
         sha256: &model.identity.sha256,
     }]);
-    let scoring = Scoring::new(decoder, vec![model], selector, &BatchSettings::default());
-    (scoring, Emitter::new(renderer, "configuration".into()))
+    let scoring = Scoring::new(decoder, vec![model], judgement.signals, &BatchSettings::default());
+    let emitter = Emitter::new(renderer, "configuration".into());
+    (scoring, emitter, Selection::new(judgement.plan))
 }
 
 fn spec(name: &str, width: usize) -> TensorSpec {

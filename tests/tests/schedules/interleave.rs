@@ -54,6 +54,14 @@ impl Broker for Interleaved {
         self.after_others().committed(partitions)
     }
 
+    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, BrokerError> {
+        self.after_others().notes(partitions)
+    }
+
+    fn annotate(&mut self, partition: Partition, note: String) {
+        self.broker.annotate(partition, note);
+    }
+
     fn renew_consumer(&mut self) -> Result<Vec<Partition>, BrokerError> {
         self.after_others().renew_consumer()
     }
@@ -72,6 +80,10 @@ impl Broker for Interleaved {
 
     fn topic(&self, partition: Partition) -> &str {
         self.broker.topic(partition)
+    }
+
+    fn partitions_of_input(&self, topic: u16) -> i32 {
+        self.broker.partitions_of_input(topic)
     }
 
     fn partitions_of(&self, to: Destination) -> i32 {

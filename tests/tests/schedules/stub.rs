@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use eddy_inference::Emitter;
+use eddy_inference::judge::{Judged, judge};
 use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring};
 use eddy_inference::settings::BatchSettings;
 use eddy_pipeline::decode::{Binding, Decoder, EventSettings, LimitSettings};
 use eddy_pipeline::head::{self, Head};
 use eddy_pipeline::render::{ModelName, Renderer};
 use eddy_pipeline::score::{RunError, RunFault, Scorer};
-use eddy_pipeline::select::{SelectSettings, Selector};
+use eddy_pipeline::select::{SelectSettings, Selection};
 use eddy_pipeline::tensor::{Buffer, DType, Data, Inputs, TensorSpec, View};
 use serde_json::json;
 
@@ -111,13 +112,13 @@ fn spec(name: &str, row_shape: Vec<Option<usize>>) -> TensorSpec {
     }
 }
 
-/// Scoring and outputs of one lane, whose model is well.
-pub(crate) fn scoring(limits: &BatchSettings) -> (Scoring, Emitter) {
+/// Scoring, outputs and selection of one lane, whose model is well.
+pub(crate) fn scoring(limits: &BatchSettings) -> (Scoring, Emitter, Selection) {
     scoring_while(Arc::default(), limits)
 }
 
-/// Scoring and outputs of one lane, whose model fails while `is_sick`.
-pub(crate) fn scoring_while(is_sick: Arc<AtomicBool>, limits: &BatchSettings) -> (Scoring, Emitter) {
+/// Scoring, outputs and selection of one lane, whose model fails while `is_sick`.
+pub(crate) fn scoring_while(is_sick: Arc<AtomicBool>, limits: &BatchSettings) -> (Scoring, Emitter, Selection) {
     let inputs = vec![spec("x", vec![Some(1)])];
     let outputs = vec![spec("probabilities", vec![Some(2)])];
     let settings = serde_json::from_value(json!({"type": "classification", "from": "probabilities"}));
@@ -137,8 +138,14 @@ pub(crate) fn scoring_while(is_sick: Arc<AtomicBool>, limits: &BatchSettings) ->
     );
     let select = SelectSettings {
         confidence_below: Some(0.75),
-        anomaly_above: None,
+        ..SelectSettings::default()
     };
+    let judged = Judged {
+        name: "stub",
+        head: head.as_ref(),
+        shown: None,
+    };
+    let judgement = judge(&select, &[judged], Vec::new()).expect("the head gives a confidence");
     let model = LaneModel {
         identity: ModelIdentity {
             name: "stub".into(),
@@ -160,6 +167,7 @@ pub(crate) fn scoring_while(is_sick: Arc<AtomicBool>, limits: &BatchSettings) ->
         sha256: &model.identity.sha256,
     }]);
     let decoder = decoder.expect("the field fits the model");
-    let scoring = Scoring::new(decoder, vec![model], Selector::new(select), limits);
-    (scoring, Emitter::new(renderer, "configuration".into()))
+    let scoring = Scoring::new(decoder, vec![model], judgement.signals, limits);
+    let emitter = Emitter::new(renderer, "configuration".into());
+    (scoring, emitter, Selection::new(judgement.plan))
 }

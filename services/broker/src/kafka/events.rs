@@ -62,10 +62,22 @@ struct Noted {
     ends: BTreeMap<Partition, i64>,
     /// The offset of the next record that was neither handed over nor is on its way to be.
     fetched: BTreeMap<Partition, i64>,
+    /// Partitions of each input topic, assigned or not.
+    partitions: Vec<i32>,
     statistics: Option<ConsumerStatistics>,
     heard: Heard,
     /// Whether the group's coordinator was not heard for a whole session, and nothing was assigned since.
     session_ran_out: bool,
+}
+
+impl Noted {
+    /// A client that has not learnt of the topic yet knows of none.
+    fn set_partitions_of(&mut self, topic: usize, count: i32) {
+        if count > 0 {
+            self.partitions.resize(self.partitions.len().max(topic + 1), 0);
+            self.partitions[topic] = count;
+        }
+    }
 }
 
 /// Whether brokers answer, as the statistics tell it.
@@ -141,6 +153,15 @@ impl ConsumerEvents {
         self.noted().ends.get(&partition).copied()
     }
 
+    /// Partitions of an input topic; 0 where that is not known.
+    pub(super) fn partitions_of(&self, topic: u16) -> i32 {
+        self.noted().partitions.get(usize::from(topic)).copied().unwrap_or(0)
+    }
+
+    pub(super) fn set_partitions_of(&self, topic: usize, count: i32) {
+        self.noted().set_partitions_of(topic, count);
+    }
+
     /// How far a partition was fetched and handed over, as of the last snapshot.
     pub(super) fn fetched(&self, partition: Partition) -> Option<i64> {
         self.noted().fetched.get(&partition).copied()
@@ -201,6 +222,9 @@ impl ClientContext for ConsumerEvents {
         let round_trips = statistics.brokers.values().filter_map(|broker| broker.rtt.as_ref());
         sum.round_trip_us = round_trips.map(|window| window.avg.max(0) as u64).max().unwrap_or(0);
         for (topic, of_topic) in &statistics.topics {
+            if let Some(partition) = self.partition(topic, 0) {
+                noted.set_partitions_of(partition.topic.into(), partitions_in(of_topic));
+            }
             for (number, of_partition) in &of_topic.partitions {
                 sum.fetched_ahead_records += of_partition.fetchq_cnt.max(0) as u64;
                 sum.fetched_ahead_bytes += of_partition.fetchq_size;
@@ -316,6 +340,14 @@ impl ProducerEvents {
     }
 }
 
+/// How many partitions of a topic the client knows; it refreshes its metadata by itself.
+fn partitions_in(topic: &rdkafka::statistics::Topic) -> i32 {
+    let known = topic.partitions.iter();
+    known
+        .filter(|(number, partition)| **number >= 0 && !partition.unknown)
+        .count() as i32
+}
+
 impl ClientContext for ProducerEvents {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
@@ -333,11 +365,7 @@ impl ClientContext for ProducerEvents {
             let Some(topic) = statistics.topics.get(&self.outputs[to as usize]) else {
                 continue;
             };
-            let known = topic
-                .partitions
-                .iter()
-                .filter(|(number, partition)| **number >= 0 && !partition.unknown);
-            let count = known.count() as i32;
+            let count = partitions_in(topic);
             if count > 0 {
                 self.set_partitions_of(to, count);
             }

@@ -6,6 +6,7 @@
 //! Invariants: a record of a partition that the lane does not hold is never handed over; every offset given to the
 //! client goes through a fresh list that carries it as it is (other calls of the client add one).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use eddy_pipeline::event::{Partition, Record, Source};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::BorrowedMessage;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::access::Access;
@@ -43,6 +45,8 @@ pub(super) struct Intake {
     is_paused: bool,
     /// The rebalance that the lane was told of and has not answered yet.
     unanswered: Option<Polled>,
+    /// What is put beside the offsets of partitions.
+    notes: BTreeMap<Partition, String>,
     is_closed: bool,
 }
 
@@ -50,12 +54,13 @@ impl Intake {
     /// Makes the consumer, looks for its topics and joins the group.
     pub(super) fn open(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
         let intake = Self::outside(settings, lane)?;
-        for input in &intake.inputs {
+        for (topic, input) in intake.inputs.iter().enumerate() {
             let ear = Ear {
                 words: &intake.consumer.context().words,
                 listen: &|| intake.poll_events_only(),
             };
-            metadata::partitions(intake.consumer.client(), input, &ear)?;
+            let count = metadata::partitions(intake.consumer.client(), input, &ear)?;
+            intake.consumer.context().set_partitions_of(topic, count);
         }
         group::may_be_read(&intake.consumer, &intake.inputs[0], &intake.group)?;
         intake.join()?;
@@ -66,6 +71,10 @@ impl Intake {
     /// matter. Returns the partitions that the old one held.
     pub(super) fn renew(&mut self, settings: &Settings, lane: u16) -> Result<Vec<Partition>, BrokerError> {
         let successor = Self::outside(settings, lane)?;
+        for topic in 0..self.inputs.len() {
+            let count = self.consumer.context().partitions_of(topic as u16);
+            successor.consumer.context().set_partitions_of(topic, count);
+        }
         if let Err(error) = self.close() {
             tracing::warn!(%error, "the old consumer is left behind");
         }
@@ -91,6 +100,7 @@ impl Intake {
             assigned: vec![],
             is_paused: false,
             unanswered: None,
+            notes: BTreeMap::new(),
             is_closed: false,
         };
         // Serves the first token refresh, without which no connection is made.
@@ -192,6 +202,7 @@ impl Intake {
     pub(super) fn release(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
         // Whatever fails below: nothing of them is handed over any more.
         self.assigned.retain(|partition| !partitions.contains(partition));
+        self.notes.retain(|partition, _| !partitions.contains(partition));
         let doing = || format!("letting go of {}", self.names(partitions));
         let held = self.held(doing)?;
         let leaving: Vec<Partition> = partitions.iter().filter(|one| held.contains(one)).copied().collect();
@@ -286,6 +297,24 @@ impl Intake {
     }
 
     pub(super) fn committed(&self, partitions: &[Partition]) -> Result<Vec<Option<i64>>, BrokerError> {
+        self.ask_group(partitions, |element| match element.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        })
+    }
+
+    pub(super) fn notes(&self, partitions: &[Partition]) -> Result<Vec<Option<String>>, BrokerError> {
+        self.ask_group(partitions, |element| {
+            Some(element.metadata().to_owned()).filter(|note| !note.is_empty())
+        })
+    }
+
+    /// Asks for what is committed of each partition.
+    fn ask_group<T>(
+        &self,
+        partitions: &[Partition],
+        read: impl Fn(&TopicPartitionListElem<'_>) -> Option<T>,
+    ) -> Result<Vec<Option<T>>, BrokerError> {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
@@ -293,12 +322,16 @@ impl Intake {
         let list = self.consumer.committed_offsets(self.list(partitions), ANSWER_WITHIN);
         let list = list.map_err(|error| self.explained(self.failed(doing(), &error)))?;
         check_each(&list, "asking for the committed offset of")?;
-        let offset =
-            |partition: &Partition| match list.find_partition(self.topic(*partition), partition.number)?.offset() {
-                Offset::Offset(offset) => Some(offset),
-                _ => None,
-            };
-        Ok(partitions.iter().map(offset).collect())
+        let of = |partition: &Partition| read(&list.find_partition(self.topic(*partition), partition.number)?);
+        Ok(partitions.iter().map(of).collect())
+    }
+
+    pub(super) fn annotate(&mut self, partition: Partition, note: String) {
+        self.notes.insert(partition, note);
+    }
+
+    pub(super) fn partitions_of_input(&self, topic: u16) -> i32 {
+        self.consumer.context().partitions_of(topic)
     }
 
     pub(super) fn ends(&self) -> Vec<(Partition, i64)> {
@@ -382,6 +415,9 @@ impl Intake {
             element
                 .set_offset(Offset::Offset(*offset))
                 .map_err(|error| fault::failed(format!("setting {} to {offset}", self.names(&[*partition])), &error))?;
+            if let Some(note) = self.notes.get(partition) {
+                element.set_metadata(note.as_str());
+            }
         }
         Ok(list)
     }

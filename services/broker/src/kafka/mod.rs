@@ -124,6 +124,15 @@ impl Broker for KafkaBroker {
         self.intake.committed(partitions)
     }
 
+    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, BrokerError> {
+        self.check_hearing()?;
+        self.intake.notes(partitions)
+    }
+
+    fn annotate(&mut self, partition: Partition, note: String) {
+        self.intake.annotate(partition, note);
+    }
+
     fn renew_consumer(&mut self) -> Result<Vec<Partition>, BrokerError> {
         let held = self.intake.renew(&self.settings, self.lane)?;
         self.doubt = Doubt::default();
@@ -147,6 +156,10 @@ impl Broker for KafkaBroker {
 
     fn topic(&self, partition: Partition) -> &str {
         self.intake.topic(partition)
+    }
+
+    fn partitions_of_input(&self, topic: u16) -> i32 {
+        self.intake.partitions_of_input(topic)
     }
 
     fn partitions_of(&self, to: Destination) -> i32 {

@@ -9,7 +9,7 @@ use crate::{Broker, BrokerError, Fault, Polled, Reach, SendError, Silence, Ticke
 
 use super::connection::{Twin, planned};
 use super::faults::{Mishap, Op, Until};
-use super::group::Notice;
+use super::group::{Mark, Notice};
 use super::log::{Isolation, TwinRecord};
 use super::outbox::{Outbox, Phase, bytes_of};
 use super::state::{Life, Membership, Slot, State, failure, lock};
@@ -98,23 +98,20 @@ impl Broker for Twin {
     }
 
     fn committed(&mut self, partitions: &[Partition]) -> Result<Vec<Option<i64>>, BrokerError> {
-        self.perform(Op::Committed, |twin, state| {
-            let slots: Vec<Slot> = partitions
-                .iter()
-                .filter_map(|partition| twin.slot(*partition))
-                .collect();
-            let group = state.connection(twin.id).group;
-            if slots.iter().any(|slot| state.is_unstable(group, *slot)) {
-                state.pass(state.settings.request_timeout);
-            }
-            if let Some(slot) = slots.iter().find(|slot| state.is_unstable(group, **slot)) {
-                let doing = format!("reading the committed offset of {}", state.name_of(*slot));
-                let message = "a transaction with an offset of this partition is open (UNSTABLE_OFFSET_COMMIT)";
-                return Err(failure(Fault::Retriable, doing, message));
-            }
-            let committed = &state.groups[group].committed;
-            Ok(slots.iter().map(|slot| committed.get(slot).copied()).collect())
-        })
+        let marks = self.marks(partitions)?;
+        Ok(marks.into_iter().map(|mark| Some(mark?.next)).collect())
+    }
+
+    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, BrokerError> {
+        let marks = self.marks(partitions)?;
+        let note = |mark: Option<Mark>| mark.map(|mark| mark.note.to_string()).filter(|note| !note.is_empty());
+        Ok(marks.into_iter().map(note).collect())
+    }
+
+    fn annotate(&mut self, partition: Partition, note: String) {
+        if let Some(slot) = self.slot(partition) {
+            self.notes.insert(slot, note.into());
+        }
     }
 
     fn renew_consumer(&mut self) -> Result<Vec<Partition>, BrokerError> {
@@ -160,6 +157,12 @@ impl Broker for Twin {
     fn topic(&self, partition: Partition) -> &str {
         let name = self.settings.inputs.get(usize::from(partition.topic));
         name.map_or("unknown topic", String::as_str)
+    }
+
+    fn partitions_of_input(&self, topic: u16) -> i32 {
+        let state = lock(&self.shared);
+        let topic = self.inputs.get(usize::from(topic));
+        topic.map_or(0, |topic| state.topics[*topic].logs.len() as i32)
     }
 
     fn partitions_of(&self, to: Destination) -> i32 {
@@ -289,8 +292,8 @@ impl Broker for Twin {
             let due = state.now() + interval;
             let connection = state.connection_mut(twin.id);
             let held = slots.into_iter().filter(|(slot, _)| connection.held.contains(slot));
-            let held: BTreeMap<Slot, i64> = held.collect();
-            connection.stored.extend(&held);
+            let held: BTreeMap<Slot, Mark> = held.collect();
+            connection.stored.extend(held.clone());
             connection.auto_commit_at.get_or_insert(due);
             if wait { state.commit_of(twin.id, &held) } else { Ok(()) }
         })
@@ -338,10 +341,31 @@ impl Twin {
         }
     }
 
+    /// What is committed for each partition, once no open transaction may change it.
+    fn marks(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Mark>>, BrokerError> {
+        self.perform(Op::Committed, |twin, state| {
+            let slots: Vec<Slot> = partitions
+                .iter()
+                .filter_map(|partition| twin.slot(*partition))
+                .collect();
+            let group = state.connection(twin.id).group;
+            if slots.iter().any(|slot| state.is_unstable(group, *slot)) {
+                state.pass(state.settings.request_timeout);
+            }
+            if let Some(slot) = slots.iter().find(|slot| state.is_unstable(group, **slot)) {
+                let doing = format!("reading the committed offset of {}", state.name_of(*slot));
+                let message = "a transaction with an offset of this partition is open (UNSTABLE_OFFSET_COMMIT)";
+                return Err(failure(Fault::Retriable, doing, message));
+            }
+            let committed = &state.groups[group].committed;
+            Ok(slots.iter().map(|slot| committed.get(slot).cloned()).collect())
+        })
+    }
+
     /// At least once: the client commits what was stored of partitions before it lets them go.
     fn commit_stored_of(&self, state: &mut State, slots: &BTreeSet<Slot>) {
         let connection = state.connection_mut(self.id);
-        let (leaving, staying): (BTreeMap<Slot, i64>, BTreeMap<Slot, i64>) = std::mem::take(&mut connection.stored)
+        let (leaving, staying): (BTreeMap<Slot, Mark>, BTreeMap<Slot, Mark>) = std::mem::take(&mut connection.stored)
             .into_iter()
             .partition(|(slot, _)| slots.contains(slot));
         connection.stored = staying;
@@ -355,7 +379,7 @@ impl Twin {
     }
 
     /// Offsets by slot. Those of partitions that are not fetched, or beyond what was read, show a client at fault.
-    fn offsets(&self, state: &mut State, offsets: &[(Partition, i64)]) -> Vec<(Slot, i64)> {
+    fn offsets(&self, state: &mut State, offsets: &[(Partition, i64)]) -> Vec<(Slot, Mark)> {
         let mut slots = Vec::with_capacity(offsets.len());
         for (partition, offset) in offsets {
             let Some(slot) = self.slot(*partition) else { continue };
@@ -367,7 +391,8 @@ impl Twin {
                     self.id
                 ));
             }
-            slots.push((slot, *offset));
+            let note = self.notes.get(&slot).cloned().unwrap_or_default();
+            slots.push((slot, Mark { next: *offset, note }));
         }
         slots
     }

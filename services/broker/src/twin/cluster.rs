@@ -223,7 +223,7 @@ impl Cluster {
         let state = self.state();
         let slot = slot(&state, topic, partition);
         let group = state.groups.iter().find(|known| known.name == group)?;
-        group.committed.get(&slot).copied()
+        group.committed.get(&slot).map(|mark| mark.next)
     }
 
     /// Connections that are members of a group, dead ones among them until their session ends.

@@ -96,6 +96,8 @@ pub struct Twin {
     /// The partition that records come from, and how many more in a row.
     pub(super) run: Option<(Slot, u32)>,
     pub(super) outbox: Outbox,
+    /// What is put beside offsets.
+    pub(super) notes: BTreeMap<Slot, Arc<str>>,
     /// The generation of the group that the last transaction was told.
     pub(super) generation: Option<u32>,
 }
@@ -131,6 +133,7 @@ impl Twin {
             is_lost: false,
             stuck: BTreeMap::new(),
             void: BTreeSet::new(),
+            notes: BTreeMap::new(),
             run: None,
             outbox: Outbox::new(producer),
             generation: None,
@@ -340,7 +343,7 @@ impl Twin {
             return Ok(None);
         }
         let position = match (state.groups[group].committed.get(&slot), self.settings.start) {
-            (Some(committed), _) => *committed,
+            (Some(committed), _) => committed.next,
             (None, Start::Earliest) => 0,
             (None, Start::Latest) => state.log(slot).end(),
             (None, Start::Error) => {

@@ -3,6 +3,7 @@
 //! Invariant: a partition belongs to one member at most; it is given on only when its owner let it go or was thrown out.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{BrokerError, Fault};
@@ -31,12 +32,19 @@ pub(super) struct Member {
     notices: VecDeque<Notice>,
 }
 
+/// An offset as it is committed, with the note beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) next: i64,
+    pub(super) note: Arc<str>,
+}
+
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) name: String,
     pub(super) generation: u32,
     pub(super) members: BTreeMap<ConnectionId, Member>,
-    pub(super) committed: BTreeMap<Slot, i64>,
+    pub(super) committed: BTreeMap<Slot, Mark>,
     /// Eager: everybody lets go of everything first.
     gathering: bool,
 }
@@ -324,21 +332,25 @@ impl State {
     pub(super) fn commit_offsets(
         &mut self,
         id: ConnectionId,
-        offsets: &BTreeMap<Slot, i64>,
+        offsets: &BTreeMap<Slot, Mark>,
     ) -> Result<(), BrokerError> {
         if offsets.is_empty() {
             return Ok(());
         }
         self.admits(id, self.generation_of(id), "committing offsets")?;
         let group = self.connection(id).group;
-        for (slot, offset) in offsets {
-            self.set_committed(group, *slot, *offset);
+        for (slot, mark) in offsets {
+            self.set_committed(group, *slot, mark.clone());
         }
         Ok(())
     }
 
-    pub(super) fn set_committed(&mut self, group: usize, slot: Slot, offset: i64) {
-        let before = self.groups[group].committed.insert(slot, offset);
+    pub(super) fn set_committed(&mut self, group: usize, slot: Slot, mark: Mark) {
+        let offset = mark.next;
+        let before = self.groups[group]
+            .committed
+            .insert(slot, mark)
+            .map(|before| before.next);
         self.note(|state| format!("{} is committed up to {offset}", state.name_of(slot)));
         if let Some(before) = before.filter(|before| *before > offset) {
             let name = self.name_of(slot);

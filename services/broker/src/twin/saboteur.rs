@@ -158,6 +158,14 @@ impl<B: Broker> Broker for Saboteur<B> {
         Ok(committed)
     }
 
+    fn notes(&mut self, partitions: &[Partition]) -> Result<Vec<Option<String>>, BrokerError> {
+        self.broker.notes(partitions)
+    }
+
+    fn annotate(&mut self, partition: Partition, note: String) {
+        self.broker.annotate(partition, note);
+    }
+
     fn renew_consumer(&mut self) -> Result<Vec<Partition>, BrokerError> {
         self.broker.renew_consumer()
     }
@@ -176,6 +184,10 @@ impl<B: Broker> Broker for Saboteur<B> {
 
     fn topic(&self, partition: Partition) -> &str {
         self.broker.topic(partition)
+    }
+
+    fn partitions_of_input(&self, topic: u16) -> i32 {
+        self.broker.partitions_of_input(topic)
     }
 
     fn partitions_of(&self, to: Destination) -> i32 {

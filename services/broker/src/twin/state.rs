@@ -9,7 +9,7 @@ use crate::{BrokerError, Fault};
 use super::clock::VirtualClock;
 use super::cluster::{ClusterSettings, ConnectionId};
 use super::faults::{Fate, Mishap, Op};
-use super::group::Group;
+use super::group::{Group, Mark};
 use super::log::{Log, TwinRecord};
 use super::transactions::{Transaction, TransactionalId};
 
@@ -57,7 +57,7 @@ pub(super) struct Connection {
     /// What the client takes for its own.
     pub(super) held: BTreeSet<Slot>,
     /// At least once: offsets that the client commits by itself.
-    pub(super) stored: BTreeMap<Slot, i64>,
+    pub(super) stored: BTreeMap<Slot, Mark>,
     pub(super) auto_commit_at: Option<Duration>,
     pub(super) last_poll: Duration,
     /// Deliveries stand still for so many further calls.
@@ -246,7 +246,7 @@ impl State {
 
     /// At least once: commits offsets that are stored. When that fails they stay stored, and the client tries again
     /// later, as librdkafka does.
-    pub(super) fn commit_of(&mut self, id: ConnectionId, offsets: &BTreeMap<Slot, i64>) -> Result<(), BrokerError> {
+    pub(super) fn commit_of(&mut self, id: ConnectionId, offsets: &BTreeMap<Slot, Mark>) -> Result<(), BrokerError> {
         let committed = if self.is_away() {
             Err(failure(
                 Fault::Retriable,
@@ -259,9 +259,7 @@ impl State {
         let later = self.now() + self.settings.auto_commit_interval;
         let connection = self.connection_mut(id);
         if committed.is_ok() {
-            connection
-                .stored
-                .retain(|slot, offset| offsets.get(slot) != Some(offset));
+            connection.stored.retain(|slot, mark| offsets.get(slot) != Some(mark));
         }
         if connection.stored.is_empty() {
             connection.auto_commit_at = None;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::group::Mark;
 use super::log::{Serial, TwinRecord};
 use super::state::{Slot, State};
 
@@ -26,7 +27,7 @@ pub(super) struct Transaction {
     expires: Duration,
     touched: BTreeSet<Slot>,
     /// Offsets of groups that become committed with it.
-    offsets: BTreeMap<(usize, Slot), i64>,
+    offsets: BTreeMap<(usize, Slot), Mark>,
     open: bool,
 }
 
@@ -90,11 +91,11 @@ impl State {
         &mut self,
         producer: &Producer,
         group: usize,
-        offsets: &[(Slot, i64)],
+        offsets: &[(Slot, Mark)],
     ) -> Result<(), Fenced> {
         let serial = self.enlist(producer)?;
         let pending = &mut self.transactions[serial as usize].offsets;
-        pending.extend(offsets.iter().map(|(slot, offset)| ((group, *slot), *offset)));
+        pending.extend(offsets.iter().map(|(slot, mark)| ((group, *slot), mark.clone())));
         Ok(())
     }
 
@@ -194,8 +195,8 @@ impl State {
             self.log_mut(slot).finish(serial, committed);
         }
         if committed {
-            for ((group, slot), offset) in offsets {
-                self.set_committed(group, slot, offset);
+            for ((group, slot), mark) in offsets {
+                self.set_committed(group, slot, mark);
             }
         }
         if let Some(known) = self.producers.get_mut(&id) {

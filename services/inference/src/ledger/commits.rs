@@ -19,7 +19,7 @@ impl Ledger {
     /// Commits what was stored of all partitions, up to the end of everything under way, which must be delivered.
     pub(super) fn commit_all<B: Broker>(&mut self, link: &mut Link<B>, now: Now) -> Result<(), BrokerError> {
         let offsets = self.spans.offsets(usize::MAX);
-        let committed = self.commit_stored(link, offsets, now);
+        let committed = self.commit_stored(link, (self.spans.len(), offsets), now);
         let is_outage = link.broker.silence().is_some();
         committed.map_err(|error| match error.fault {
             // While nobody answers, trying again at once helps nobody.
@@ -35,12 +35,13 @@ impl Ledger {
     fn commit_stored<B: Broker>(
         &mut self,
         link: &mut Link<B>,
-        delivered: impl IntoIterator<Item = (Partition, i64)>,
+        (spans, delivered): (usize, Vec<(Partition, i64)>),
         now: Now,
     ) -> Result<(), BrokerError> {
         let mut offsets: BTreeMap<_, _> = self.durable_of_read().collect();
         offsets.extend(delivered);
         let offsets: Vec<_> = offsets.into_iter().collect();
+        self.annotate(link, &offsets, spans);
         let committed = link.broker.store_offsets(&offsets, true);
         self.stored = 0;
         self.commit_at = committed.is_err().then(|| now.monotonic + PAUSE);
@@ -52,7 +53,7 @@ impl Ledger {
     pub(super) fn try_to_commit<B: Broker>(
         &mut self,
         link: &mut Link<B>,
-        delivered: impl IntoIterator<Item = (Partition, i64)>,
+        delivered: (usize, Vec<(Partition, i64)>),
         now: Now,
     ) -> Result<(), BrokerError> {
         match self.commit_stored(link, delivered, now) {
@@ -74,7 +75,7 @@ impl Ledger {
         if self.commit_at.is_none_or(|at| now.monotonic < at) {
             return Ok(Settled::Nothing);
         }
-        match self.try_to_commit(link, [], now) {
+        match self.try_to_commit(link, (0, Vec::new()), now) {
             Ok(()) => Ok(Settled::Nothing),
             Err(error) => self.give_up(link, clock, Some(error)),
         }

@@ -61,7 +61,11 @@ impl Ledger {
     fn perform<B: Broker>(&mut self, step: Step, link: &mut Link<B>, clock: &dyn Clock) -> Result<Went, BrokerError> {
         match step {
             Step::Drain => self.drain(link, clock)?,
-            Step::SendOffsets => link.broker.send_offsets(&self.spans.offsets(usize::MAX))?,
+            Step::SendOffsets => {
+                let offsets = self.spans.offsets(usize::MAX);
+                self.annotate(link, &offsets, self.spans.len());
+                link.broker.send_offsets(&offsets)?;
+            }
             Step::Commit => link.broker.commit()?,
             Step::StoreOffsets => self.commit_all(link, clock.now())?,
             Step::Abort => {
@@ -216,6 +220,7 @@ impl Ledger {
         self.spans.take(self.spans.len(), |_| ());
         self.accounts.rollback();
         self.metrics.rollback();
+        self.selection.rollback();
         Ok(())
     }
 

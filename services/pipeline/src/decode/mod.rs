@@ -23,7 +23,7 @@ pub use settings::{EventFormat, EventSettings, LimitSettings, RawSettings, Unkno
 
 use self::format::{Event, Format, Sources};
 use crate::event::{HEADER_ID, Header, Record};
-use crate::fields::{Field, FieldSettings, Row, RowState, bind};
+use crate::fields::{Feature, Field, FieldSettings, Row, RowState, aim_features, bind, features};
 use crate::rejection::{Reason, Rejection};
 use crate::settings::Problem;
 use crate::tensor::{Inputs, TensorSpec};
@@ -50,6 +50,8 @@ pub struct Decoder {
     /// Whether an event without an id is refused.
     needs_id: bool,
     resolved: Vec<(String, Vec<TensorSpec>)>,
+    /// What the features are like in memory, where they are captured.
+    features: Option<TensorSpec>,
     state: RowState,
 }
 
@@ -104,6 +106,7 @@ impl Decoder {
             id_header: events.id_header.clone(),
             needs_id: events.id_header.is_some() || events.id_field.is_some(),
             resolved,
+            features: None,
         };
         let problems = decoder.try_defaults();
         if problems.is_empty() {
@@ -117,6 +120,28 @@ impl Decoder {
     pub fn resolved_inputs(&self, model: &str) -> &[TensorSpec] {
         let found = self.resolved.iter().find(|(name, _)| name == model);
         found.map_or(&[], |(_, specs)| specs.as_slice())
+    }
+
+    /// The same plan, which also writes the [features](Self::features) of each event, as 32-bit floats, into one more
+    /// [`Inputs`] behind those of the models.
+    #[must_use]
+    pub fn with_features(mut self) -> Self {
+        if self.features.is_none() {
+            self.features = Some(aim_features(&mut self.fields, self.resolved.len()));
+        }
+        self
+    }
+
+    /// What the buffer of the features is made from, where they are captured: one input, a row of which has one column for
+    /// each feature. A missing value is NaN there, whatever default the models get.
+    pub fn feature_input(&self) -> Option<&TensorSpec> {
+        self.features.as_ref()
+    }
+
+    /// The numbers of an event that monitoring and selection look at, in the order of the file: numbers, truth values, parts
+    /// of times, positions of categories and elements of vectors. Text and images have none.
+    pub fn features(&self) -> Vec<Feature> {
+        features(&self.fields)
     }
 
     /// The names of the fields in the order of the file.

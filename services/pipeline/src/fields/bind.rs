@@ -74,6 +74,7 @@ fn aim(fields: &mut [Field], bound: &[usize], (model, input): (usize, usize), dt
             input,
             column,
             is_string: dtype == DType::String,
+            is_feature: false,
         });
         column += field.width();
     }

@@ -53,6 +53,15 @@ impl CategoryRule {
         self.categories.is_some()
     }
 
+    /// The words in their order; none where any is allowed.
+    pub(crate) fn words(&self) -> Vec<String> {
+        self.categories
+            .iter()
+            .flat_map(Names::iter)
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// The index of a word; 0 for any word where there is no list.
     pub(crate) fn admit(&self, place: Place<'_>, word: &str) -> Result<i64, Rejection> {
         let Some(categories) = &self.categories else {

@@ -7,6 +7,7 @@
 
 mod bind;
 mod category;
+mod feature;
 pub mod image;
 mod names;
 mod number;
@@ -19,6 +20,8 @@ mod vector;
 mod words;
 
 pub(crate) use bind::bind;
+pub use feature::{Feature, FeatureKind};
+pub(crate) use feature::{aim as aim_features, features};
 pub use image::{Channels, ExifOrientation, Filter, ImageSettings, Layout, Resize};
 pub(crate) use names::Names;
 pub(crate) use row::{Row, RowState};

@@ -27,6 +27,11 @@ impl Names {
         Self { names, slots }
     }
 
+    /// The names in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(AsRef::as_ref)
+    }
+
     /// The position of a name.
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
         let mask = self.slots.len().checked_sub(1)?;

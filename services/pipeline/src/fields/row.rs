@@ -285,12 +285,24 @@ impl<'a> Row<'a> {
         let Kind::Vector(vector) = &field.kind else {
             return None;
         };
-        let (ElementRule::Float(rule), [target]) = (&vector.elements, field.targets.as_slice()) else {
+        let (ElementRule::Float(rule), [target, others @ ..]) = (&vector.elements, field.targets.as_slice()) else {
             return None;
         };
+        if !others.iter().all(|other| other.is_feature) {
+            return None;
+        }
         let cells = target.float32(self.inputs, self.row, vector.length)?;
         let name = &field.name;
         Some(PlainVector::new(name, rule, cells))
+    }
+
+    /// The end of a [plain vector](Self::plain_vector): its features are a copy of what the model gets.
+    pub(crate) fn end_plain_vector(&mut self, index: usize, count: usize) -> Result<(), Rejection> {
+        self.end_vector(index, count)?;
+        if let [target, features] = self.fields[index].targets.as_slice() {
+            target.copy_float32(self.inputs, self.row, (features, count));
+        }
+        Ok(())
     }
 
     /// The end of a vector of `count` elements.
@@ -348,9 +360,20 @@ impl<'a> Row<'a> {
         for index in 0..self.fields.len() {
             if self.state.filled[index] != self.state.generation {
                 self.fill(index)?;
+                self.leave_out_features(index);
             }
         }
         Ok(())
+    }
+
+    /// The default stands in for a missing value where a model needs one; the features show that it is missing.
+    fn leave_out_features(&mut self, index: usize) {
+        let field = &self.fields[index];
+        for target in field.targets.iter().filter(|target| target.is_feature) {
+            if let Some(cells) = target.float32(self.inputs, self.row, field.width()) {
+                cells.fill(f32::NAN);
+            }
+        }
     }
 
     /// Writes the default of one field.

@@ -111,6 +111,20 @@ pub enum TimePart {
     Age,
 }
 
+impl TimePart {
+    /// The word used in settings and names.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Epoch => "epoch",
+            Self::Hour => "hour",
+            Self::Weekday => "weekday",
+            Self::Day => "day",
+            Self::Month => "month",
+            Self::Age => "age",
+        }
+    }
+}
+
 /// What a vector's elements are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -18,6 +18,8 @@ pub(crate) struct Target {
     pub(crate) column: usize,
     /// Whether the input holds strings, so that a category writes its word.
     pub(crate) is_string: bool,
+    /// Whether it is a feature, which never refuses a number.
+    pub(crate) is_feature: bool,
 }
 
 /// A number that an input's element type cannot hold.
@@ -55,7 +57,7 @@ impl Target {
         match data {
             Buffer::Float32(cells) => {
                 let narrow = x as f32;
-                if narrow.is_infinite() && x.is_finite() {
+                if narrow.is_infinite() && x.is_finite() && !self.is_feature {
                     return Err(Overflow(DType::Float32));
                 }
                 cells[at] = narrow;
@@ -109,6 +111,19 @@ impl Target {
         match data {
             Buffer::Float32(cells) => Some(&mut cells[at..at + len]),
             _ => None,
+        }
+    }
+
+    /// Copies `len` elements of a row of a `float32` input to those of another model's.
+    pub(crate) fn copy_float32(&self, inputs: &mut [Inputs], row: usize, (to, len): (&Self, usize)) {
+        let Ok([from, into]) = inputs.get_disjoint_mut([self.model, to.model]) else {
+            return;
+        };
+        let start = |target: &Self, width: usize| row * width + target.column;
+        let (from, into) = (&from.inputs[self.input], &mut into.inputs[to.input]);
+        let (first, second) = (start(self, from.width), start(to, into.width));
+        if let (Buffer::Float32(from), Buffer::Float32(into)) = (&from.data, &mut into.data) {
+            into[second..second + len].copy_from_slice(&from[first..first + len]);
         }
     }
 

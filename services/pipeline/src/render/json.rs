@@ -48,6 +48,15 @@ pub fn float(value: f32, json: &mut Vec<u8>) {
     }
 }
 
+/// Appends a number, the shortest text that reads back as it; what is not finite becomes `null`.
+pub fn double(value: f64, json: &mut Vec<u8>) {
+    if value.is_finite() {
+        json.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    } else {
+        json.extend_from_slice(b"null");
+    }
+}
+
 /// Appends an array of [`float`]s.
 pub fn floats(values: &[f32], json: &mut Vec<u8>) {
     json.push(b'[');

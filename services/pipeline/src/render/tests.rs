@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::head::{HeadSettings, compile};
-use crate::select::Arm;
+use crate::select::{Arm, Chance, Drawn};
 use crate::tensor::{DType, Data, TensorSpec, View};
 
 /// A head with the given settings and the predictions that it reads from one row.
@@ -45,14 +45,26 @@ fn renderer() -> Renderer {
     ])
 }
 
-fn verdict<'a>(model: usize, (head, predictions): &'a (Box<dyn Head>, Predictions), arms: Arms) -> Verdict<'a> {
+/// One lottery's word on the event.
+fn chance(arm: Arm, model: usize, probability: f64, drawn: Drawn) -> Chance {
+    Chance {
+        arm,
+        model: Some(model),
+        probability,
+        draw: 0.25,
+        drawn,
+    }
+}
+
+fn verdict<'a>(model: usize, (head, predictions): &'a (Box<dyn Head>, Predictions), pick: Pick<'a>) -> Verdict<'a> {
     Verdict {
         model,
         head: &**head,
         predictions,
         row: 0,
-        arms,
-        probability: 1.0,
+        signals: &[],
+        features: &[],
+        pick,
     }
 }
 
@@ -61,6 +73,7 @@ const EVENT: Named<'static> = Named {
     source: "events/0/42",
     time_ms: Some(1_700_000_000_000),
     fields: b"",
+    pick: Pick::NONE,
 };
 
 fn prediction<'a>(event: &Named<'_>, verdicts: impl IntoIterator<Item = Verdict<'a>>) -> String {
@@ -72,7 +85,7 @@ fn prediction<'a>(event: &Named<'_>, verdicts: impl IntoIterator<Item = Verdict<
 #[test]
 fn a_prediction_holds_its_members_in_their_order() {
     let classified = classifier();
-    let text = prediction(&EVENT, [verdict(0, &classified, Arms::NONE)]);
+    let text = prediction(&EVENT, [verdict(0, &classified, Pick::NONE)]);
     assert_eq!(
         text,
         r#"{"format":1,"id":"e-1","source":"events/0/42","time":1700000000000,"models":{"digits":{"version":"1","label":"seven","confidence":0.98,"probabilities":[0.02,0.98],"flags":[]}}}"#
@@ -88,10 +101,15 @@ fn several_models_stand_side_by_side_each_with_its_own_flags() {
         fields: br#"{"device":"a1"}"#,
         ..EVENT
     };
-    let verdicts = [
-        verdict(0, &classified, Arms::NONE.with(Arm::Uncertainty)),
-        verdict(1, &scored, Arms::NONE.with(Arm::Anomaly)),
+    let chances = [
+        chance(Arm::Uncertainty, 0, 1.0, Drawn::Selected),
+        chance(Arm::Anomaly, 1, 1.0, Drawn::Selected),
     ];
+    let pick = Pick {
+        chances: &chances,
+        probability: 1.0,
+    };
+    let verdicts = [verdict(0, &classified, pick), verdict(1, &scored, pick)];
     let value: Value = serde_json::from_str(&prediction(&event, verdicts)).expect("the prediction is JSON");
     assert_eq!(value["time"], Value::Null);
     assert_eq!(value["fields"], json!({"device": "a1"}));
@@ -130,15 +148,61 @@ fn each_head_writes_its_own_members() {
 fn a_selection_has_one_entry_for_each_model_that_selected() {
     let classified = classifier();
     let scored = predicted(json!({"type": "anomaly", "higher_is": "anomalous"}), 1, &[3.5]);
+    let explored = Chance {
+        model: None,
+        ..chance(Arm::Explore, 0, 0.5, Drawn::NotDrawn)
+    };
+    let chances = [explored, chance(Arm::Anomaly, 1, 0.75, Drawn::Selected)];
+    let pick = Pick {
+        chances: &chances,
+        probability: 0.875,
+    };
+    let signals = [(Signal::Hbos, vec![12.5]), (Signal::Energy, vec![f32::NAN])];
     let verdicts = [
-        verdict(0, &classified, Arms::NONE),
-        verdict(1, &scored, Arms::NONE.with(Arm::Anomaly)),
+        verdict(0, &classified, pick),
+        Verdict {
+            signals: &signals,
+            features: &[("age", 3.5), ("width[2]", 1.0)],
+            ..verdict(1, &scored, pick)
+        },
     ];
     let mut json = Vec::new();
     renderer().selection(verdicts, &mut json);
     assert_eq!(
         String::from_utf8(json).expect("JSON is UTF-8"),
-        r#"[{"model":"outliers","version":"2.0","sha256":"cd34","prediction":{"score":3.5},"arms":["anomaly"],"scores":{"anomaly":3.5},"probability":1.0}]"#
+        r#"[{"model":"outliers","version":"2.0","sha256":"cd34","prediction":{"score":3.5},"arms":["anomaly"],"scores":{"anomaly":3.5,"hbos":12.5},"probabilities":{"explore":0.5,"anomaly":0.75},"features":{"age":3.5,"width[2]":1.0}}]"#
+    );
+}
+
+#[test]
+fn an_event_that_could_have_been_selected_says_what_was_drawn() {
+    let classified = classifier();
+    let chances = [
+        chance(Arm::Uncertainty, 0, 0.125, Drawn::NotDrawn),
+        chance(Arm::Anomaly, 1, 0.0, Drawn::NoBudget),
+        chance(Arm::ClassFloor, 0, 1.0, Drawn::Selected),
+    ];
+    let event = Named {
+        pick: Pick {
+            chances: &chances,
+            probability: 1.0,
+        },
+        ..EVENT
+    };
+    let signals = [(Signal::Margin, vec![0.04]), (Signal::Energy, vec![f32::NAN])];
+    let verdict = Verdict {
+        signals: &signals,
+        ..verdict(0, &classified, event.pick)
+    };
+    let value: Value = serde_json::from_str(&prediction(&event, [verdict])).expect("the prediction is JSON");
+    assert_eq!(value["models"]["digits"]["signals"], json!({"margin": 0.04}));
+    assert_eq!(value["models"]["digits"]["flags"], json!(["class_floor"]));
+    assert_eq!(
+        value["draws"],
+        json!([
+            {"arm": "uncertainty", "model": "digits", "probability": 0.125, "draw": 0.25, "outcome": "not_drawn"},
+            {"arm": "anomaly", "model": "outliers", "probability": 0.0, "draw": 0.25, "outcome": "no_budget"},
+        ])
     );
 }
 
@@ -147,9 +211,9 @@ fn property_whatever_an_id_or_a_name_holds_the_prediction_is_json() {
     let classified = classifier();
     proptest!(|(id: String, source: String, name: String, version: String, time_ms: Option<i64>)| {
         let renderer = Renderer::new([ModelName { name: &name, version: &version, sha256: "" }]);
-        let event = Named { id: &id, source: &source, time_ms, fields: b"" };
+        let event = Named { id: &id, source: &source, time_ms, fields: b"", pick: Pick::NONE };
         let mut json = Vec::new();
-        renderer.prediction(&event, [verdict(0, &classified, Arms::NONE)], &mut json);
+        renderer.prediction(&event, [verdict(0, &classified, Pick::NONE)], &mut json);
         let value: Value = serde_json::from_slice(&json).expect("the prediction is JSON");
         prop_assert_eq!(&value["id"], &json!(id));
         prop_assert_eq!(&value["source"], &json!(source));

@@ -2,34 +2,43 @@
 
 use std::fmt;
 
-use crate::head::Signal;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// One way by which an event comes to be selected for a label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Arm {
-    /// The model was not sure: its confidence lies below the threshold.
+    /// The control arm: uniform over all events, whatever a model says of them.
+    Explore,
+    /// The model was not sure.
     Uncertainty,
-    /// The event is unlike what the model knows: its anomaly score lies above the threshold.
+    /// The event is unlike what the model knows.
     Anomaly,
+    /// The models of the pipeline do not agree.
+    Disagreement,
+    /// Its class was predicted too rarely to be selected often enough otherwise.
+    ClassFloor,
 }
 
 impl Arm {
     /// All arms, in index order.
-    pub const ALL: [Self; 2] = [Self::Uncertainty, Self::Anomaly];
+    pub const ALL: [Self; 5] = [
+        Self::Explore,
+        Self::Uncertainty,
+        Self::Anomaly,
+        Self::Disagreement,
+        Self::ClassFloor,
+    ];
 
     /// The word used in flags, headers and labels.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Explore => "explore",
             Self::Uncertainty => "uncertainty",
             Self::Anomaly => "anomaly",
-        }
-    }
-
-    /// The signal that the arm decides on.
-    pub const fn signal(self) -> Signal {
-        match self {
-            Self::Uncertainty => Signal::Confidence,
-            Self::Anomaly => Signal::Anomaly,
+            Self::Disagreement => "disagreement",
+            Self::ClassFloor => "class_floor",
         }
     }
 
@@ -106,10 +115,8 @@ mod tests {
         }
         let all: Arms = Arm::ALL.into_iter().collect();
         assert_eq!(all.iter().collect::<Vec<_>>(), Arm::ALL);
-        assert_eq!(
-            Arms::NONE.with(Arm::Uncertainty).union(Arms::NONE.with(Arm::Anomaly)),
-            all
-        );
+        let others: Arms = Arm::ALL.into_iter().filter(|arm| *arm != Arm::Anomaly).collect();
+        assert_eq!(others.union(Arms::NONE.with(Arm::Anomaly)), all);
         assert!(Arms::NONE.is_empty());
     }
 

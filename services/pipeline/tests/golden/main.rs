@@ -8,6 +8,7 @@ mod conformal;
 mod histogram;
 mod mahalanobis;
 mod ood;
+mod selection;
 mod uncertainty;
 
 use eddy_pipeline::head::{Head, HeadSettings, Holds, Predictions, compile};

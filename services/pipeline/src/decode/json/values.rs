@@ -84,11 +84,12 @@ impl<'de> Visitor<'de> for FieldVisitor<'_, '_, '_> {
             // A vector is not longer than its field says, so counting afterwards is soon enough.
             walk.elements += at;
             walk.within_elements()?;
-        } else {
-            while seq.next_element_seed(Element { walk, field, at })?.is_some() {
-                walk.count()?;
-                at += 1;
-            }
+            let result = walk.event.row.end_plain_vector(field, at);
+            return walk.keep(result);
+        }
+        while seq.next_element_seed(Element { walk, field, at })?.is_some() {
+            walk.count()?;
+            at += 1;
         }
         let result = walk.event.row.end_vector(field, at);
         walk.keep(result)

@@ -1,6 +1,7 @@
 //! What a decoder promises, seen from outside.
 
 mod bindings;
+mod features;
 mod json;
 mod limits;
 mod other_formats;

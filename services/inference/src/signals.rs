@@ -1,0 +1,182 @@
+//! The signals of a batch: measured once, read by selection, outputs and metrics.
+//!
+//! Owns: the columns of each model, and what selection may ask about an event.
+//! Never does: know a formula, or judge a number.
+//!
+//! Invariant: columns are those of the batch that was measured last; a row without a signal has NaN.
+
+use std::sync::Arc;
+
+use eddy_pipeline::fields::Feature;
+use eddy_pipeline::head::Predictions;
+use eddy_pipeline::select::{Column, Facts, Fingerprint, Plan};
+use eddy_pipeline::signal::{Evidence, Matrix, Measure, Signal};
+use eddy_pipeline::simhash::SimHash;
+use eddy_pipeline::tensor::{Buffer, Inputs};
+use twox_hash::XxHash3_64;
+
+/// Most features that a sample names.
+const TOP: usize = 3;
+
+/// What is measured of one model: the same for all lanes.
+#[derive(Debug, Default)]
+pub struct ModelSignals {
+    /// The measures, in the order of their columns; those that outputs show come first.
+    pub measures: Vec<Box<dyn Measure>>,
+    /// How many of them outputs show.
+    pub shown: usize,
+    /// Positions of the other models of its committee.
+    pub peers: Vec<usize>,
+}
+
+/// What is measured in a pipeline: the same for all lanes.
+#[derive(Debug, Default)]
+pub struct SignalPlan {
+    /// Each model's.
+    pub models: Vec<ModelSignals>,
+    /// What the features are called.
+    pub features: Vec<Feature>,
+    /// Tells near duplicates, where there is a reference profile.
+    pub similar: Option<Arc<SimHash>>,
+}
+
+/// One lane's columns.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    plan: Arc<SignalPlan>,
+    columns: Vec<Vec<(Signal, Vec<f32>)>>,
+}
+
+impl Signals {
+    pub(crate) fn new(plan: Arc<SignalPlan>) -> Self {
+        let columns = |model: &ModelSignals| {
+            let measures = model.measures.iter();
+            measures.map(|measure| (measure.signal(), Vec::new())).collect()
+        };
+        Self {
+            columns: plan.models.iter().map(columns).collect(),
+            plan,
+        }
+    }
+
+    /// What is measured.
+    pub(crate) fn plan(&self) -> &SignalPlan {
+        &self.plan
+    }
+
+    /// Measures a batch, model by model.
+    pub(crate) fn measure(&mut self, predictions: &[&Predictions], features: Matrix<'_>) {
+        for ((model, columns), own) in self.plan.models.iter().zip(&mut self.columns).zip(predictions) {
+            let peers: Vec<&Predictions> = model.peers.iter().map(|peer| predictions[*peer]).collect();
+            let evidence = Evidence {
+                predictions: own,
+                peers: &peers,
+                features,
+            };
+            for (measure, (_, column)) in model.measures.iter().zip(columns) {
+                column.clear();
+                column.resize(own.rows(), f32::NAN);
+                measure.measure(&evidence, column);
+            }
+        }
+    }
+
+    /// The columns of one model that outputs show.
+    pub(crate) fn shown(&self, model: usize) -> &[(Signal, Vec<f32>)] {
+        let shown = self.plan.models.get(model).map_or(0, |model| model.shown);
+        self.columns.get(model).map_or(&[], |columns| &columns[..shown])
+    }
+
+    /// The features with the largest parts in a model's anomaly score of a row, most of all first.
+    pub(crate) fn top_features(&self, model: usize, features: &[f32]) -> Vec<(&str, f32)> {
+        let measures = self.plan.models.get(model).map_or(&[][..], |model| &model.measures);
+        let mut parts: Vec<(usize, f32)> = Vec::new();
+        for measure in measures {
+            measure.parts(features, &mut |feature, part| parts.push((feature, part)));
+            if !parts.is_empty() {
+                break;
+            }
+        }
+        parts.retain(|(_, part)| part.is_finite());
+        parts.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+        parts.truncate(TOP);
+        let named = parts
+            .into_iter()
+            .filter_map(|(at, part)| Some((self.plan.features.get(at)?.name.as_str(), part)));
+        named.collect()
+    }
+}
+
+/// The features of a batch, row by row; empty where none are captured.
+pub(crate) fn matrix(inputs: Option<&Inputs>, rows: usize) -> Matrix<'_> {
+    match inputs.and_then(|inputs| inputs.inputs.first()) {
+        Some(input) => match &input.data {
+            Buffer::Float32(cells) => Matrix::new(&cells[..rows * input.width], rows, input.width),
+            _ => Matrix::empty(rows),
+        },
+        None => Matrix::empty(rows),
+    }
+}
+
+/// What selection may ask about the rows of a batch.
+pub(crate) struct BatchFacts<'a> {
+    pub(crate) signals: &'a Signals,
+    pub(crate) predictions: &'a [&'a Predictions],
+    pub(crate) features: Matrix<'a>,
+    /// For each column that the plan reads: the model, and the position among its columns.
+    pub(crate) columns: &'a [(usize, usize)],
+    /// The feature whose values are segments.
+    pub(crate) segment: Option<usize>,
+    /// The bytes of an event, for those without features.
+    pub(crate) bytes: &'a dyn Fn(usize) -> &'a [u8],
+}
+
+/// Finds the columns that a plan reads among those that are measured.
+///
+/// # Panics
+/// When the plan reads what is not measured: it was made from another [`SignalPlan`].
+pub(crate) fn locate(plan: &Plan, signals: &SignalPlan) -> Vec<(usize, usize)> {
+    let find = |Column { model, signal }: &Column| {
+        let measures = &signals.models[*model].measures;
+        let position = measures.iter().position(|measure| measure.signal() == *signal);
+        (*model, position.expect("a plan reads measured signals only"))
+    };
+    plan.columns().iter().map(find).collect()
+}
+
+impl Facts for BatchFacts<'_> {
+    fn value(&self, column: usize, row: usize) -> f32 {
+        let (model, position) = self.columns[column];
+        self.signals.columns[model][position].1[row]
+    }
+
+    fn class(&self, model: usize, row: usize) -> Option<usize> {
+        self.predictions[model].class(row)
+    }
+
+    fn segment(&self, row: usize) -> Option<usize> {
+        let value = self.features.row(row)[self.segment?];
+        (value >= 0.0).then_some(value as usize)
+    }
+
+    fn fingerprint(&self, row: usize) -> Fingerprint {
+        if self.features.width() == 0 {
+            return Fingerprint {
+                exact: XxHash3_64::oneshot((self.bytes)(row)),
+                near: None,
+            };
+        }
+        let features = self.features.row(row);
+        let mut bytes = Vec::with_capacity(features.len() * 4);
+        for feature in features {
+            // One form for each number: adding zero turns -0 into 0, and there is one NaN.
+            let canonical = if feature.is_nan() { f32::NAN } else { feature + 0.0 };
+            bytes.extend_from_slice(&canonical.to_le_bytes());
+        }
+        let similar = self.signals.plan.similar.as_ref();
+        Fingerprint {
+            exact: XxHash3_64::oneshot(&bytes),
+            near: similar.map(|similar| similar.of(features)),
+        }
+    }
+}
