@@ -82,6 +82,11 @@ pub(crate) fn steps(pointer: &str) -> Vec<String> {
     }
 }
 
+/// The JSON pointer of a member of what `parent` points to.
+pub(crate) fn child(parent: &str, name: &str) -> String {
+    format!("{parent}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
 /// The label of a row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Taken {
@@ -126,5 +131,10 @@ mod tests {
     fn a_label_that_is_also_left_out_is_the_label() {
         let fates = Fates::of(&choice(&["y", "o"], Some("y")), |_| false);
         assert_eq!(fates.of_member("y"), Some(&Fate::Label));
+    }
+
+    #[test]
+    fn a_pointer_to_a_member_leads_back_to_it() {
+        assert_eq!(steps(&child(&child("", "a/b"), "~c")), ["a/b", "~c"]);
     }
 }

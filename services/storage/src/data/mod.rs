@@ -17,8 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::choice::{Choice, Fates};
+pub(crate) use self::choice::{child, steps};
 pub use self::csv::MISSING_WORDS;
 pub use self::format::Format;
+pub(crate) use self::json::object::Members;
 use crate::error::{At, Error};
 use crate::text::list;
 
