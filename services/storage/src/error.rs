@@ -94,6 +94,11 @@ impl Error {
         Self::Read { path, source }
     }
 
+    pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
+        let path = path.to_owned();
+        Self::Write { path, source }
+    }
+
     pub(crate) fn file(path: &Path, message: impl Into<String>) -> Self {
         Self::File {
             path: path.to_owned(),
