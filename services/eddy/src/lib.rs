@@ -12,6 +12,7 @@ mod desk;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 pub mod file;
+pub mod init;
 mod oncall;
 pub mod program;
 pub mod run;

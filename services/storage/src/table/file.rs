@@ -1,0 +1,101 @@
+//! A file that is whole or not there.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::Existing;
+use crate::error::Error;
+
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// A file under a hidden name beside the one it will have. Dropped before it is finished, it goes.
+#[derive(Debug)]
+pub(crate) struct WholeFile {
+    file: BufWriter<NamedTempFile>,
+    path: PathBuf,
+    existing: Existing,
+}
+
+impl WholeFile {
+    pub(crate) fn create(path: &Path, existing: Existing) -> Result<Self, Error> {
+        if path.is_dir() {
+            return Err(Error::file(path, "is a folder; name a file in it"));
+        }
+        if existing == Existing::Refuse && path.exists() {
+            return Err(taken(path));
+        }
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let mut builder = tempfile::Builder::new();
+        let prefix = format!(".{name}.");
+        builder.prefix(&prefix).suffix(".unfinished");
+        // A table is for others to read, as far as the umask lets them.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder
+            .tempfile_in(folder(path))
+            .map_err(|source| Error::write(path, source))?;
+        Ok(Self {
+            file: BufWriter::with_capacity(BUFFER_BYTES, file),
+            path: path.to_owned(),
+            existing,
+        })
+    }
+
+    /// The name that it will have.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the content durable, then its name; gives its size.
+    pub(crate) fn finish(self) -> Result<u64, Error> {
+        let Self { file, path, existing } = self;
+        let write = |source| Error::write(&path, source);
+        let file = file.into_inner().map_err(|error| write(error.into_error()))?;
+        file.as_file().sync_all().map_err(write)?;
+        let bytes = file.as_file().metadata().map_err(write)?.len();
+        let named = match existing {
+            Existing::Replace => file.persist(&path),
+            Existing::Refuse => file.persist_noclobber(&path),
+        };
+        named.map_err(|error| match error.error.kind() {
+            std::io::ErrorKind::AlreadyExists => taken(&path),
+            _ => Error::write(&path, error.error),
+        })?;
+        // The name itself is in the folder.
+        #[cfg(unix)]
+        std::fs::File::open(folder(&path))
+            .and_then(|folder| folder.sync_all())
+            .map_err(|source| Error::write(&path, source))?;
+        Ok(bytes)
+    }
+}
+
+impl Write for WholeFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn taken(path: &Path) -> Error {
+    Error::file(
+        path,
+        "is there already; choose another name, or say that it is to be replaced",
+    )
+}
+
+/// The folder of a file.
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
