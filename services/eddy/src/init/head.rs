@@ -224,6 +224,8 @@ fn regression(output: &OutputFacts, why: &str, remarks: Vec<String>) -> HeadPlan
         settings: HeadSettings::Regression(RegressionSettings {
             output: None,
             spread: None,
+            lower: None,
+            upper: None,
         }),
         about: format!("{}: {why}", output.spec),
         notes: Vec::new(),
@@ -253,6 +255,8 @@ fn with_spread(model: &ModelFacts, one: &OutputFacts, other: &OutputFacts) -> Re
     plan.settings = HeadSettings::Regression(RegressionSettings {
         output: Some(value.spec.name.clone()),
         spread: Some(spread.spec.name.clone()),
+        lower: None,
+        upper: None,
     });
     plan.notes = vec![("spread", "by its name; it must be a standard deviation".to_owned())];
     Ok(plan)

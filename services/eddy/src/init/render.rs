@@ -136,7 +136,7 @@ fn select(text: &mut String, head: &HeadSettings) {
         HeadSettings::Anomaly(_) => {
             "anomaly_above = 0.0    # where scikit-learn draws the line between ordinary and strange"
         }
-        HeadSettings::Regression(_) | HeadSettings::Embedding(_) => return,
+        HeadSettings::Regression(_) | HeadSettings::Embedding(_) | HeadSettings::Reconstruction(_) => return,
         HeadSettings::MultiLabel(_) => "confidence_below = 0.55    # an event is as sure as its least certain label",
         HeadSettings::Binary(_) | HeadSettings::Sklearn(_) | HeadSettings::Classification(_) => {
             "confidence_below = 0.6    # start low, and look at how many events are selected"
