@@ -2,6 +2,8 @@
 //!
 //! The tests share one broker; each has topics and a group of its own.
 
+#[path = "service/budgets.rs"]
+mod budgets;
 #[path = "service/faults.rs"]
 mod faults;
 #[path = "service/large.rs"]

@@ -5,15 +5,18 @@
 //!
 //! Invariant: an [`Assembly`] has run every model once; its scorings differ in nothing but their buffers.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use eddy_inference::judge::{Judged, Judgement, judge};
+use eddy_inference::judge::{InForce, Judged, Judgement, Provenance, judge};
 use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring};
 use eddy_inference::{Emitter, settings::BatchSettings};
 use eddy_model::{BatchCaps, Error, Model, Runtime};
 use eddy_pipeline::decode::{Binding, Decoder};
 use eddy_pipeline::hash::config_hash;
 use eddy_pipeline::head::{self, Head};
+use eddy_pipeline::policy::PolicyFile;
+use eddy_pipeline::profile::Profile;
 use eddy_pipeline::render::{ModelName, Renderer};
 use eddy_pipeline::score::Scorer;
 use eddy_pipeline::select::Selection;
@@ -21,18 +24,26 @@ use eddy_pipeline::settings::Problem;
 use indexmap::IndexMap;
 
 use crate::file::{Pipeline, PipelineFile};
+use crate::policy::{self, Loaded};
+use crate::settings::Document;
 use crate::settings::problems::Problems;
+
+/// Larger than any profile: one of 1,024 features has about 10 MB.
+const MAX_PROFILE_BYTES: u64 = 64 << 20;
 
 /// Everything that lanes are made of.
 #[derive(Debug)]
 pub struct Assembly {
     file: PipelineFile,
+    document: Document,
     runtime: Runtime,
     models: Vec<Model>,
     heads: Vec<Arc<dyn Head>>,
     inputs: Vec<IndexMap<String, Vec<String>>>,
-    judgement: Option<Judgement>,
-    config: String,
+    profiles: Vec<Option<Profile>>,
+    profile_ids: Vec<Option<String>>,
+    policy: Option<Loaded>,
+    in_force: Option<Arc<InForce>>,
 }
 
 /// Loads the runtime and the models of a pipeline and checks that they fit together. Runs each model once.
@@ -69,25 +80,35 @@ pub fn assemble(pipeline: &Pipeline) -> Result<Assembly, Problems> {
         }
         models.push(model);
     }
+    let (profiles, wrong) = load_profiles(&file, &pipeline.folder);
+    problems.extend(wrong);
+    let policy = match &file.policy.path {
+        Some(path) => Some(policy::load(&pipeline.folder.join(path))?),
+        None => None,
+    };
     let inputs = file
         .models
         .iter()
         .map(|model| model.inputs.clone().into_iter().collect())
         .collect();
-    let config = config_hash(&what_decides(&file));
     let mut assembly = Assembly {
-        judgement: None,
+        profile_ids: profiles.iter().map(|profile| Some(profile.as_ref()?.id())).collect(),
+        profiles,
+        policy,
+        in_force: None,
+        document: pipeline.document.clone(),
         file,
         runtime,
         models,
         heads,
         inputs,
-        config,
     };
     if problems.is_empty() {
-        match assembly.judge() {
-            Ok(judgement) => assembly.judgement = Some(judgement),
-            Err(wrong) => problems.extend(wrong),
+        if let Err(wrong) = assembly.decoder() {
+            problems.extend(wrong);
+        } else {
+            let (judgement, provenance) = assembly.judge_by(assembly.policy.as_ref())?;
+            assembly.in_force = Some(Arc::new(InForce::new(judgement, provenance)));
         }
     }
     if problems.is_empty() {
@@ -110,15 +131,61 @@ fn culprit(error: &Error) -> &'static str {
 }
 
 /// The settings that decide what an output says. Replicas that differ in their address, identity or log have the same.
-fn what_decides(file: &PipelineFile) -> serde_json::Value {
-    serde_json::json!({
+fn what_decides(file: &PipelineFile, profiles: &[Option<String>], policy: Option<&PolicyFile>) -> serde_json::Value {
+    let mut decides = serde_json::json!({
         "name": file.name,
         "events": file.events,
         "fields": file.fields,
         "limits": file.limits,
         "models": file.models,
         "select": file.select,
-    })
+    });
+    if profiles.iter().any(Option::is_some) {
+        decides["profiles"] = serde_json::json!(profiles);
+    }
+    if let Some(policy) = policy {
+        decides["policy"] = serde_json::json!(policy);
+    }
+    decides
+}
+
+/// The reference profiles of the models, each of the model that it was built for.
+fn load_profiles(file: &PipelineFile, folder: &Path) -> (Vec<Option<Profile>>, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let mut load = |(index, model): (usize, &eddy_model::Settings)| {
+        let path = folder.join(model.profile.as_ref()?);
+        let profile = profile_of(model, &path);
+        let wrong = |message: String| {
+            Problem::new(
+                format!("models[{index}].profile"),
+                format!("{}: {message}", path.display()),
+            )
+        };
+        profile.map_err(|message| problems.push(wrong(message))).ok()
+    };
+    let profiles = file.models.iter().enumerate().map(&mut load).collect();
+    (profiles, problems)
+}
+
+fn profile_of(model: &eddy_model::Settings, path: &Path) -> Result<Profile, String> {
+    let next = "write it with `eddy profile`, or correct the path";
+    let size = std::fs::metadata(path)
+        .map_err(|error| format!("cannot be read: {error}; {next}"))?
+        .len();
+    if size > MAX_PROFILE_BYTES {
+        return Err(format!(
+            "has {size} bytes, more than the {MAX_PROFILE_BYTES} of any profile; {next}"
+        ));
+    }
+    let text = std::fs::read(path).map_err(|error| format!("cannot be read: {error}; {next}"))?;
+    let profile = Profile::from_json(&text).map_err(|error| error.to_string())?;
+    if (&profile.model, &profile.version) != (&model.name, &model.version) {
+        return Err(format!(
+            "is of model `{}`, version {}, and this is model `{}`, version {}; {next}",
+            profile.model, profile.version, model.name, model.version
+        ));
+    }
+    Ok(profile)
 }
 
 impl Assembly {
@@ -133,33 +200,58 @@ impl Assembly {
     }
 
     /// Hash of the settings, as outputs carry it.
-    pub fn config(&self) -> &str {
-        &self.config
+    pub fn config(&self) -> String {
+        self.in_force().current().1.config
     }
 
-    /// Checks that the fields fit the models, and what can be measured and selected by.
-    fn judge(&self) -> Result<Judgement, Vec<Problem>> {
-        let decoder = self.decoder()?;
-        let models = self.models.iter().zip(&self.heads).zip(&self.file.models);
+    /// What is measured, and how events are selected, by a policy or else by the pipeline file.
+    ///
+    /// # Errors
+    /// What the models cannot serve, in the file that asks for it.
+    pub(crate) fn judge_by(&self, policy: Option<&Loaded>) -> Result<(Judgement, Provenance), Problems> {
+        let in_pipeline = |problems: Vec<Problem>| self.document.locate(problems);
+        let decoder = self.decoder().map_err(in_pipeline)?;
+        let points = policy.map(|policy| &policy.file.models);
+        if let (Some(points), Some(policy)) = (points, policy) {
+            policy.refuse_unknown_models(points.keys(), self.models.iter().map(Model::name))?;
+        }
+        let models = self
+            .models
+            .iter()
+            .zip(&self.heads)
+            .zip(&self.file.models)
+            .zip(&self.profiles);
         let models: Vec<Judged<'_>> = models
-            .map(|((model, head), settings)| Judged {
-                name: model.name(),
-                head: head.as_ref(),
+            .map(|(((model, head), settings), profile)| Judged {
                 shown: settings.signals.as_deref(),
+                profile: profile.as_ref(),
+                operating_point: points.and_then(|points| points.get(model.name())),
+                ..Judged::bare(model.name(), head.as_ref())
             })
             .collect();
-        judge(&self.file.select, &models, decoder.features())
+        let selected_by = policy.and_then(|policy| policy.file.select.as_ref());
+        let judged = judge(selected_by.unwrap_or(&self.file.select), &models, decoder.features());
+        let judgement = judged.map_err(|problems| match policy {
+            // What the pipeline file says of models was checked when the service started.
+            Some(policy) => policy.document.locate(problems),
+            None => in_pipeline(problems),
+        })?;
+        let decides = what_decides(&self.file, &self.profile_ids, policy.map(|policy| &policy.file));
+        let provenance = Provenance {
+            config: config_hash(&decides),
+            policy: policy.map(|policy| policy.hash.clone()),
+        };
+        Ok((judgement, provenance))
     }
 
-    fn judgement(&self) -> &Judgement {
-        self.judgement
-            .as_ref()
-            .expect("an assembly that was returned is judged")
+    /// The judgement that lanes follow.
+    pub(crate) fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(self.in_force.as_ref().expect("an assembly that was returned is judged"))
     }
 
     /// The selection of one lane, at the beginning of its budgets.
     pub fn selection(&self) -> Selection {
-        Selection::new(Arc::clone(&self.judgement().plan))
+        Selection::new(self.in_force().current().0.plan)
     }
 
     /// A field plan for these models.
@@ -193,7 +285,10 @@ impl Assembly {
     /// # Errors
     /// As [`Assembly::scoring`].
     pub fn scoring_with(&self, wrap: impl Fn(Box<dyn Scorer>) -> Box<dyn Scorer>) -> Result<Scoring, Vec<Problem>> {
-        let decoder = match self.judgement().has_features {
+        let judgement = self.in_force().current().0;
+        // A policy may ask for them later.
+        let has_features = judgement.needs_features || self.policy.is_some();
+        let decoder = match has_features {
             true => self.decoder()?.with_features(),
             false => self.decoder()?,
         };
@@ -221,21 +316,18 @@ impl Assembly {
                 head: Arc::clone(head),
             });
         }
-        Ok(Scoring::new(
-            decoder,
-            lane_models,
-            Arc::clone(&self.judgement().signals),
-            &self.file.batch,
-        ))
+        Ok(Scoring::new(decoder, lane_models, judgement.signals, &self.file.batch))
     }
 
     /// The writer of one lane's outputs.
     pub fn emitter(&self) -> Emitter {
-        let names = self.models.iter().map(|model| ModelName {
+        let models = self.models.iter().zip(&self.profile_ids);
+        let names = models.map(|(model, profile)| ModelName {
             name: model.name(),
             version: model.version(),
             sha256: model.sha256(),
+            profile: profile.as_deref(),
         });
-        Emitter::new(Renderer::new(names), self.config.clone())
+        Emitter::new(Renderer::new(names), self.in_force().current().1)
     }
 }

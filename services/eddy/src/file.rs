@@ -20,6 +20,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::policy::PolicySettings;
 use crate::settings::problems::Problems;
 use crate::settings::{self, Document, Source};
 
@@ -65,6 +66,9 @@ pub struct PipelineFile {
     /// Which events also go to the retraining topic.
     #[serde(default)]
     pub select: SelectSettings,
+    /// What may change while the service runs.
+    #[serde(default)]
+    pub policy: PolicySettings,
     /// How large an event may be.
     #[serde(default)]
     pub limits: LimitSettings,
@@ -186,6 +190,7 @@ impl PipelineFile {
         problems.extend(self.topics.problems());
         problems.extend(self.field_plan());
         problems.extend(self.select.check());
+        problems.extend(self.policy.check());
         problems.extend(self.admin.check());
         problems.extend(self.log.check());
         problems.extend(self.drain.check());

@@ -14,6 +14,7 @@ mod failpoints;
 pub mod file;
 pub mod init;
 mod oncall;
+mod policy;
 pub mod program;
 pub mod run;
 pub mod settings;

@@ -18,6 +18,7 @@ use eddy_host::{
     AdminHandle, AdminServer, AdminSources, Cause, Drain, ExitCode, Failure, OnDrain, OnExit, Policy, Readiness,
     Shutdown, StatusSource, SystemClock, Tasks, Watchdog, drain_on_signals, exit_on_missed, exit_on_overdue,
 };
+use eddy_inference::judge::InForce;
 use eddy_inference::lane::{Lane, LaneSettings, Stopped};
 use eddy_inference::orders::{Orders, Skip};
 use eddy_inference::{Hold, LaneReport};
@@ -34,6 +35,7 @@ use crate::desk::Desk;
 #[cfg(feature = "failpoints")]
 use crate::failpoints::FailingBroker as KafkaBroker;
 use crate::file::{Pipeline, PipelineFile};
+use crate::policy;
 use crate::watched::{self, Watched, WatchedScorer};
 
 /// How often the watchdog looks.
@@ -135,6 +137,8 @@ impl Service {
             .map_err(internal)?;
 
         let assembly = assemble(pipeline).map_err(|problems| NotStarted::new(ExitCode::Configuration, problems))?;
+        let assembly = Arc::new(assembly);
+        status.follow(assembly.in_force());
         status.describe(&assembly);
         for model in assembly.models() {
             common.metrics.model_loaded(&ModelFacts {
@@ -153,6 +157,10 @@ impl Service {
                 return Err(NotStarted::new(ExitCode::Drained, message));
             }
             start_lane(pipeline, &assembly, &common, (lane, &watchdog), report.clone())?;
+        }
+        if let Some(path) = &file.policy.path {
+            let path = pipeline.folder.join(path);
+            policy::watch(&common.tasks, assembly, path, file.policy.every.0).map_err(internal)?;
         }
         common.readiness.started();
         common.metrics.set_ready(true);
@@ -270,7 +278,8 @@ fn start_lane(
         settings,
         (common.clock.clone(), metrics, report),
     )
-    .under(common.orders.clone());
+    .under(common.orders.clone())
+    .following(assembly.in_force());
     let policy = Policy {
         on_exit: OnExit::ShutDown,
         on_drain: OnDrain::Finish,
@@ -321,6 +330,7 @@ struct Status {
     orders: Arc<Orders>,
     input: String,
     models: std::sync::OnceLock<Value>,
+    in_force: std::sync::OnceLock<Arc<InForce>>,
 }
 
 impl Status {
@@ -332,7 +342,13 @@ impl Status {
             lanes: (0..file.kafka.lanes).map(|number| report(number, common)).collect(),
             readiness: common.readiness.clone(),
             models: std::sync::OnceLock::new(),
+            in_force: std::sync::OnceLock::new(),
         }
+    }
+
+    /// Follows the policy from now on.
+    fn follow(&self, in_force: Arc<InForce>) {
+        self.in_force.get_or_init(|| in_force);
     }
 
     fn describe(&self, assembly: &Assembly) {
@@ -346,7 +362,7 @@ impl Status {
                 })
             })
             .collect();
-        let described = json!({ "config": assembly.config(), "models": models });
+        let described = json!({ "models": models });
         // Described once, when the models are there; a second word would be the same.
         self.models.get_or_init(|| described);
     }
@@ -398,13 +414,19 @@ impl StatusSource for Status {
             })
             .collect();
         let described = self.models.get().cloned().unwrap_or(Value::Null);
+        let provenance = self
+            .in_force
+            .get()
+            .map(|in_force| in_force.current().1)
+            .unwrap_or_default();
         let standing = self.orders.standing();
         let skips: Vec<String> = standing.skips.iter().map(|skip| self.named(skip)).collect();
         json!({
             "pipeline": self.pipeline,
             "version": env!("CARGO_PKG_VERSION"),
             "ready": self.readiness.is_ready(),
-            "config": described["config"],
+            "config": provenance.config,
+            "policy": provenance.policy,
             "models": described["models"],
             "events": book(self.balance()),
             "skips": skips,

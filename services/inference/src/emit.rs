@@ -9,8 +9,8 @@
 use std::fmt::Write as _;
 
 use eddy_pipeline::event::{
-    Destination, FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_DETAIL, HEADER_FORMAT, HEADER_ID, HEADER_PROBABILITY,
-    HEADER_REASON, HEADER_SELECTION, HEADER_SHA256, HEADER_SOURCE, HEADER_STAGE, Header, Output,
+    Destination, FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_DETAIL, HEADER_FORMAT, HEADER_ID, HEADER_POLICY,
+    HEADER_PROBABILITY, HEADER_REASON, HEADER_SELECTION, HEADER_SHA256, HEADER_SOURCE, HEADER_STAGE, Header, Output,
 };
 use eddy_pipeline::partition::partition_for;
 use eddy_pipeline::rejection::Rejection;
@@ -18,6 +18,7 @@ use eddy_pipeline::render::{Named, Renderer, Verdict};
 use sha2::{Digest, Sha256};
 
 use crate::batch::{Batch, Row};
+use crate::judge::Provenance;
 use crate::scoring::Scoring;
 
 /// What stands in an output's value; header `eddy.body`.
@@ -47,22 +48,27 @@ pub(crate) type PartitionCounts = [i32; Destination::ALL.len()];
 #[derive(Debug)]
 pub struct Emitter {
     renderer: Renderer,
-    config: String,
+    provenance: Provenance,
     counts: PartitionCounts,
     json: Vec<u8>,
     text: String,
 }
 
 impl Emitter {
-    /// `config` is the hash of the settings that make these outputs.
-    pub fn new(renderer: Renderer, config: String) -> Self {
+    /// `provenance` tells the settings that make these outputs.
+    pub fn new(renderer: Renderer, provenance: Provenance) -> Self {
         Self {
             renderer,
-            config,
+            provenance,
             counts: [1; Destination::ALL.len()],
             json: Vec::new(),
             text: String::new(),
         }
+    }
+
+    /// Takes up other settings, between batches.
+    pub(crate) fn set_provenance(&mut self, provenance: Provenance) {
+        self.provenance = provenance;
     }
 
     /// Takes up the partition counts of the output topics; once a batch.
@@ -115,7 +121,10 @@ impl Emitter {
         let mut headers = Headers::of(batch, row);
         headers.add(HEADER_SELECTION, &self.json);
         headers.add(HEADER_PROBABILITY, self.text.as_bytes());
-        headers.add(HEADER_CONFIG, self.config.as_bytes());
+        headers.add(HEADER_CONFIG, self.provenance.config.as_bytes());
+        if let Some(policy) = &self.provenance.policy {
+            headers.add(HEADER_POLICY, policy.as_bytes());
+        }
         let digest = omitted_digest(batch, row, body);
         self.with_body(Destination::Retraining, batch, row, (body, &digest), headers, send)
     }
@@ -133,7 +142,7 @@ impl Emitter {
         headers.add(HEADER_STAGE, rejection.reason.stage().as_str().as_bytes());
         headers.add(HEADER_REASON, rejection.reason.as_str().as_bytes());
         headers.add(HEADER_DETAIL, rejection.detail.as_bytes());
-        headers.add(HEADER_CONFIG, self.config.as_bytes());
+        headers.add(HEADER_CONFIG, self.provenance.config.as_bytes());
         let digest = omitted_digest(batch, row, body);
         self.with_body(Destination::DeadLetters, batch, row, (body, &digest), headers, send)
     }

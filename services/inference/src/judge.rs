@@ -5,15 +5,18 @@
 //!
 //! Invariant: what a plan reads is measured.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use eddy_pipeline::fields::{Feature, FeatureKind};
 use eddy_pipeline::head::{Head, Holds, Values};
+use eddy_pipeline::policy::OperatingPoint;
+use eddy_pipeline::profile::Profile;
 use eddy_pipeline::select::{Committee, Offer, Plan, SelectSettings, Served};
 use eddy_pipeline::settings::Problem;
 use eddy_pipeline::signal::{self, Measure, Signal, Subject};
 
-use crate::signals::{ModelSignals, SignalPlan};
+use crate::signals::{ModelSignals, Operating, SignalPlan};
 
 /// Signals that are shown where the file names none, of those that a model can serve.
 const SHOWN: [Signal; 9] = [
@@ -39,6 +42,23 @@ pub struct Judged<'a> {
     pub head: &'a dyn Head,
     /// `models[].signals`.
     pub shown: Option<&'a [Signal]>,
+    /// What its events and outputs are like on data that are known to be good.
+    pub profile: Option<&'a Profile>,
+    /// Where it decides, if not where its head says.
+    pub operating_point: Option<&'a OperatingPoint>,
+}
+
+impl<'a> Judged<'a> {
+    /// A model of which nothing is known but its head.
+    pub const fn bare(name: &'a str, head: &'a dyn Head) -> Self {
+        Self {
+            name,
+            head,
+            shown: None,
+            profile: None,
+            operating_point: None,
+        }
+    }
 }
 
 /// What is measured and how it is judged, for all lanes.
@@ -48,8 +68,53 @@ pub struct Judgement {
     pub signals: Arc<SignalPlan>,
     /// How events are selected.
     pub plan: Arc<Plan>,
-    /// Whether the features of events are captured.
-    pub has_features: bool,
+    /// Whether the features of events must be captured.
+    pub needs_features: bool,
+}
+
+/// The judgement that is in force in a process, and whose word it is. Written by whoever watches the policy, read by every
+/// lane between its batches.
+#[derive(Debug)]
+pub struct InForce {
+    /// Changes with every judgement, so that a lane looks at the rest only then.
+    version: AtomicU64,
+    current: Mutex<(Judgement, Provenance)>,
+}
+
+/// What made an output what it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// Hash of the settings that decide what outputs say, the policy's included.
+    pub config: String,
+    /// Hash of the policy file, where there is one.
+    pub policy: Option<String>,
+}
+
+impl InForce {
+    /// The first judgement.
+    pub fn new(judgement: Judgement, provenance: Provenance) -> Self {
+        Self {
+            version: AtomicU64::new(1),
+            current: Mutex::new((judgement, provenance)),
+        }
+    }
+
+    /// Puts another judgement in force, from each lane's next batch on.
+    pub fn replace(&self, judgement: Judgement, provenance: Provenance) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = (judgement, provenance);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// The judgement in force.
+    pub fn current(&self) -> (Judgement, Provenance) {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The same, if it is another than the one of version `seen`.
+    pub(crate) fn news(&self, seen: &mut u64) -> Option<(Judgement, Provenance)> {
+        let version = self.version.load(Ordering::Acquire);
+        (std::mem::replace(seen, version) != version).then(|| self.current())
+    }
 }
 
 /// Matches `[select]` and `models[].signals` with what the models can say.
@@ -68,14 +133,18 @@ pub fn judge(
     for (position, model) in models.iter().enumerate() {
         let peers = peers_of(position, &members);
         let of_peers: Vec<Holds> = peers.iter().map(|peer| holds[*peer]).collect();
-        let subject = Subject {
-            peers: &of_peers,
-            ..Subject::bare(holds[position])
-        };
-        let measures = signal::measures(&subject);
+        let measures = measures(model, holds[position], &of_peers, &features);
+        let measures = measures.unwrap_or_else(|found| {
+            problems.extend(found.into_iter().map(|problem| below(position, problem)));
+            Vec::new()
+        });
         problems.extend(unserved(position, model, &measures));
         can.push((peers, measures));
     }
+    let operating = operating(models, &holds, &features).unwrap_or_else(|found| {
+        problems.extend(found);
+        Vec::new()
+    });
     let offer = Offer {
         models: models
             .iter()
@@ -96,21 +165,86 @@ pub fn judge(
     let Some(plan) = plan.filter(|_| problems.is_empty()) else {
         return Err(problems);
     };
+    let names: Vec<&str> = features.iter().map(|feature| feature.name.as_str()).collect();
     let has_budget = select.has_budget();
-    let models = models.iter().zip(can).enumerate();
-    let models = models.map(|(position, (model, (peers, measures)))| {
+    let has_profile = models.iter().any(|model| model.profile.is_some());
+    let similar = models
+        .iter()
+        .find_map(|model| model.profile?.simhash(&names).ok().flatten());
+    let models = models.iter().zip(can).zip(operating).enumerate();
+    let models = models.map(|(position, ((model, (peers, measures)), operating))| {
         let shown = shown(model, &measures, has_budget);
-        keep(measures, &shown, |signal| reads(&plan, position, signal), peers)
+        ModelSignals {
+            operating,
+            ..keep(measures, &shown, |signal| reads(&plan, position, signal), peers)
+        }
     });
+    let models = models.collect();
     Ok(Judgement {
         signals: Arc::new(SignalPlan {
-            models: models.collect(),
+            models,
             features,
-            similar: None,
+            similar: similar.map(Arc::new),
         }),
         plan: Arc::new(plan),
-        has_features: has_budget,
+        needs_features: has_budget || has_profile,
     })
+}
+
+/// Everything that a model can serve.
+fn measures(
+    model: &Judged<'_>,
+    holds: Holds,
+    peers: &[Holds],
+    features: &[Feature],
+) -> Result<Vec<Box<dyn Measure>>, Vec<Problem>> {
+    let Some(profile) = model.profile else {
+        return Ok(signal::measures(&Subject {
+            peers,
+            ..Subject::bare(holds)
+        }));
+    };
+    let names: Vec<&str> = features.iter().map(|feature| feature.name.as_str()).collect();
+    profile.measures(holds, peers, &names)
+}
+
+/// A problem of one model, at its place in the file.
+fn below(position: usize, problem: Problem) -> Problem {
+    Problem::new(format!("models[{position}].{}", problem.key), problem.message)
+}
+
+/// The operating points of the models, each with a margin for every threshold.
+fn operating(
+    models: &[Judged<'_>],
+    holds: &[Holds],
+    features: &[Feature],
+) -> Result<Vec<Option<Operating>>, Vec<Problem>> {
+    let mut all = Vec::new();
+    for (model, holds) in models.iter().zip(holds) {
+        let Some(point) = model.operating_point else {
+            all.push(None);
+            continue;
+        };
+        let thresholds = point.fit(&format!("models.{}", model.name), *holds, features)?;
+        let mut distinct = thresholds.by_category.clone();
+        distinct.push(thresholds.default);
+        distinct.sort_by(f32::total_cmp);
+        distinct.dedup();
+        let mut margins = Vec::new();
+        for threshold in distinct {
+            let holds = Holds {
+                threshold: Some(threshold),
+                ..*holds
+            };
+            let of_threshold = measures(model, holds, &[], features)?;
+            let margin = of_threshold
+                .into_iter()
+                .find(|measure| measure.signal() == Signal::Margin);
+            margins.extend(margin.map(|margin| (threshold, margin)));
+        }
+        all.push(Some(Operating { thresholds, margins }));
+    }
+    Ok(all)
 }
 
 /// Positions of the models that can disagree: the largest group with the same classes, or of regressions.
@@ -140,7 +274,17 @@ fn signals_of(measures: &[Box<dyn Measure>]) -> impl Iterator<Item = Signal> {
 fn served(model: &Judged<'_>, measures: &[Box<dyn Measure>]) -> Served {
     Served {
         model: model.name.to_owned(),
-        signals: signals_of(measures).map(|signal| (signal, None)).collect(),
+        signals: signals_of(measures)
+            .map(|signal| {
+                (
+                    signal,
+                    model
+                        .profile
+                        .and_then(|profile| profile.conformal(signal).ok())
+                        .map(Arc::new),
+                )
+            })
+            .collect(),
         classes: match model.head.holds().values {
             Values::Classes(classes) => classes,
             _ => 0,
@@ -211,5 +355,6 @@ fn keep(
         measures: kept,
         shown,
         peers,
+        operating: None,
     }
 }

@@ -33,6 +33,7 @@ use eddy_telemetry::{BatchFacts, LaneMetrics};
 use crate::batch::Row;
 use crate::emit::Emitter;
 use crate::hand::{Hand, output_too_large};
+use crate::judge::InForce;
 use crate::ledger::{Ledger, Settled};
 use crate::link::Link;
 use crate::orders::Orders;
@@ -96,6 +97,8 @@ pub struct Lane<B> {
     clock: Arc<dyn Clock>,
     report: Arc<LaneReport>,
     orders: Arc<Orders>,
+    in_force: Option<Arc<InForce>>,
+    judged_by: u64,
     facts: BatchFacts,
     lag_shown: Duration,
 }
@@ -130,6 +133,8 @@ impl<B: Broker> Lane<B> {
             clock,
             report,
             orders: Arc::default(),
+            in_force: None,
+            judged_by: 0,
             facts: BatchFacts::default(),
             lag_shown: Duration::ZERO,
         }
@@ -142,12 +147,20 @@ impl<B: Broker> Lane<B> {
         self
     }
 
+    /// The same lane, which follows the policy that is in force.
+    #[must_use]
+    pub fn following(mut self, in_force: Arc<InForce>) -> Self {
+        self.in_force = Some(in_force);
+        self
+    }
+
     /// One turn of the loop: one batch at most.
     ///
     /// # Errors
     /// [`Stopped`] when a guarantee can no longer be kept; what was committed is right, and the offsets stand there.
     pub fn turn(&mut self) -> Result<Turn, Stopped> {
         self.take_orders();
+        self.take_up_policy();
         if let Some(paused) = self.pause_if_asked()? {
             return Ok(paused);
         }
@@ -327,9 +340,13 @@ impl<B: Broker> Lane<B> {
         let predicted = batch.rows().iter().filter(|row| row.tensor_row().is_some());
         metrics.event_times(predicted.filter_map(|row| row.timestamp_ms));
         let scored = || batch.rows().iter().filter_map(Row::tensor_row);
+        scored().for_each(|row| metrics.drawn(scoring.pick(row).chances));
         for (model, (_, predictions)) in scoring.models().enumerate() {
             let confidences = scored().filter_map(|row| predictions.confidence(row as usize));
             metrics.predictions(model, scored().count(), confidences);
+            for (signal, column) in scoring.signals(model) {
+                metrics.signal(model, *signal, scored().map(|row| column[row as usize]));
+            }
             for arms in scored()
                 .map(|row| scoring.pick(row).arms(model))
                 .filter(|arms| !arms.is_empty())
@@ -380,6 +397,16 @@ impl<B: Broker> Lane<B> {
             self.note_rebalance(&rebalance);
         }
         Ok(())
+    }
+
+    /// Between batches: follows the policy, if it has changed.
+    fn take_up_policy(&mut self) {
+        let Some(in_force) = &self.in_force else { return };
+        if let Some((judgement, provenance)) = in_force.news(&mut self.judged_by) {
+            self.scoring.set_signals(judgement.signals);
+            self.ledger.selection().set_plan(judgement.plan);
+            self.emitter.set_provenance(provenance);
+        }
     }
 
     fn take_up(&mut self, rebalance: &Polled) -> Result<Result<(), BrokerError>, Stopped> {

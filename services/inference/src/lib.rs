@@ -27,4 +27,4 @@ mod spans;
 pub use batch::{Batch, Fate, Row};
 pub use emit::{Body, Emitter};
 pub use report::{Hold, LaneReport, Latest, OnChange};
-pub use signals::{ModelSignals, SignalPlan};
+pub use signals::{ModelSignals, Operating, SignalPlan};

@@ -196,10 +196,18 @@ impl Scoring {
         }
         self.reject_outputs_that_are_not_numbers();
         let features = signals::matrix(self.features.map(|at| &self.inputs[at]), self.tensor_rows());
+        for (model, slot) in self.slots.iter_mut().enumerate() {
+            self.signals.operate(model, &mut slot.predictions, features);
+        }
         let predictions: Vec<&Predictions> = self.slots.iter().map(|slot| &slot.predictions).collect();
         self.signals.measure(&predictions, features);
         self.picks.reset(0);
         Ok(())
+    }
+
+    /// Takes up other signals, between batches. The features must be captured if the new ones need them.
+    pub(crate) fn set_signals(&mut self, signals: Arc<SignalPlan>) {
+        self.signals = Signals::new(signals);
     }
 
     /// Decides on every scored event of the batch, in the order of the stream.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use eddy_pipeline::fields::Feature;
 use eddy_pipeline::head::Predictions;
+use eddy_pipeline::policy::Thresholds;
 use eddy_pipeline::select::{Column, Facts, Fingerprint, Plan};
 use eddy_pipeline::signal::{Evidence, Matrix, Measure, Signal};
 use eddy_pipeline::simhash::SimHash;
@@ -27,6 +28,17 @@ pub struct ModelSignals {
     pub shown: usize,
     /// Positions of the other models of its committee.
     pub peers: Vec<usize>,
+    /// Where it decides, if not where its head says.
+    pub operating: Option<Operating>,
+}
+
+/// The operating point of a binary head.
+#[derive(Debug)]
+pub struct Operating {
+    /// Where it decides.
+    pub thresholds: Thresholds,
+    /// The margin from each threshold.
+    pub margins: Vec<(f32, Box<dyn Measure>)>,
 }
 
 /// What is measured in a pipeline: the same for all lanes.
@@ -64,6 +76,17 @@ impl Signals {
         &self.plan
     }
 
+    /// Decides the rows of models with an operating point anew: each at the threshold of its segment.
+    pub(crate) fn operate(&self, model: usize, predictions: &mut Predictions, features: Matrix<'_>) {
+        let operating = self.plan.models.get(model).and_then(|model| model.operating.as_ref());
+        let Some(Operating { thresholds, .. }) = operating else {
+            return;
+        };
+        for row in 0..predictions.rows() {
+            predictions.decide_at(row, thresholds.of(features.row(row)));
+        }
+    }
+
     /// Measures a batch, model by model.
     pub(crate) fn measure(&mut self, predictions: &[&Predictions], features: Matrix<'_>) {
         for ((model, columns), own) in self.plan.models.iter().zip(&mut self.columns).zip(predictions) {
@@ -76,7 +99,10 @@ impl Signals {
             for (measure, (_, column)) in model.measures.iter().zip(columns) {
                 column.clear();
                 column.resize(own.rows(), f32::NAN);
-                measure.measure(&evidence, column);
+                match &model.operating {
+                    Some(operating) if measure.signal() == Signal::Margin => operating.measure(&evidence, column),
+                    _ => measure.measure(&evidence, column),
+                }
             }
         }
     }
@@ -104,6 +130,17 @@ impl Signals {
             .into_iter()
             .filter_map(|(at, part)| Some((self.plan.features.get(at)?.name.as_str(), part)));
         named.collect()
+    }
+}
+
+impl Operating {
+    /// How close each row comes to the threshold of its segment.
+    fn measure(&self, evidence: &Evidence<'_>, column: &mut [f32]) {
+        for (row, margin) in column.iter_mut().enumerate() {
+            let threshold = self.thresholds.of(evidence.features.row(row));
+            let from = self.margins.iter().find(|(of, _)| *of == threshold);
+            *margin = from.map_or(f32::NAN, |(_, measure)| measure.measure_row(evidence, row));
+        }
     }
 }
 

@@ -77,6 +77,7 @@ fn render(c: &mut Criterion) {
         name: "digits",
         version: "1",
         sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        profile: None,
     }]);
     let event = Named {
         id: "events/3/1234567",

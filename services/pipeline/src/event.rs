@@ -14,6 +14,8 @@ pub const HEADER_SELECTION: &str = "eddy.selection";
 pub const HEADER_PROBABILITY: &str = "eddy.probability";
 /// Header with the hash of the configuration that made the output.
 pub const HEADER_CONFIG: &str = "eddy.config";
+/// Header with the hash of the policy file that selected a sample, where there is one.
+pub const HEADER_POLICY: &str = "eddy.policy";
 /// Header that says what the body is: `original`, `masked` or `omitted`.
 pub const HEADER_BODY: &str = "eddy.body";
 /// Header of an output without its body: sha256 of the original bytes, hexadecimal.

@@ -23,6 +23,7 @@ pub mod head;
 pub mod histogram;
 pub mod outcome;
 pub mod partition;
+pub mod policy;
 pub mod profile;
 pub mod rejection;
 pub mod render;

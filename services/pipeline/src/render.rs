@@ -21,6 +21,8 @@ pub struct ModelName<'a> {
     pub version: &'a str,
     /// Digest of the model file, in hexadecimal.
     pub sha256: &'a str,
+    /// Id of its reference profile, where it has one.
+    pub profile: Option<&'a str>,
 }
 
 /// An event as its prediction names it.
@@ -91,6 +93,10 @@ impl Fragments {
         json::string(model.version, &mut selection);
         selection.extend_from_slice(b",\"sha256\":");
         json::string(model.sha256, &mut selection);
+        if let Some(profile) = model.profile {
+            selection.extend_from_slice(b",\"profile\":");
+            json::string(profile, &mut selection);
+        }
         selection.extend_from_slice(b",\"prediction\":{");
         Self {
             name,

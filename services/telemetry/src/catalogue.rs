@@ -10,7 +10,8 @@
 
 use eddy_pipeline::rejection::Reason;
 use eddy_pipeline::score::RunFault;
-use eddy_pipeline::select::Arm;
+use eddy_pipeline::select::{Arm, Drawn};
+use eddy_pipeline::signal::Signal;
 
 /// How a metric behaves over time.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,6 +53,8 @@ pub enum Unit {
     Seconds,
     /// A number between 0 and 1.
     Ratio,
+    /// A number on a scale of its own.
+    Score,
     /// 1 for yes, 0 for no.
     Flag,
     /// Kafka partitions.
@@ -70,6 +73,7 @@ impl Unit {
             Self::Bytes => "bytes",
             Self::Seconds => "seconds",
             Self::Ratio => "0 to 1",
+            Self::Score => "its own scale",
             Self::Flag => "0 or 1",
             Self::Partitions => "partitions",
             Self::Times => "times",
@@ -184,6 +188,14 @@ pub const fn fault_word(fault: RunFault) -> &'static str {
 /// Every fault of a run, in the order of the catalogue.
 pub(crate) const FAULTS: [RunFault; 3] = [RunFault::Refused, RunFault::TimedOut, RunFault::BadOutput];
 
+fn drawn_words() -> Vec<&'static str> {
+    Drawn::ALL.into_iter().map(Drawn::as_str).collect()
+}
+
+fn signal_words() -> Vec<&'static str> {
+    Signal::ALL.into_iter().map(Signal::as_str).collect()
+}
+
 fn arm_words() -> Vec<&'static str> {
     Arm::ALL.iter().map(|arm| arm.as_str()).collect()
 }
@@ -223,6 +235,8 @@ const PARTITION: Label = configured("partition", "number of an assigned partitio
 const PROVIDER: Label = configured("provider", "execution provider that the model runs on");
 const REASON: Label = closed("reason", reason_words);
 const SHA256: Label = configured("sha256", "SHA-256 of the model file, in hexadecimal digits");
+const DRAWN: Label = closed("outcome", drawn_words);
+const SIGNAL_LABEL: Label = closed("signal", signal_words);
 const STAGE: Label = closed("stage", LaneStage::words);
 const TOPIC: Label = configured("topic", "name of an events topic");
 const VERSION: Label = configured("version", "version of the program or the model");
@@ -240,6 +254,11 @@ const CHECKPOINT_BUCKETS: &[f64] = &[
 ];
 const ROW_BUCKETS: &[f64] = &[
     1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0,
+];
+// Fine between 0 and 1, where most signals are, and by half decades beyond.
+const SIGNAL_BUCKETS: &[f64] = &[
+    -100.0, -30.0, -10.0, -3.0, 0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0, 3.0, 10.0,
+    30.0, 100.0, 300.0, 1000.0,
 ];
 // Finer near 1, where classifiers spend their time and calibration is judged.
 const CONFIDENCE_BUCKETS: &[f64] = &[
@@ -292,6 +311,10 @@ catalogue! {
         "Durable selections of each model's arms; an event that two arms select counts in both.";
     CONFIDENCE = "eddy_prediction_confidence", histogram(CONFIDENCE_BUCKETS), Ratio, [MODEL],
         "Confidence of durable predictions, for heads that give one.";
+    SIGNAL = "eddy_signal", histogram(SIGNAL_BUCKETS), Score, [MODEL, SIGNAL_LABEL],
+        "Signals of durable predictions, as far as they are measured: those between 0 and 1, and those on a scale of their own.";
+    DRAWS = "eddy_selection_draws_total", COUNTER, Events, [ARM, DRAWN],
+        "Draws for durable events that an arm could have selected, and what became of them.";
     EVENT_LATENCY = "eddy_event_latency_seconds", histogram(LATENCY_BUCKETS), Seconds, [],
         "Time from an event's own timestamp until its prediction was durable.";
     CONSUMER_LAG = "eddy_consumer_lag_events", GAUGE, Events, [TOPIC, PARTITION],

@@ -14,7 +14,8 @@ use std::time::Duration;
 use eddy_pipeline::outcome::{Accounts, Remembers, Tally};
 use eddy_pipeline::rejection::Reason;
 use eddy_pipeline::score::RunFault;
-use eddy_pipeline::select::{Arm, Arms};
+use eddy_pipeline::select::{Arm, Arms, Chance, Drawn};
+use eddy_pipeline::signal::Signal;
 use eddy_pipeline::time::Now;
 use prometheus::local::LocalHistogram;
 use prometheus::{Histogram, IntCounter, IntGauge};
@@ -47,6 +48,9 @@ pub struct LaneMetrics {
     families: Arc<Families>,
     lane: String,
     models: Vec<ModelHandles>,
+    /// Names of the models.
+    names: Vec<String>,
+    draws: Vec<Vec<IntCounter>>,
     dead_lettered: Vec<(Reason, IntCounter)>,
     paused: Vec<(PauseCause, IntGauge)>,
     assigned: IntGauge,
@@ -65,6 +69,8 @@ struct ModelHandles {
     predictions: IntCounter,
     selections: Vec<(Arm, IntCounter)>,
     confidence: LocalHistogram,
+    /// Of each signal that was ever measured, by its index.
+    signals: Vec<Option<LocalHistogram>>,
     run_seconds: LocalHistogram,
     faults: Vec<(RunFault, IntCounter)>,
     halved: IntCounter,
@@ -99,9 +105,17 @@ impl LaneMetrics {
                 .local()
         };
         let by_reason = |reason: &Reason| (*reason, families.dead_lettered.with_label_values(&[reason.as_str()]));
+        let by_arm = |arm: &Arm| {
+            let drawn = Drawn::ALL.iter();
+            drawn
+                .map(|drawn| families.draws.with_label_values(&[arm.as_str(), drawn.as_str()]))
+                .collect()
+        };
         let by_cause = |cause: &PauseCause| (*cause, families.paused.with_label_values(&[&lane, cause.as_str()]));
         Self {
             models: models.iter().map(|model| ModelHandles::new(&families, model)).collect(),
+            names: models.iter().map(|model| (*model).to_owned()).collect(),
+            draws: Arm::ALL.iter().map(by_arm).collect(),
             dead_lettered: Reason::ALL.iter().map(by_reason).collect(),
             paused: PauseCause::ALL.iter().map(by_cause).collect(),
             assigned: families.partitions_assigned.with_label_values(&[&lane]),
@@ -139,6 +153,30 @@ impl LaneMetrics {
         let span = &mut self.spans.open.models[model];
         span.predictions += count as u64;
         span.confidences.extend(confidences);
+    }
+
+    /// Notes one signal of predictions of one model; NaN stands for none.
+    pub fn signal(&mut self, model: usize, signal: Signal, values: impl IntoIterator<Item = f32>) {
+        let families = &self.families;
+        self.models[model].signals[signal as usize].get_or_insert_with(|| {
+            let labels = [self.names[model].as_str(), signal.as_str()];
+            families.signal.with_label_values(&labels).local()
+        });
+        let span = &mut self.spans.open.models[model].signals;
+        if !span.iter().any(|(known, _)| *known == signal) {
+            span.push((signal, Vec::new()));
+        }
+        let known = span.iter_mut().find(|(known, _)| *known == signal);
+        if let Some((_, noted)) = known {
+            noted.extend(values.into_iter().filter(|value| !value.is_nan()));
+        }
+    }
+
+    /// Notes what became of draws for an event.
+    pub fn drawn(&mut self, chances: &[Chance]) {
+        for chance in chances {
+            self.spans.open.draws[chance.arm.index()][chance.drawn as usize] += 1;
+        }
     }
 
     /// Notes which arms selected a prediction of one model.
@@ -276,6 +314,11 @@ impl LaneMetrics {
                 // A producer's clock may be ahead of ours; less than nothing is not a latency.
                 self.latency.observe(ms.max(0) as f64 / 1e3);
             }
+            for (counters, counts) in self.draws.iter().zip(&span.draws) {
+                for (counter, count) in counters.iter().zip(counts) {
+                    counter.inc_by(*count);
+                }
+            }
             for (handles, facts) in self.models.iter().zip(&span.models) {
                 handles.publish(facts);
             }
@@ -293,6 +336,7 @@ impl LaneMetrics {
             .for_each(LocalHistogram::flush);
         for model in &self.models {
             model.confidence.flush();
+            model.signals.iter().flatten().for_each(LocalHistogram::flush);
             model.run_seconds.flush();
         }
     }
@@ -338,6 +382,7 @@ impl ModelHandles {
             predictions: families.predictions.with_label_values(&[model]),
             selections: Arm::ALL.into_iter().map(by_arm).collect(),
             confidence: local(families.confidence.with_label_values(&[model])),
+            signals: vec![None; Signal::ALL.len()],
             run_seconds: local(families.model_run_seconds.with_label_values(&[model])),
             faults: FAULTS.into_iter().map(by_fault).collect(),
             halved: families.batches_halved.with_label_values(&[model]),
@@ -351,6 +396,11 @@ impl ModelHandles {
         }
         for confidence in &facts.confidences {
             self.confidence.observe(f64::from(*confidence));
+        }
+        for (signal, values) in &facts.signals {
+            if let Some(histogram) = &self.signals[*signal as usize] {
+                values.iter().for_each(|value| histogram.observe(f64::from(*value)));
+            }
         }
     }
 }
@@ -369,6 +419,7 @@ struct Spans {
 struct Span {
     event_times: Vec<i64>,
     models: Vec<ModelSpan>,
+    draws: [[u64; Drawn::ALL.len()]; Arm::ALL.len()],
 }
 
 #[derive(Default, Clone)]
@@ -376,6 +427,7 @@ struct ModelSpan {
     predictions: u64,
     selections: [u64; Arm::ALL.len()],
     confidences: Vec<f32>,
+    signals: Vec<(Signal, Vec<f32>)>,
 }
 
 impl Spans {
@@ -412,15 +464,18 @@ impl Span {
         Self {
             event_times: Vec::new(),
             models: vec![ModelSpan::default(); models],
+            draws: Default::default(),
         }
     }
 
     fn clear(&mut self) {
         self.event_times.clear();
+        self.draws = Default::default();
         for model in &mut self.models {
             model.predictions = 0;
             model.selections = Default::default();
             model.confidences.clear();
+            model.signals.iter_mut().for_each(|(_, values)| values.clear());
         }
     }
 }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use eddy_pipeline::rejection::Reason;
+use eddy_pipeline::select::{Arm, Drawn};
 use eddy_pipeline::time::Now;
 use prometheus::core::Collector;
 use prometheus::{
@@ -54,6 +55,8 @@ pub(crate) struct Families {
     pub(crate) predictions: IntCounterVec,
     pub(crate) selections: IntCounterVec,
     pub(crate) confidence: HistogramVec,
+    pub(crate) signal: HistogramVec,
+    pub(crate) draws: IntCounterVec,
     pub(crate) event_latency: Histogram,
     pub(crate) consumer_lag: IntGaugeVec,
     pub(crate) paused: IntGaugeVec,
@@ -155,6 +158,8 @@ impl Families {
             predictions: labelled(r, catalogue::PREDICTIONS, IntCounterVec::new),
             selections: labelled(r, catalogue::SELECTIONS, IntCounterVec::new),
             confidence: histograms(r, catalogue::CONFIDENCE),
+            signal: histograms(r, catalogue::SIGNAL),
+            draws: labelled(r, catalogue::DRAWS, IntCounterVec::new),
             event_latency: histogram(r, catalogue::EVENT_LATENCY),
             consumer_lag: labelled(r, catalogue::CONSUMER_LAG, IntGaugeVec::new),
             paused: labelled(r, catalogue::PAUSED, IntGaugeVec::new),
@@ -182,6 +187,11 @@ impl Families {
     fn show_closed_sets(&self) {
         for reason in Reason::ALL {
             self.dead_lettered.with_label_values(&[reason.as_str()]);
+        }
+        for arm in Arm::ALL {
+            for drawn in Drawn::ALL {
+                self.draws.with_label_values(&[arm.as_str(), drawn.as_str()]);
+            }
         }
         for stage in LaneStage::ALL {
             self.stage_seconds.with_label_values(&[stage.as_str()]);

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arbitrary::Arbitrary;
-use eddy_inference::judge::{Judged, judge};
+use eddy_inference::judge::{Judged, Provenance, judge};
 use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring};
 use eddy_inference::settings::BatchSettings;
 use eddy_inference::{Batch, Body, Emitter, Fate, Row};
@@ -157,11 +157,7 @@ fn lane() -> (Scoring, Emitter, Selection) {
         confidence_below: Some(1.0),
         ..SelectSettings::default()
     };
-    let judged = Judged {
-        name: "stub",
-        head: head.as_ref(),
-        shown: None,
-    };
+    let judged = Judged::bare("stub", head.as_ref());
     let judgement = judge(&select, &[judged], Vec::new()).expect("the head gives a confidence");
     let model = LaneModel {
         identity: ModelIdentity {
@@ -176,9 +172,10 @@ fn lane() -> (Scoring, Emitter, Selection) {
         name: "stub",
         version: "1",
         sha256: &model.identity.sha256,
+        profile: None,
     }]);
     let scoring = Scoring::new(decoder, vec![model], judgement.signals, &BatchSettings::default());
-    let emitter = Emitter::new(renderer, "configuration".into());
+    let emitter = Emitter::new(renderer, Provenance::default());
     (scoring, emitter, Selection::new(judgement.plan))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use eddy_inference::Emitter;
-use eddy_inference::judge::{Judged, judge};
+use eddy_inference::judge::{Judged, Provenance, judge};
 use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring};
 use eddy_inference::settings::BatchSettings;
 use eddy_pipeline::decode::{Binding, Decoder, EventSettings, LimitSettings};
@@ -140,11 +140,7 @@ pub(crate) fn scoring_while(is_sick: Arc<AtomicBool>, limits: &BatchSettings) ->
         confidence_below: Some(0.75),
         ..SelectSettings::default()
     };
-    let judged = Judged {
-        name: "stub",
-        head: head.as_ref(),
-        shown: None,
-    };
+    let judged = Judged::bare("stub", head.as_ref());
     let judgement = judge(&select, &[judged], Vec::new()).expect("the head gives a confidence");
     let model = LaneModel {
         identity: ModelIdentity {
@@ -165,9 +161,10 @@ pub(crate) fn scoring_while(is_sick: Arc<AtomicBool>, limits: &BatchSettings) ->
         name: "stub",
         version: "1",
         sha256: &model.identity.sha256,
+        profile: None,
     }]);
     let decoder = decoder.expect("the field fits the model");
     let scoring = Scoring::new(decoder, vec![model], judgement.signals, limits);
-    let emitter = Emitter::new(renderer, "configuration".into());
+    let emitter = Emitter::new(renderer, Provenance::default());
     (scoring, emitter, Selection::new(judgement.plan))
 }

@@ -83,6 +83,19 @@ impl Predictions {
         self.anomaly[row] = score;
     }
 
+    /// Decides a valid row of two classes anew: for the second one where its probability reaches `threshold`.
+    pub fn decide_at(&mut self, row: usize, threshold: f32) {
+        if let (true, [first, second]) = (self.valid[row], self.values(row)) {
+            let (class, confidence) = if *second >= threshold {
+                (1, *second)
+            } else {
+                (0, *first)
+            };
+            self.class[row] = class;
+            self.confidence[row] = confidence;
+        }
+    }
+
     /// One of the signals that heads give themselves; the others are [measured](crate::signal).
     pub fn signal(&self, signal: Signal, row: usize) -> Option<f32> {
         match signal {

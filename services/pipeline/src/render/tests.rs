@@ -36,11 +36,13 @@ fn renderer() -> Renderer {
             name: "digits",
             version: "1",
             sha256: "ab12",
+            profile: None,
         },
         ModelName {
             name: "outliers",
             version: "2.0",
             sha256: "cd34",
+            profile: Some("9f86d081"),
         },
     ])
 }
@@ -170,7 +172,7 @@ fn a_selection_has_one_entry_for_each_model_that_selected() {
     renderer().selection(verdicts, &mut json);
     assert_eq!(
         String::from_utf8(json).expect("JSON is UTF-8"),
-        r#"[{"model":"outliers","version":"2.0","sha256":"cd34","prediction":{"score":3.5},"arms":["anomaly"],"scores":{"anomaly":3.5,"hbos":12.5},"probabilities":{"explore":0.5,"anomaly":0.75},"features":{"age":3.5,"width[2]":1.0}}]"#
+        r#"[{"model":"outliers","version":"2.0","sha256":"cd34","profile":"9f86d081","prediction":{"score":3.5},"arms":["anomaly"],"scores":{"anomaly":3.5,"hbos":12.5},"probabilities":{"explore":0.5,"anomaly":0.75},"features":{"age":3.5,"width[2]":1.0}}]"#
     );
 }
 
@@ -210,7 +212,7 @@ fn an_event_that_could_have_been_selected_says_what_was_drawn() {
 fn property_whatever_an_id_or_a_name_holds_the_prediction_is_json() {
     let classified = classifier();
     proptest!(|(id: String, source: String, name: String, version: String, time_ms: Option<i64>)| {
-        let renderer = Renderer::new([ModelName { name: &name, version: &version, sha256: "" }]);
+        let renderer = Renderer::new([ModelName { name: &name, version: &version, sha256: "", profile: None }]);
         let event = Named { id: &id, source: &source, time_ms, fields: b"", pick: Pick::NONE };
         let mut json = Vec::new();
         renderer.prediction(&event, [verdict(0, &classified, Pick::NONE)], &mut json);

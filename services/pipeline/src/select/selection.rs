@@ -67,6 +67,15 @@ pub enum Drawn {
 }
 
 impl Drawn {
+    /// All of them, in index order.
+    pub const ALL: [Self; 5] = [
+        Self::Selected,
+        Self::NotDrawn,
+        Self::NoBudget,
+        Self::SegmentFull,
+        Self::Duplicate,
+    ];
+
     /// The word used in outputs.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,0 +1,202 @@
+//! The policy file: read at the start, watched while the service runs.
+//!
+//! Owns: when the file is looked at, and what becomes of a change. Never does: decide on an event.
+//!
+//! Invariant: only a policy that fits the pipeline comes into force; on any error the one before stays.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use eddy_host::{Failure, OnDrain, OnExit, Policy, Tasks};
+use eddy_inference::judge::InForce;
+use eddy_pipeline::hash::config_hash;
+use eddy_pipeline::policy::{FORMAT, PolicyFile};
+use eddy_pipeline::settings::{Problem, Span, nearest};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::assemble::Assembly;
+use crate::settings::problems::Problems;
+use crate::settings::{self, Document, Source};
+
+/// Larger than any policy file.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// `[policy]`: a file with thresholds and budgets that replicas take up between batches, without a restart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PolicySettings {
+    /// The policy file (TOML), relative to the pipeline file. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// How often the file is looked at. Between 1s and 1h. Default 5s.
+    pub every: Span,
+}
+
+impl Default for PolicySettings {
+    fn default() -> Self {
+        Self {
+            path: None,
+            every: Span::seconds(5),
+        }
+    }
+}
+
+impl PolicySettings {
+    /// What is wrong beyond types.
+    pub fn check(&self) -> Vec<Problem> {
+        if (Span::seconds(1)..=Span::seconds(3600)).contains(&self.every) {
+            return Vec::new();
+        }
+        vec![Problem::new(
+            "policy.every",
+            "not between 1s and 1h; write a span that is",
+        )]
+    }
+}
+
+/// A policy file that was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Loaded {
+    pub(crate) file: PolicyFile,
+    /// Where each setting stands.
+    pub(crate) document: Document,
+    /// Hash of what it says.
+    pub(crate) hash: String,
+}
+
+impl Loaded {
+    /// # Errors
+    /// A model that the policy names and the pipeline has not.
+    pub(crate) fn refuse_unknown_models<'a>(
+        &self,
+        named: impl Iterator<Item = &'a String>,
+        known: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), Problems> {
+        let unknown = named.filter(|name| !known.clone().any(|model| model == name.as_str()));
+        let problems: Vec<Problem> = unknown
+            .map(|name| {
+                let advice = nearest(name, known.clone());
+                let advice = advice.map_or_else(|| "remove it".to_owned(), |near| format!("did you mean `{near}`?"));
+                Problem::new(
+                    format!("models.{name}"),
+                    format!("there is no model `{name}` in the pipeline; {advice}"),
+                )
+            })
+            .collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(self.document.locate(problems))
+        }
+    }
+}
+
+/// Reads a policy file.
+///
+/// # Errors
+/// Everything that is wrong with the file by itself.
+pub(crate) fn load(path: &Path) -> Result<Loaded, Problems> {
+    let name = path.display().to_string();
+    let text = text_of(path).map_err(|message| Problems::whole(name.clone(), message))?;
+    let source = Source {
+        name: &name,
+        text: &text,
+    };
+    if let Some(format) = settings::peek_integer(&text, "format").filter(|format| *format != i64::from(FORMAT)) {
+        let message = format!("`format` is {format}, and this program reads format {FORMAT} of policy files");
+        return Err(Problems::whole(name, message));
+    }
+    let loaded = settings::read(source, [], PolicyFile::check)?;
+    let value = serde_json::to_value(&loaded.settings).expect("settings are plain values");
+    Ok(Loaded {
+        hash: config_hash(&value),
+        file: loaded.settings,
+        document: loaded.document,
+    })
+}
+
+fn text_of(path: &Path) -> Result<String, String> {
+    let next = "write a policy file (TOML) there, or remove `policy.path`";
+    let size = std::fs::metadata(path).map_err(|error| format!("cannot be read: {error}; {next}"))?;
+    if size.len() > MAX_FILE_BYTES {
+        return Err(format!(
+            "has {} bytes, more than the {MAX_FILE_BYTES} of any policy file; {next}",
+            size.len()
+        ));
+    }
+    std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}; {next}"))
+}
+
+/// Watches the file for as long as the service runs.
+///
+/// # Errors
+/// When no thread can be started.
+pub(crate) fn watch(
+    tasks: &Tasks,
+    assembly: Arc<Assembly>,
+    path: PathBuf,
+    every: Duration,
+) -> Result<(), eddy_host::Error> {
+    let policy = Policy {
+        on_exit: OnExit::Log,
+        on_drain: OnDrain::Finish,
+    };
+    tasks.spawn_thread("policy", policy, move |shutdown| {
+        let mut watched = Watched {
+            in_force: assembly.in_force(),
+            refused: None,
+            assembly,
+            path,
+        };
+        while !shutdown.wait_for(every) {
+            watched.look();
+        }
+        Ok::<(), Failure>(())
+    })
+}
+
+struct Watched {
+    assembly: Arc<Assembly>,
+    path: PathBuf,
+    in_force: Arc<InForce>,
+    /// What was wrong the last time: said once.
+    refused: Option<String>,
+}
+
+impl Watched {
+    fn look(&mut self) {
+        let before = self.in_force.current().1.policy;
+        let judged = load(&self.path).and_then(|loaded| {
+            if Some(&loaded.hash) == before.as_ref() {
+                return Ok(None);
+            }
+            self.assembly.judge_by(Some(&loaded)).map(Some)
+        });
+        match judged {
+            Ok(None) => self.refused = None,
+            Ok(Some((judgement, provenance))) => {
+                tracing::info!(
+                    policy = provenance.policy,
+                    before,
+                    config = provenance.config,
+                    "the policy has changed; lanes follow from their next batch on"
+                );
+                self.in_force.replace(judgement, provenance);
+                self.refused = None;
+            }
+            Err(problems) => {
+                let message = problems.to_string();
+                if self.refused.as_ref() != Some(&message) {
+                    tracing::error!(
+                        policy = before,
+                        problems = message,
+                        "the policy file is not taken up; the policy before stays in force"
+                    );
+                    self.refused = Some(message);
+                }
+            }
+        }
+    }
+}
