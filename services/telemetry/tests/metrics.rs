@@ -8,7 +8,8 @@ use std::time::Duration;
 use eddy_pipeline::outcome::{Accounts, Outcome, Remembers};
 use eddy_pipeline::rejection::Reason;
 use eddy_pipeline::score::RunFault;
-use eddy_pipeline::select::{Arm, Arms};
+use eddy_pipeline::select::{Arm, Arms, Chance, Drawn};
+use eddy_pipeline::signal::Signal;
 use eddy_pipeline::time::Now;
 use eddy_telemetry::catalogue::{ALL, CheckpointOutcome, PauseCause};
 use eddy_telemetry::{BatchFacts, LaneMetrics, Metrics, ModelFacts};
@@ -65,6 +66,14 @@ fn observe(lane: &mut LaneMetrics) {
     lane.event_times([NOON - 30, NOON - 3_000]);
     lane.predictions(0, 2, [0.57, 0.999]);
     lane.selected(0, Arms::NONE.with(Arm::Anomaly));
+    lane.signal(0, Signal::Margin, [0.43, f32::NAN]);
+    lane.drawn(&[Chance {
+        arm: Arm::Anomaly,
+        model: Some(0),
+        probability: 0.5,
+        draw: 0.25,
+        drawn: Drawn::Selected,
+    }]);
 }
 
 #[test]
@@ -72,6 +81,7 @@ fn every_metric_of_the_catalogue_is_served_with_its_kind_and_help() {
     let metrics = metrics();
     let mut lane = metrics.lane(0, &["digits"]);
     lane.lag("events", 3, 7);
+    lane.signal(0, Signal::Margin, []);
     metrics.model_loaded(&ModelFacts {
         name: "digits".into(),
         version: "1".into(),
@@ -165,6 +175,18 @@ fn a_durable_span_is_published_once() {
     assert_eq!(value(&metrics, "eddy_predictions_total{model=\"digits\"}"), 2.0);
     assert_eq!(
         value(&metrics, "eddy_selections_total{arm=\"anomaly\",model=\"digits\"}"),
+        1.0
+    );
+    assert_eq!(
+        value(&metrics, "eddy_signal_count{model=\"digits\",signal=\"margin\"}"),
+        1.0,
+        "none is no number"
+    );
+    assert_eq!(
+        value(
+            &metrics,
+            "eddy_selection_draws_total{arm=\"anomaly\",outcome=\"selected\"}"
+        ),
         1.0
     );
     assert_eq!(

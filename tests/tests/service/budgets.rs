@@ -6,10 +6,10 @@ use std::fs;
 use eddy_pipeline::select::Salt;
 use eddy_tests::oracle::Outputs;
 use eddy_tests::service::{Replica, wait_for};
-use eddy_tests::stage::{AT_LEAST_ONCE, Event, Stage};
+use eddy_tests::stage::{AT_LEAST_ONCE, Event, MLP, Stage};
 use serde_json::Value;
 
-use crate::{BINARY, EXACTLY_ONCE, MLP, PICK, Plan, stage};
+use crate::{BINARY, EXACTLY_ONCE, PICK, Plan, stage};
 
 const EVENTS: usize = 3000;
 /// Of all events: three tenths for the control arm, seven for the uncertain ones.
