@@ -16,10 +16,13 @@ mod draw;
 mod duplicates;
 mod estimate;
 mod hqb;
+mod pick;
 mod plan;
 mod purse;
+mod seat;
 mod selection;
 mod settings;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -28,9 +31,10 @@ pub use self::draw::Salt;
 pub use self::duplicates::Fingerprint;
 pub use self::estimate::{Estimate, hajek, wilson};
 pub use self::hqb::Hqb;
+pub use self::pick::{Chance, Drawn, Facts, Pick, Picks, Sighting};
 pub use self::plan::{Column, Committee, Lottery, Offer, Plan, Served};
 pub use self::purse::Note;
-pub use self::selection::{Chance, Drawn, Facts, Pick, Picks, Selection, Sighting};
+pub use self::selection::Selection;
 pub use self::settings::{
     AnomalySettings, DisagreementSettings, DuplicateSettings, MAX_SEGMENTS, SegmentSettings, SelectSettings, Shares,
     UncertaintySettings,

@@ -227,9 +227,14 @@ impl Purse {
         }
     }
 
-    /// Whether the lane can pay for one more.
-    pub(super) fn affords(&self, slot: usize) -> bool {
-        self.pool[slot] >= 1.0
+    /// Whether the lane can pay for one more on account of a partition. What others of the lane have saved may be lent to
+    /// it, but it pays back before it borrows again: what they saved may leave with them, so at most one token for each
+    /// partition is ever spent ahead.
+    pub(super) fn affords(&self, partition: Partition, slot: usize) -> bool {
+        let own = self
+            .find(partition)
+            .map(|place| self.levels[place * self.names.len() + slot]);
+        self.pool[slot] >= 1.0 && own.is_some_and(|own| own >= 0.0)
     }
 
     /// Pays tokens on account of a partition, which may thereby owe what others of the lane have saved.
@@ -300,6 +305,8 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn partition(number: i32) -> Partition {
@@ -331,10 +338,10 @@ mod tests {
         let mut purse = purse(&[("a", 0.25, 0.0, 10.0)], 1);
         for _ in 0..3 {
             purse.earn(partition(0), at(0));
-            assert!(!purse.affords(0));
+            assert!(!purse.affords(partition(0), 0));
         }
         purse.earn(partition(0), at(0));
-        assert!(purse.affords(0));
+        assert!(purse.affords(partition(0), 0));
         purse.spend(partition(0), 0, 1.0);
         assert_eq!(purse.level(0), 0.0);
     }
@@ -408,6 +415,40 @@ mod tests {
         let note = purse.note(partition(0));
         purse.take(partition(0), note.as_ref(), at(5));
         assert_eq!(purse.rate(at(5)), Some(100.0));
+    }
+
+    #[test]
+    fn property_tokens_are_neither_made_nor_lost_while_partitions_move() {
+        proptest!(|(moves in prop::collection::vec((0..4u8, 0..6i32, 0..3usize), 1..200))| {
+            let slots = [("a", 0.25, 0.0, 1e9)];
+            let mut lanes = [purse(&slots, 6), purse(&slots, 6), purse(&slots, 6)];
+            let (mut owner, mut notes) = ([0; 6], vec![None; 6]);
+            (0..6).for_each(|number| lanes[0].take(partition(number), None, at(0)));
+            let mut expected = 0.0;
+            for (what, number, lane) in moves {
+                let own = &mut owner[number as usize];
+                match what {
+                    0 | 1 => {
+                        lanes[*own].earn(partition(number), at(0));
+                        expected += 0.25;
+                    }
+                    2 if lanes[*own].affords(partition(number), 0) => {
+                        lanes[*own].spend(partition(number), 0, 1.0);
+                        expected -= 1.0;
+                    }
+                    2 => {}
+                    _ => {
+                        notes[number as usize] = lanes[*own].note(partition(number));
+                        lanes[*own].drop(partition(number));
+                        *own = lane;
+                        lanes[lane].take(partition(number), notes[number as usize].as_ref(), at(0));
+                    }
+                }
+            }
+            let total: f64 = lanes.iter().map(|lane| lane.level(0)).sum();
+            prop_assert!((total - expected).abs() < 1e-3 && total <= expected + 1e-9, "{total}, not {expected}");
+            prop_assert!(total >= -6.0, "at most one for each partition is spent ahead: {total}");
+        });
     }
 
     #[test]

@@ -10,201 +10,19 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::arm::{Arm, Arms};
+use super::arm::Arm;
 use super::draw::Salt;
 use super::duplicates::{Duplicates, Fingerprint, Memory};
-use super::hqb::Hqb;
-use super::plan::{Condition, Lottery, Plan, Scale};
-use super::purse::{Note, Purse, Slot};
+use super::pick::{Chance, Drawn, Facts, Picks, Sighting};
+use super::plan::Plan;
+use super::purse::Note;
+use super::state::{Shared, State};
 use crate::event::Partition;
 use crate::outcome::Remembers;
 use crate::time::Now;
 
-/// A rate in force is left as it is until the measured one is this far from it: so it changes rarely, and an event that is
-/// read again meets the same.
-const HYSTERESIS: f64 = 0.1;
-/// Most tokens that a segment saves up, so that a quiet one cannot take a burst of the budget later.
-const SEGMENT_CAP: f64 = 10.0;
 /// Name of the control arm's draws: the same in every pipeline, so that pipelines on one stream share their labels.
 const EXPLORE: &str = "explore";
-
-/// An event as selection meets it.
-#[derive(Debug, Clone, Copy)]
-pub struct Sighting<'a> {
-    /// `eddy.id`.
-    pub id: &'a str,
-    /// The partition that it came from.
-    pub partition: Partition,
-    /// Its row in the batch's tensors.
-    pub row: usize,
-}
-
-/// What is known of the events of a batch, by row.
-pub trait Facts {
-    /// The value of a column of [`Plan::columns`]; NaN for none.
-    fn value(&self, column: usize, row: usize) -> f32;
-    /// The class that a model predicts.
-    fn class(&self, model: usize, row: usize) -> Option<usize>;
-    /// Position of the event's word among the categories of the segments' field.
-    fn segment(&self, row: usize) -> Option<usize>;
-    /// What tells the event from others; asked for selected events only.
-    fn fingerprint(&self, row: usize) -> Fingerprint;
-}
-
-/// What became of a draw.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Drawn {
-    /// The event is selected.
-    Selected,
-    /// The draw was not below the probability.
-    NotDrawn,
-    /// The budget of the arm is spent for now.
-    NoBudget,
-    /// The event's segment has taken its part of the budget.
-    SegmentFull,
-    /// An event like it was selected before.
-    Duplicate,
-}
-
-impl Drawn {
-    /// All of them, in index order.
-    pub const ALL: [Self; 5] = [
-        Self::Selected,
-        Self::NotDrawn,
-        Self::NoBudget,
-        Self::SegmentFull,
-        Self::Duplicate,
-    ];
-
-    /// The word used in outputs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Selected => "selected",
-            Self::NotDrawn => "not_drawn",
-            Self::NoBudget => "no_budget",
-            Self::SegmentFull => "segment_full",
-            Self::Duplicate => "duplicate",
-        }
-    }
-}
-
-/// What one lottery had to say about an event that it might have selected.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Chance {
-    /// Its arm.
-    pub arm: Arm,
-    /// The model it is about; `None` for the event.
-    pub model: Option<usize>,
-    /// Inclusion probability.
-    pub probability: f64,
-    /// The number that was drawn, in `[0, 1)`.
-    pub draw: f64,
-    /// What became of it.
-    pub drawn: Drawn,
-}
-
-/// What was decided on one event.
-#[derive(Debug, Clone, Copy)]
-pub struct Pick<'a> {
-    /// The lotteries that might have selected it, the control arm first; those whose probability was 0 from the start are
-    /// left out.
-    pub chances: &'a [Chance],
-    /// Probability with which the event was to be selected by any of them.
-    pub probability: f64,
-}
-
-impl Pick<'_> {
-    /// No lottery might have selected it.
-    pub const NONE: Self = Self {
-        chances: &[],
-        probability: 0.0,
-    };
-
-    /// The arms that selected it on account of a model, or of the event itself.
-    pub fn arms(&self, model: usize) -> Arms {
-        let selected = self.chances.iter().filter(|chance| chance.drawn == Drawn::Selected);
-        selected
-            .filter(|chance| chance.model.is_none_or(|about| about == model))
-            .map(|chance| chance.arm)
-            .collect()
-    }
-
-    /// All arms that selected it.
-    pub fn all_arms(&self) -> Arms {
-        let selected = self.chances.iter().filter(|chance| chance.drawn == Drawn::Selected);
-        selected.map(|chance| chance.arm).collect()
-    }
-}
-
-/// The picks of one batch, by row; reused from batch to batch.
-#[derive(Debug, Default)]
-pub struct Picks {
-    chances: Vec<Chance>,
-    rows: Vec<(Range<u32>, f64)>,
-}
-
-impl Picks {
-    /// Makes room for a batch of `rows`, none of which is decided on.
-    pub fn reset(&mut self, rows: usize) {
-        self.chances.clear();
-        self.rows.clear();
-        self.rows.resize(rows, (0..0, 0.0));
-    }
-
-    /// What was decided on a row.
-    pub fn of(&self, row: usize) -> Pick<'_> {
-        let (range, probability) = self.rows.get(row).cloned().unwrap_or_default();
-        Pick {
-            chances: &self.chances[range.start as usize..range.end as usize],
-            probability,
-        }
-    }
-}
-
-/// A budgeted lottery in service.
-#[derive(Debug, Clone)]
-struct Seat {
-    hqb: Hqb,
-    /// Tokens that events earn, and those that time earns.
-    by_event: usize,
-    by_time: Option<usize>,
-    /// Of a class floor, for each class: tokens, and the event at which that was true.
-    floors: Vec<(f64, u64)>,
-}
-
-/// Slots of the purse that belong to no lottery.
-#[derive(Debug, Clone, Default)]
-struct Shared {
-    /// What time has earned for all arms together, and for the control arm.
-    time: Option<(usize, usize)>,
-    /// One for each segment.
-    segments: Range<usize>,
-}
-
-/// Everything that falls back with a checkpoint, but for the duplicates.
-#[derive(Debug, Default)]
-struct State {
-    seats: Vec<Option<Seat>>,
-    purse: Purse,
-    /// Share of events that the control arm selects.
-    explore: f64,
-    events: u64,
-}
-
-impl Clone for State {
-    fn clone(&self) -> Self {
-        let mut copy = Self::default();
-        copy.clone_from(self);
-        copy
-    }
-
-    fn clone_from(&mut self, other: &Self) {
-        self.seats.clone_from(&other.seats);
-        self.purse.clone_from(&other.purse);
-        self.explore = other.explore;
-        self.events = other.events;
-    }
-}
 
 /// The selection of one lane.
 #[derive(Debug)]
@@ -324,7 +142,7 @@ impl Selection {
         let explore = self.live.explore;
         if explore > 0.0 {
             let draw = self.explore.draw(event.id);
-            chances.push(chance(Arm::Explore, None, (explore, draw)));
+            chances.push(Chance::new(Arm::Explore, None, (explore, draw)));
         }
         let is_explored = chances.iter().any(|chance| chance.drawn == Drawn::Selected);
         if !is_explored {
@@ -341,9 +159,7 @@ impl Selection {
                 .iter()
                 .filter(|chance| chance.arm != Arm::Explore)
                 .fold(1.0 - explore, |missed, chance| missed * (1.0 - chance.probability));
-            let start = picks.chances.len() as u32;
-            picks.chances.extend_from_slice(&chances);
-            picks.rows[event.row] = (start..picks.chances.len() as u32, 1.0 - missed);
+            picks.note(event.row, &chances, 1.0 - missed);
         }
         self.scratch = chances;
     }
@@ -352,7 +168,7 @@ impl Selection {
     fn enter(&mut self, event: Sighting<'_>, facts: &dyn Facts, chances: &mut Vec<Chance>) {
         let Self { plan, live, slots, .. } = self;
         let segment = segment_of(&slots.segments, event.row, facts);
-        let is_full = segment.is_some_and(|slot| !live.purse.affords(slot));
+        let is_full = segment.is_some_and(|slot| !live.purse.affords(event.partition, slot));
         for (lottery, seat) in plan.lotteries.iter().zip(&mut live.seats) {
             let open = match seat {
                 Some(seat) if lottery.arm == Arm::ClassFloor => seat.open_floor(lottery, event.row, facts, live.events),
@@ -364,11 +180,11 @@ impl Selection {
                 continue;
             }
             let draw = lottery.salt.draw(event.id);
-            let mut entered = chance(lottery.arm, lottery.model, (open, draw));
+            let mut entered = Chance::new(lottery.arm, lottery.model, (open, draw));
             if let Some(seat) = seat {
                 let of_all = slots.time.map(|(all, _)| all);
                 let mut needed = [seat.by_time, of_all].into_iter().flatten().chain([seat.by_event]);
-                let is_paid = needed.all(|slot| live.purse.affords(slot));
+                let is_paid = needed.all(|slot| live.purse.affords(event.partition, slot));
                 if is_full {
                     entered.refuse(Drawn::SegmentFull);
                 } else if !is_paid {
@@ -423,29 +239,6 @@ impl Selection {
     }
 }
 
-fn chance(arm: Arm, model: Option<usize>, (probability, draw): (f64, f64)) -> Chance {
-    let drawn = if draw < probability {
-        Drawn::Selected
-    } else {
-        Drawn::NotDrawn
-    };
-    Chance {
-        arm,
-        model,
-        probability,
-        draw,
-        drawn,
-    }
-}
-
-impl Chance {
-    /// The event could not have been selected after all.
-    fn refuse(&mut self, why: Drawn) {
-        self.probability = 0.0;
-        self.drawn = why;
-    }
-}
-
 /// The slot of the event's segment; the last one is for words without a segment of their own.
 fn segment_of(slots: &Range<usize>, row: usize, facts: &dyn Facts) -> Option<usize> {
     let last = slots.end.checked_sub(1).filter(|last| *last >= slots.start)?;
@@ -459,213 +252,6 @@ fn memory(plan: &Plan) -> Memory {
         near_bits: Some(duplicates.near_bits),
         near_events: duplicates.near_events,
         period: duplicates.period.0,
-    }
-}
-
-impl Lottery {
-    /// Whether an event meets the conditions. A missing value meets none.
-    fn admits(&self, row: usize, facts: &dyn Facts) -> bool {
-        let meets = |condition: &Condition| match condition {
-            Condition::Below(column, limit) => f64::from(facts.value(*column, row)) < *limit,
-            Condition::Above(column, limit) => f64::from(facts.value(*column, row)) > *limit,
-        };
-        self.conditions.iter().all(meets)
-    }
-
-    /// How much an event is worth, in `[0, 1]`; `None` where the signal has no value.
-    fn worth(&self, row: usize, facts: &dyn Facts) -> Option<f64> {
-        let Some((column, scale)) = &self.utility else {
-            return Some(0.0);
-        };
-        let value = facts.value(*column, row);
-        if value.is_nan() {
-            return None;
-        }
-        Some(match scale {
-            Scale::Unit => f64::from(value).clamp(0.0, 1.0),
-            // Below what the profile keeps an event is ordinary.
-            Scale::Conformal(tail) => tail.p_value(value).map_or(0.0, |p| 1.0 - p),
-            Scale::Squashed if value.is_infinite() => f64::from(u8::from(value > 0.0)),
-            Scale::Squashed => {
-                let value = f64::from(value);
-                0.5 + value / (2.0 * (1.0 + value.abs()))
-            }
-        })
-    }
-}
-
-impl Seat {
-    /// The probability of an event while there are tokens. It counts for its utility times `weight` among the others.
-    fn open(&mut self, lottery: &Lottery, event: Sighting<'_>, facts: &dyn Facts, weight: f64) -> f64 {
-        let Some(worth) = lottery.worth(event.row, facts) else {
-            return 0.0;
-        };
-        let admits = lottery.admits(event.row, facts);
-        // What does not meet the conditions is worth nothing, and still tells how rare the others are.
-        self.hqb.observe(if admits { worth * weight } else { 0.0 });
-        if admits { self.hqb.probability(worth) } else { 0.0 }
-    }
-
-    /// The floor of a class is open as soon as its part of the budget has earned a token.
-    fn open_floor(&mut self, lottery: &Lottery, row: usize, facts: &dyn Facts, events: u64) -> f64 {
-        let Some((level, since)) = floor_of(&mut self.floors, lottery, row, facts) else {
-            return 0.0;
-        };
-        let per_event = self.hqb.budget() / lottery.classes as f64;
-        *level = (*level + (events - *since) as f64 * per_event).min(1.0);
-        *since = events;
-        f64::from(u8::from(*level >= 1.0))
-    }
-
-    fn pay_floor(&mut self, lottery: &Lottery, row: usize, facts: &dyn Facts) {
-        if let Some((level, _)) = floor_of(&mut self.floors, lottery, row, facts) {
-            *level -= 1.0;
-        }
-    }
-}
-
-fn floor_of<'a>(
-    floors: &'a mut [(f64, u64)],
-    lottery: &Lottery,
-    row: usize,
-    facts: &dyn Facts,
-) -> Option<&'a mut (f64, u64)> {
-    floors.get_mut(facts.class(lottery.model?, row)?)
-}
-
-impl State {
-    /// Takes up a plan after another; returns where the slots that are shared are.
-    fn take_up(&mut self, old: &Plan, new: &Plan) -> Shared {
-        let mut before: Vec<Option<Seat>> = std::mem::take(&mut self.seats);
-        let mut slots = Vec::new();
-        let by_time = new.settings.absolute();
-        for lottery in &new.lotteries {
-            let Some(part) = lottery.part else {
-                self.seats.push(None);
-                continue;
-            };
-            let known = old.lotteries.iter().position(|other| other.name == lottery.name);
-            let known = known.and_then(|position| before.get_mut(position)?.take());
-            let fraction = new.settings.fraction.map_or(1.0, |fraction| fraction * part);
-            let mut hqb = known
-                .as_ref()
-                .map_or_else(|| Hqb::new(fraction), |seat| seat.hqb.clone());
-            hqb.set_budget(fraction);
-            let by_event = slots.len();
-            slots.push(Slot {
-                name: lottery.name.clone(),
-                per_event: fraction,
-                per_second: 0.0,
-                cap: hqb.token_cap(),
-            });
-            let by_time = by_time.map(|(per_second, saved_up)| {
-                slots.push(Slot {
-                    name: format!("{}/time", lottery.name),
-                    per_event: 0.0,
-                    per_second: per_second * part,
-                    cap: saved_up * part,
-                });
-                slots.len() - 1
-            });
-            let floors = known
-                .map(|seat| seat.floors)
-                .filter(|floors| floors.len() == lottery.classes);
-            self.seats.push(Some(Seat {
-                hqb,
-                by_event,
-                by_time,
-                floors: floors.unwrap_or_else(|| vec![(0.0, self.events); lottery.classes]),
-            }));
-        }
-        let time = by_time.map(|(per_second, saved_up)| {
-            for (name, part) in [("time", 1.0), ("explore/time", new.explore)] {
-                slots.push(Slot {
-                    name: name.to_owned(),
-                    per_event: 0.0,
-                    per_second: per_second * part,
-                    cap: saved_up * part,
-                });
-            }
-            (slots.len() - 2, slots.len() - 1)
-        });
-        let first = slots.len();
-        let segments = new.segments.iter().flat_map(|segments| &segments.names);
-        slots.extend(segments.map(|name| Slot {
-            name: name.clone(),
-            per_event: 0.0,
-            per_second: 0.0,
-            cap: 1.0,
-        }));
-        let shared = Shared {
-            time,
-            segments: first..slots.len(),
-        };
-        self.purse.set_slots(slots);
-        let is_same = old.explore == new.explore && old.settings.fraction == new.settings.fraction;
-        if !(is_same && self.explore > 0.0) {
-            self.explore = new.settings.fraction.map_or(0.0, |fraction| fraction * new.explore);
-        }
-        shared
-    }
-
-    /// Follows the rate of events: what is promised for an hour or day becomes a share of the events that come.
-    fn follow(&mut self, plan: &Plan, slots: &Shared, now: Now) {
-        let pace = Pace {
-            fraction: plan.settings.fraction,
-            // Events a second that may be selected, over events a second.
-            paced: plan.settings.absolute().map(|(per_second, _)| {
-                let rate = self.purse.rate(now);
-                rate.map(|rate| per_second * self.purse.share() / rate)
-            }),
-        };
-        if plan.explore > 0.0 {
-            // The control arm is never cut off. What it has saved or owes makes it a little faster or slower.
-            let haste = slots.time.map_or(1.0, |(_, slot)| {
-                (0.5 + self.purse.level(slot) / self.purse.cap(slot)).clamp(0.1, 1.5)
-            });
-            self.explore = pace.next(self.explore, plan.explore, haste);
-        }
-        let mut all = 0.0;
-        for (lottery, seat) in plan.lotteries.iter().zip(&mut self.seats) {
-            let (Some(seat), Some(part)) = (seat, lottery.part) else {
-                continue;
-            };
-            let fraction = pace.next(seat.hqb.budget(), part, 1.0);
-            if fraction != seat.hqb.budget() {
-                seat.hqb.set_budget(fraction);
-                self.purse.set_rate(seat.by_event, fraction, seat.hqb.token_cap());
-            }
-            all += fraction;
-        }
-        if let Some(quota) = &plan.segments {
-            for slot in slots.segments.clone() {
-                self.purse.set_rate(slot, all * quota.most, SEGMENT_CAP);
-            }
-        }
-    }
-}
-
-/// What share of events the budgets come to at present.
-struct Pace {
-    /// As configured.
-    fraction: Option<f64>,
-    /// As the rate of events makes of an absolute number; inner `None` while that rate is not known.
-    paced: Option<Option<f64>>,
-}
-
-impl Pace {
-    /// The next value of a share in force, which may spend `part` of the budget, `haste` times as fast.
-    fn next(&self, in_force: f64, part: f64, haste: f64) -> f64 {
-        let fixed = self.fraction.unwrap_or(1.0) * part;
-        match self.paced {
-            None => fixed,
-            Some(None) => in_force,
-            Some(Some(paced)) => {
-                let target = fixed.min(paced * part * haste).max(f64::MIN_POSITIVE);
-                let is_near = (target / in_force - 1.0).abs() <= HYSTERESIS;
-                if is_near { in_force } else { target }
-            }
-        }
     }
 }
 
