@@ -11,15 +11,17 @@ mod alarms;
 mod anomalies;
 mod budgets;
 mod data;
+mod learning;
 mod managers;
 mod model;
+mod replicas;
 mod report;
 mod stream;
 mod unbiased;
 
 use std::path::Path;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::report::Report;
 
@@ -29,6 +31,15 @@ struct Arguments {
     /// Only these tables, and nothing is written down. Default: all.
     #[arg(long, value_enum)]
     only: Vec<Section>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What else it can do.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Selects for a learner outside, which hands over the class probabilities of an event a line.
+    Select(learning::Select),
 }
 
 /// The tables, in their order.
@@ -38,6 +49,8 @@ enum Section {
     Alarms,
     Anomalies,
     Unbiased,
+    Learning,
+    Replicas,
 }
 
 const INTRODUCTION: &str = "# Evaluation of selection
@@ -48,6 +61,10 @@ data sets come with river, scikit-learn and nannyml.
 
 fn main() {
     let arguments = Arguments::parse();
+    if let Some(Command::Select(select)) = &arguments.command {
+        learning::serve(select);
+        return;
+    }
     let all = Section::value_variants();
     let wanted = if arguments.only.is_empty() {
         all
@@ -61,6 +78,8 @@ fn main() {
             Section::Alarms => alarms::report(&mut report),
             Section::Anomalies => anomalies::report(&mut report),
             Section::Unbiased => unbiased::report(&mut report),
+            Section::Learning => learning::report(&mut report),
+            Section::Replicas => replicas::report(&mut report),
         }
     }
     if arguments.only.is_empty() {

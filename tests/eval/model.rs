@@ -22,6 +22,12 @@ impl Model {
         )
     }
 
+    /// A head that reads the probabilities of the classes of one row.
+    pub(crate) fn classes(probabilities: &[f32]) -> Self {
+        let settings = json!({"type": "classification", "from": "probabilities"});
+        Self::new(settings, probabilities, probabilities.len())
+    }
+
     fn new(settings: Value, outputs: &[f32], width: usize) -> Self {
         let settings: HeadSettings = serde_json::from_value(settings).expect("the settings are right");
         let spec = TensorSpec {
