@@ -1,11 +1,12 @@
 # Two commands matter: `make demo` and `make test`. Each sets up what is missing, says so, and needs no network after that.
-.PHONY: help demo test test-slow chaos fuzz lint bench bench-latency schema kafka
+.PHONY: help demo test test-slow chaos eval fuzz lint bench bench-latency schema kafka
 
 help:
 	@echo 'make demo       a stream of real digits through the whole service, in the terminal   (ARGS="--for 60s --summary json")'
 	@echo 'make test       every test but the slow ones, on a real Apache Kafka'
 	@echo 'make test-slow  100,000 random schedules; lost nodes, failpoints and outages on a real Apache Kafka'
 	@echo 'make chaos      kills, zombies, broker faults and outages under a checker          (ARGS="--minutes 10 --seed 7")'
+	@echo 'make eval       what selection spends, flags and is worth, as tables            (ARGS="--only budgets")'
 	@echo 'make fuzz       every decoder and parser under cargo-fuzz, with its kept corpus    (ARGS="--minutes 30 json")'
 	@echo 'make lint       format, clippy, documentation, licences and advisories'
 	@echo 'make bench      processor time of the service against its bare parts, as a table'
@@ -33,6 +34,12 @@ chaos:
 	@tests/setup/all
 	@cargo build --locked -p eddy-tests --bin chaos --bin eddy-under-test
 	@target/debug/chaos $(ARGS)
+
+eval:
+	@tests/setup/native
+	@tests/setup/eval
+	@cargo build --locked -p eddy-tests --bin eval
+	@target/debug/eval $(ARGS)
 
 fuzz:
 	@tests/setup/fuzz
