@@ -56,6 +56,10 @@ pub struct Settings {
     pub inputs: BTreeMap<String, Vec<String>>,
     /// How the model's outputs become predictions. Required.
     pub head: HeadSettings,
+    /// Reference profile of this version, relative to the pipeline file, as `eddy profile` writes it. Signals compare with it,
+    /// and it certifies rates of false alarms. Default: none, so that only signals of the outputs themselves are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<PathBuf>,
     /// Signals that are measured, exported and written into the predictions. Default: where events compete for a budget
     /// (`[select]`), the usual ones of those that the head and the reference profile allow; else none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -184,6 +188,7 @@ impl Settings {
             golden: None,
             tolerance: None,
             inputs: BTreeMap::new(),
+            profile: None,
             signals: None,
             head,
             max_rows: None,
