@@ -10,7 +10,6 @@ use eddy::{file, profile};
 use eddy_host::ExitCode;
 use eddy_pipeline::profile::{Feature, Profile};
 use serde_json::Value;
-use tempfile::TempDir;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -196,31 +195,27 @@ fn columns_out_of_order_are_refused_as_chance_or_worse() {
     );
 }
 
-/// The cancer data with one more column.
-fn with_column(folder: &TempDir, name: &str, cell: impl Fn(usize) -> String) -> PathBuf {
-    let text = std::fs::read_to_string(fixture("cancer.csv")).unwrap();
-    let lines = text.lines().enumerate().map(|(number, line)| match number {
-        0 => format!("{name},{line}\n"),
-        number => format!("{},{line}\n", cell(number)),
-    });
-    let path = folder.path().join("more.csv");
-    std::fs::write(&path, lines.collect::<String>()).unwrap();
-    path
-}
-
 #[test]
 fn a_label_that_is_not_clear_is_asked_for_and_then_taken() {
     let folder = tempfile::tempdir().unwrap();
-    let data = with_column(&folder, "target", |number| (number % 2).to_string());
-    let out = folder.path().join("out");
-    let mut arguments = arguments("cancer", data, &out);
+    let text = std::fs::read_to_string(fixture("titanic.csv")).unwrap();
+    let lines = text.lines().enumerate().map(|(number, line)| match number {
+        0 => format!("target,{line}\n"),
+        number => format!("{},{line}\n", number % 2),
+    });
+    let data = folder.path().join("two-labels.csv");
+    std::fs::write(&data, lines.collect::<String>()).unwrap();
+    let mut arguments = arguments("titanic", data, &folder.path().join("out"));
     let message = refused(&arguments, ExitCode::Usage);
-    for candidate in ["--label target ", "--label diagnosis "] {
+    for candidate in ["--label target ", "--label survived "] {
         assert!(message.contains(candidate), "{message}");
     }
-    arguments.label = Some("targets".into());
+    arguments.label = Some("survive".into());
     let message = refused(&arguments, ExitCode::Configuration);
-    assert!(message.contains("targets"), "{message}");
+    assert!(message.contains("survived"), "{message}");
+    arguments.label = Some("survived".into());
+    let report = succeeds(&arguments);
+    assert!(report.contains("label        `survived`, as you say"), "{report}");
 }
 
 #[test]

@@ -93,7 +93,10 @@ impl Proof {
                 }
                 Kind::Target => {
                     let number = label.parse().map_err(|_| stray("no number".to_owned()))?;
-                    self.measured.push((number, f64::from(predictions.values(scored)[0])));
+                    self.measured.push((
+                        number,
+                        f64::from(predictions.values(scored).first().copied().unwrap_or(f32::NAN)),
+                    ));
                 }
                 Kind::Nothing => {}
             }
