@@ -70,7 +70,7 @@ mod tests {
         let called = |column: &str| candidate(column, "is called like a label");
         let last = candidate("z", "is the last column and has 2 distinct values");
         assert_eq!(clear(&[]), None);
-        assert_eq!(clear(&[last.clone()]), Some(&last));
+        assert_eq!(clear(std::slice::from_ref(&last)), Some(&last));
         assert_eq!(clear(&[called("y"), last.clone()]), Some(&called("y")));
         assert_eq!(clear(&[called("y"), called("target"), last]), None);
     }
