@@ -194,6 +194,16 @@ impl Assembly {
         &self.models
     }
 
+    /// What reads their outputs, in the same order.
+    pub fn heads(&self) -> &[Arc<dyn Head>] {
+        &self.heads
+    }
+
+    /// How much is scored at once.
+    pub fn batch(&self) -> &BatchSettings {
+        &self.file.batch
+    }
+
     /// The runtime that they run on.
     pub fn runtime(&self) -> &Runtime {
         &self.runtime

@@ -39,6 +39,10 @@ pub enum Command {
     Run(RunArguments),
     /// Load everything, run the models once, reach the brokers, and list all problems. Changes nothing.
     Check(CheckArguments),
+    /// Write a pipeline file from a model and a data set, once it has scored the data and proved better than chance.
+    Init(InitArguments),
+    /// Build the reference profile of a model from a data set that is known to be good.
+    Profile(ProfileArguments),
     /// Show it at work: real images stream through a model, drift sets in, uncertain samples flow back.
     Demo(DemoArguments),
     /// Print the JSON schema of the pipeline file, for editors that complete and check TOML by it.
@@ -161,6 +165,60 @@ pub struct CheckArguments {
     pub file: PathBuf,
 }
 
+/// Arguments of `eddy init`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct InitArguments {
+    /// The model, an ONNX file.
+    #[arg(long, value_name = "ONNX")]
+    pub model: PathBuf,
+    /// The data that it was trained on, or better, data like it: CSV, Parquet, JSON lines, or a folder with a sub-folder of
+    /// images for each class.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub data: PathBuf,
+    /// The column of the label, which is no input. Default: the one that looks like it, if only one does.
+    #[arg(long, value_name = "COLUMN")]
+    pub label: Option<String>,
+    /// A file with the trainer's predictions, one for each row of the data: classes, probabilities (of two classes, that of
+    /// the second) or values.
+    #[arg(long, value_name = "FILE")]
+    pub expect: Option<PathBuf>,
+    /// Its column. Default: the only one, or the one that is called like predictions.
+    #[arg(long, value_name = "COLUMN", requires = "expect")]
+    pub expect_column: Option<String>,
+    /// Where `pipeline.toml` and `profile.json` go. Default: the folder of the model.
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+    /// Brokers that the file names, as host:port,… Default: localhost:9092.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub brokers: Option<String>,
+    /// Replace files that are there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Arguments of `eddy profile`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ProfileArguments {
+    /// The pipeline file; its models score the data.
+    #[arg(value_name = "PIPELINE")]
+    pub pipeline: PathBuf,
+    /// The data: CSV, Parquet, JSON lines, or a folder with a sub-folder of images for each class.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub data: PathBuf,
+    /// Whose profile it is, where the pipeline has several models.
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// The column of the label: with labels, the profile holds a temperature, calibrators and the accuracy.
+    #[arg(long, value_name = "COLUMN")]
+    pub label: Option<String>,
+    /// Where it goes; what is there is replaced. Default: profile.json beside the pipeline file.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Most rows that are read. Default: all.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rows: Option<u64>,
+}
+
 /// Arguments of `eddy demo`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct DemoArguments {
@@ -252,6 +310,18 @@ mod tests {
     }
 
     #[test]
+    fn a_model_and_its_data_are_all_that_init_needs() {
+        let Ok(Command::Init(init)) = words("eddy init --model m.onnx --data t.csv") else {
+            panic!("`eddy init` is a whole command");
+        };
+        assert_eq!((init.label, init.out, init.force), (None, None, false));
+        let Ok(Command::Profile(profile)) = words("eddy profile p.toml --data t.csv --label y --rows 5000") else {
+            panic!("`eddy profile` is a whole command");
+        };
+        assert_eq!((profile.label.as_deref(), profile.rows), (Some("y"), Some(5000)));
+    }
+
+    #[test]
     fn the_demo_runs_without_options_until_it_is_stopped() {
         let Ok(Command::Demo(demo)) = words("eddy demo") else {
             panic!("`eddy demo` is a whole command");
@@ -322,6 +392,11 @@ mod tests {
             "eddy pause --admin http://127.0.0.1",
             "eddy pause --admin http://127.0.0.1:9180/live",
             "eddy health --token-file x",
+            "eddy init --model m.onnx",
+            "eddy init --data t.csv",
+            "eddy init --model m.onnx --data t.csv --expect-column y",
+            "eddy profile p.toml",
+            "eddy profile p.toml --data t.csv --rows 0",
         ] {
             assert!(matches!(words(line), Err(Stop::Usage(_))), "{line}");
         }

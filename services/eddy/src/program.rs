@@ -24,6 +24,14 @@ pub fn main() -> ProcessCode {
             forbid_core_dumps();
             crate::check::check(&arguments, environment::of_process())
         }
+        Ok(Command::Init(arguments)) => {
+            forbid_core_dumps();
+            crate::onboard::init(&arguments, environment::of_process())
+        }
+        Ok(Command::Profile(arguments)) => {
+            forbid_core_dumps();
+            crate::profile::profile(&arguments, environment::of_process())
+        }
         Ok(Command::Demo(arguments)) => crate::demo::run(&arguments),
         Ok(Command::Pause(arguments)) => oncall::order("pause", None, &arguments),
         Ok(Command::Resume(arguments)) => oncall::order("resume", None, &arguments),

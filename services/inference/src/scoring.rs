@@ -16,7 +16,7 @@ use eddy_pipeline::head::{Head, Predictions};
 use eddy_pipeline::rejection::{Reason, Rejection};
 use eddy_pipeline::score::{RunError, RunFault, Scorer};
 use eddy_pipeline::select::{Arm, Pick, Picks, Selection, Sighting};
-use eddy_pipeline::signal::Signal;
+use eddy_pipeline::signal::{Matrix, Signal};
 use eddy_pipeline::tensor::Inputs;
 use eddy_pipeline::time::{Clock, Now};
 
@@ -284,6 +284,11 @@ impl Scoring {
     /// The models, each with its predictions for the batch, in the order of the pipeline file.
     pub fn models(&self) -> impl ExactSizeIterator<Item = (&LaneModel, &Predictions)> {
         self.slots.iter().map(|slot| (&slot.model, &slot.predictions))
+    }
+
+    /// The features of the batch, one row for each scored event; empty where they are not captured.
+    pub fn features(&self) -> Matrix<'_> {
+        signals::matrix(self.features.map(|at| &self.inputs[at]), self.tensor_rows())
     }
 
     /// What was decided on a scored row.

@@ -128,6 +128,10 @@ pub struct Plan {
     pub name: String,
     /// The model's file, relative to the pipeline file.
     pub path: PathBuf,
+    /// Its reference profile, relative to the pipeline file, where there is one.
+    pub profile: Option<PathBuf>,
+    /// Brokers, as `host:port`, several with commas.
+    pub brokers: String,
     /// Rows that the plan was made from.
     pub rows: u64,
     /// The column of the label, where there was one.
@@ -139,6 +143,20 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A plan of its parts, without a profile and for brokers on this machine.
+    pub fn of(survey: &Survey, model: &ModelFacts, fields: FieldPlan, head: HeadPlan) -> Self {
+        Self {
+            name: pipeline_name(&model.name),
+            path: model.path.clone(),
+            profile: None,
+            brokers: "localhost:9092".to_owned(),
+            rows: survey.rows,
+            label: survey.label.as_ref().map(Column::name),
+            fields,
+            head,
+        }
+    }
+
     /// What the author of the file should look at, in the order of the file.
     pub fn remarks(&self) -> impl Iterator<Item = &str> {
         self.fields.remarks.iter().chain(&self.head.remarks).map(String::as_str)
@@ -158,14 +176,7 @@ pub fn plan(survey: &Survey, model: &ModelFacts) -> Result<Plan, Vec<Problem>> {
     let fields = plan_fields(survey, &model.inputs);
     let head = plan_head(model, survey.label.as_ref());
     match (fields, head) {
-        (Ok(fields), Ok(head)) => Ok(Plan {
-            name: pipeline_name(&model.name),
-            path: model.path.clone(),
-            rows: survey.rows,
-            label: survey.label.as_ref().map(Column::name),
-            fields,
-            head,
-        }),
+        (Ok(fields), Ok(head)) => Ok(Plan::of(survey, model, fields, head)),
         (fields, head) => {
             let problems = [fields.err(), head.err()];
             Err(problems.into_iter().flatten().flatten().collect())

@@ -45,7 +45,7 @@ pub(crate) fn file(plan: &Plan) -> String {
     head_comment(&mut text, plan);
     line(&mut text, "format = 1");
     line(&mut text, &format!("name = {}", string(&plan.name)));
-    line(&mut text, "\n[kafka]\nbrokers = \"localhost:9092\"");
+    line(&mut text, &format!("\n[kafka]\nbrokers = {}", string(&plan.brokers)));
     line(
         &mut text,
         "start = \"earliest\"    # a new group begins with the oldest event; \"latest\" with what comes next",
@@ -66,6 +66,13 @@ pub(crate) fn file(plan: &Plan) -> String {
     line(&mut text, "\n[[models]]");
     line(&mut text, &format!("name = {}", string(&plan.name)));
     line(&mut text, &format!("path = {}", string(&plan.path.to_string_lossy())));
+    if let Some(profile) = &plan.profile {
+        comment(
+            &mut text,
+            "What the data and the model's outputs were like: signals and thresholds compare with it.",
+        );
+        line(&mut text, &format!("profile = {}", string(&profile.to_string_lossy())));
+    }
     line(&mut text, "\n[models.inputs]");
     for (input, fields) in &plan.fields.inputs {
         let fields: Vec<Value> = fields.iter().map(|field| Value::String(field.clone())).collect();
@@ -130,24 +137,47 @@ fn head(plan: &HeadPlan) -> Map<String, Value> {
     keys
 }
 
-/// Which events go back, as a suggestion: without a table nothing does.
+/// Which events go back, under a budget that every head can serve.
 fn select(text: &mut String, head: &HeadSettings) {
-    let lines = match head {
-        HeadSettings::Anomaly(_) => {
-            "anomaly_above = 0.0    # where scikit-learn draws the line between ordinary and strange"
-        }
-        HeadSettings::Regression(_) | HeadSettings::Embedding(_) | HeadSettings::Reconstruction(_) => return,
-        HeadSettings::MultiLabel(_) => "confidence_below = 0.55    # an event is as sure as its least certain label",
-        HeadSettings::Binary(_) | HeadSettings::Sklearn(_) | HeadSettings::Classification(_) => {
-            "confidence_below = 0.6    # start low, and look at how many events are selected"
-        }
-    };
     line(
         text,
-        "\n# Which events also go to the retraining topic, to be labelled:",
+        "\n# Which events also go to the retraining topic, to be labelled: at most one in a thousand.",
     );
-    comment(text, "[select]");
-    comment(text, lines);
+    line(text, "[select]");
+    line(text, "fraction = 0.001");
+    comment(
+        text,
+        "per_day = 500    # most events a day, over all replicas; beside `fraction` or instead of it",
+    );
+    match head {
+        HeadSettings::Anomaly(_) => comment(
+            text,
+            "anomaly_above = 0.0    # only what is stranger than this; 0 is where scikit-learn draws the line",
+        ),
+        HeadSettings::MultiLabel(_)
+        | HeadSettings::Binary(_)
+        | HeadSettings::Sklearn(_)
+        | HeadSettings::Classification(_) => comment(
+            text,
+            "confidence_below = 0.6    # only what the model is less sure of than this, besides the control arm",
+        ),
+        HeadSettings::Regression(_) | HeadSettings::Embedding(_) | HeadSettings::Reconstruction(_) => {}
+    }
+    text.push('\n');
+    comment(
+        text,
+        "How the budget is shared among those of the arms that the pipeline can serve. `explore` is the control arm, uniform \
+         over all events: accuracy measured on it is that of the traffic.",
+    );
+    comment(text, "[select.shares]");
+    for share in [
+        "explore = 0.3",
+        "uncertainty = 0.4",
+        "anomaly = 0.2",
+        "disagreement = 0.1",
+    ] {
+        comment(text, share);
+    }
 }
 
 fn settings(settings: &impl serde::Serialize) -> Map<String, Value> {

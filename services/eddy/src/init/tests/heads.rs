@@ -85,7 +85,7 @@ fn the_head_follows_from_outputs_looks_and_label() {
 }
 
 #[test]
-fn the_suggested_selection_is_sound_when_its_comment_is_taken_away() {
+fn the_written_selection_has_a_budget_and_its_comments_are_settings() {
     for outputs in [
         probabilities(2),
         vec![
@@ -95,21 +95,24 @@ fn the_suggested_selection_is_sound_when_its_comment_is_taken_away() {
     ] {
         let data = table("x,y", |i| format!("{i}.5,{}", i % 2));
         let set = data.set.with_label("y").unwrap();
-        let (plan, ..) = planned(&set, &model(vec![floats("x", &[1])], outputs));
+        let (plan, file, _) = planned(&set, &model(vec![floats("x", &[1])], outputs));
+        assert_eq!(file.select.fraction, Some(0.001));
         let text = plan.to_toml();
-        let at = text.find("# [select]").unwrap();
-        let text = format!(
-            "{}{}",
-            &text[..at],
-            text[at..].replace("\n# ", "\n").replacen("# ", "", 1)
-        );
+        let mut whole = text.clone();
+        for line in text
+            .lines()
+            .filter(|line| line.starts_with("# ") && line.contains(" = ") || *line == "# [select.shares]")
+        {
+            whole = whole.replace(line, line.trim_start_matches("# "));
+        }
         let source = Source {
             name: "pipeline.toml",
-            text: &text,
+            text: &whole,
         };
         let file = file::read(source, [])
-            .unwrap_or_else(|problems| panic!("{problems}\n{text}"))
+            .unwrap_or_else(|problems| panic!("{problems}\n{whole}"))
             .settings;
         assert_eq!(file.select.confidence_below, Some(0.6));
+        assert_eq!(file.select.per_day, Some(500));
     }
 }

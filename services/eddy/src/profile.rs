@@ -1,0 +1,276 @@
+//! `eddy profile`: the reference profile of a model from a data set.
+//!
+//! Owns: rows into the builder, labels as classes, the document's file, the summary.
+//! Never does: compute a statistic, or change a pipeline file.
+//!
+//! Invariant: the file is whole or as it was before.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use eddy_host::{ExitCode, SystemClock};
+use eddy_model::Model;
+use eddy_pipeline::fields::{Feature, FeatureKind};
+use eddy_pipeline::head::{Head, Values};
+use eddy_pipeline::profile::{About, Error as ProfileError, FeatureSpec, Plan, Profile, ProfileBuilder, Source};
+use eddy_pipeline::time::Clock as _;
+use eddy_storage::data::DataSet;
+
+use crate::assemble::assemble;
+use crate::cli::ProfileArguments;
+use crate::file;
+use crate::replay::{self, Batch, Replay, class_of};
+use crate::settings::problems::Problems;
+
+/// What the file is called when nothing else is said.
+pub(crate) const FILE: &str = "profile.json";
+
+/// Why there is no profile.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The pipeline file, or something that it names.
+    #[error("{0}")]
+    Pipeline(Problems),
+    /// Several models, and none was named.
+    #[error("the pipeline has several models, and a profile is one model's; pass --model with one of {0}")]
+    WhichModel(String),
+    /// The data set, or its way through the pipeline.
+    #[error(transparent)]
+    Replay(#[from] replay::Error),
+    /// A label is no class.
+    #[error("{at}: the label `{label}` is none of the model's classes: {classes}; name another column as --label")]
+    Label {
+        /// Where the row stands.
+        at: String,
+        /// Its label.
+        label: String,
+        /// The classes.
+        classes: String,
+    },
+    /// No row has a label.
+    #[error("no row that was scored has a label; name another column as --label, or leave it out")]
+    NoLabels,
+    /// The builder refuses.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// The file cannot be written.
+    #[error("{}: cannot be written: {source}; name another file as --out", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Carries the command out: the summary goes to standard output, what is wrong to standard error.
+pub fn profile(arguments: &ProfileArguments, variables: impl IntoIterator<Item = (String, String)>) -> ExitCode {
+    // Nobody is left to tell when the stream is closed; the exit code still says it.
+    match build(arguments, variables) {
+        Ok(summary) => {
+            drop(write!(io::stdout(), "{summary}"));
+            ExitCode::Drained
+        }
+        Err(error) => {
+            drop(writeln!(io::stderr(), "{error}"));
+            ExitCode::Configuration
+        }
+    }
+}
+
+/// Scores the data set, writes the profile and says what is in it.
+///
+/// # Errors
+/// [`Error`]; no file is then written.
+pub fn build(
+    arguments: &ProfileArguments,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<String, Error> {
+    let pipeline = file::load(&arguments.pipeline, variables).map_err(Error::Pipeline)?;
+    let assembly = assemble(&pipeline).map_err(Error::Pipeline)?;
+    let position = which(assembly.models(), arguments.model.as_deref())?;
+    let (model, head) = (&assembly.models()[position], assembly.heads()[position].as_ref());
+    let mut data = DataSet::open(&arguments.data).map_err(replay::Error::from)?;
+    if let Some(label) = &arguments.label {
+        data = data.with_label(label).map_err(replay::Error::from)?;
+    }
+    let mut replay = Replay::new(&assembly)?;
+    let mut recorder = Recorder::new(position, head, replay.features());
+    let tally = replay.run(&data, arguments.rows.unwrap_or(u64::MAX), |batch| recorder.take(batch))?;
+    tally.check()?;
+    let labelled = recorder.labelled;
+    if arguments.label.is_some() && labelled == 0 && recorder.decides() {
+        return Err(Error::NoLabels);
+    }
+    let decides = recorder.decides();
+    let profile = recorder.finish(model)?;
+    let out = arguments.out.clone().unwrap_or_else(|| pipeline.folder.join(FILE));
+    write(&out, &profile)?;
+    let mut text = summary(&profile);
+    if tally.rejected() > 0 {
+        text.push_str(&format!(
+            "rejected     {} of {} rows\n{tally}\n",
+            tally.rejected(),
+            tally.rows
+        ));
+    }
+    if arguments.label.is_some() && !decides {
+        text.push_str("note         the head decides for no class, so the labels say nothing\n");
+    }
+    let path = out.strip_prefix(&pipeline.folder).unwrap_or(&out);
+    let line = format!(
+        "written to   {}\nadd this line below [[models]] of model `{}`:\n\nprofile = {:?}\n",
+        out.display(),
+        profile.model,
+        path.display().to_string()
+    );
+    text.push_str(&line);
+    Ok(text)
+}
+
+fn which(models: &[Model], name: Option<&str>) -> Result<usize, Error> {
+    let names = || {
+        let names: Vec<String> = models.iter().map(|model| format!("`{}`", model.name())).collect();
+        Error::WhichModel(names.join(", "))
+    };
+    match name {
+        None if models.len() == 1 => Ok(0),
+        None => Err(names()),
+        Some(name) => models.iter().position(|model| model.name() == name).ok_or_else(names),
+    }
+}
+
+/// Takes scored batches into the profile of one model.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    builder: ProfileBuilder,
+    position: usize,
+    /// The classes of a head that decides for one.
+    classes: Option<Vec<String>>,
+    /// Rows with a label.
+    pub(crate) labelled: u64,
+}
+
+impl Recorder {
+    /// A profile without rows for the model at `position`.
+    pub(crate) fn new(position: usize, head: &dyn Head, features: &[Feature]) -> Self {
+        let spec = |feature: &Feature| FeatureSpec {
+            name: feature.name.clone(),
+            categories: match &feature.kind {
+                FeatureKind::Number => None,
+                FeatureKind::Category(words) => Some(words.clone()),
+            },
+        };
+        let is_decided = matches!(head.holds().values, Values::Classes(_));
+        Self {
+            builder: ProfileBuilder::new(Plan::new(features.iter().map(spec).collect(), head)),
+            position,
+            classes: is_decided.then(|| head.classes().to_vec()),
+            labelled: 0,
+        }
+    }
+
+    /// Whether the head decides for a class, so that labels can be compared.
+    pub(crate) const fn decides(&self) -> bool {
+        self.classes.is_some()
+    }
+
+    /// Takes in a batch.
+    ///
+    /// # Errors
+    /// [`Error::Label`] and what the builder refuses.
+    pub(crate) fn take(&mut self, batch: &Batch<'_>) -> Result<(), Error> {
+        let features = batch.scoring.features();
+        let Some((_, predictions)) = batch.scoring.models().nth(self.position) else {
+            return Ok(());
+        };
+        for row in batch.rows() {
+            let Some(scored) = row.scored else { continue };
+            let label = match (&self.classes, row.label) {
+                (Some(classes), Some(label)) => Some(class_of(classes, label).ok_or_else(|| Error::Label {
+                    at: row.at.to_string(),
+                    label: label.to_owned(),
+                    classes: classes.join(", "),
+                })?),
+                _ => None,
+            };
+            self.labelled += u64::from(label.is_some());
+            self.builder.push(features.row(scored), predictions, scored, label)?;
+        }
+        Ok(())
+    }
+
+    /// The profile.
+    ///
+    /// # Errors
+    /// What the builder refuses.
+    pub(crate) fn finish(self, model: &Model) -> Result<Profile, ProfileError> {
+        self.builder.finish(About {
+            model: model.name().to_owned(),
+            version: model.version().to_owned(),
+            created: now(),
+            source: Source::Data,
+        })
+    }
+}
+
+/// The time, RFC 3339, to the second.
+fn now() -> String {
+    let seconds = SystemClock::start().now().unix_ms.div_euclid(1000);
+    jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
+}
+
+/// What is in a profile, for people.
+pub(crate) fn summary(profile: &Profile) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        writeln!(text, "{name:<12} {value}").expect("writing to a String cannot fail");
+    };
+    line("model", format!("{} {}", profile.model, profile.version));
+    line("profile", profile.id());
+    line("rows", profile.rows.to_string());
+    line("features", profile.features.len().to_string());
+    line("temperature", format!("{:.3}", profile.outputs.temperature));
+    if let Some(quality) = &profile.outputs.quality {
+        line(
+            "held out",
+            format!(
+                "accuracy {:.4}, calibration error {:.4} (noise of so few rows: {:.4}) on {} rows",
+                quality.accuracy, quality.ece, quality.ece_noise, quality.rows
+            ),
+        );
+    }
+    for note in &profile.notes {
+        line("note", note.to_string());
+    }
+    text
+}
+
+/// Writes the document under a temporary name and then gives it its own.
+fn write(path: &Path, profile: &Profile) -> Result<(), Error> {
+    let wrong = |source: io::Error| Error::Write {
+        path: path.to_owned(),
+        source,
+    };
+    let file = staged(path, &profile.to_json()).map_err(wrong)?;
+    file.persist(path).map_err(|error| wrong(error.error))?;
+    Ok(())
+}
+
+/// A file with this content under a temporary name beside `path`, durable, which goes unless it is persisted.
+pub(crate) fn staged(path: &Path, content: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".eddy-").suffix(".unfinished");
+    // It is for others to read, as far as the umask lets them.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}

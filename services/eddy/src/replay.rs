@@ -1,0 +1,309 @@
+//! A data set through a pipeline's own path: the decoder, the models and the heads that score the stream.
+//!
+//! Owns: rows as records, batches of them, and the count of what was rejected.
+//! Never does: reach Kafka, select, or judge a prediction.
+//!
+//! Invariant: every row that was read is scored or counted as rejected, with its reason.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use eddy_host::SystemClock;
+use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring, Sick};
+use eddy_inference::{Fate, SignalPlan};
+use eddy_pipeline::event::{HEADER_ID, Header, Partition, Record, Source};
+use eddy_pipeline::fields::Feature;
+use eddy_pipeline::settings::Problem;
+use eddy_pipeline::time::Clock as _;
+use eddy_storage::At;
+use eddy_storage::data::DataSet;
+
+use crate::assemble::Assembly;
+
+/// One row in so many may be rejected at most.
+const MOST_REJECTED: u64 = 20;
+
+/// Why a data set could not be scored.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The data set.
+    #[error(transparent)]
+    Data(#[from] eddy_storage::Error),
+    /// The pipeline.
+    #[error("{}", lines(.0))]
+    Pipeline(Vec<Problem>),
+    /// A model.
+    #[error(transparent)]
+    Sick(#[from] Sick),
+    /// There is nothing to score.
+    #[error("the data set has no rows")]
+    NoRows,
+    /// Too much does not fit.
+    #[error(
+        "the pipeline rejects {} of {} rows, more than one in {MOST_REJECTED}; mend the fields or the data:\n{}",
+        .0.rejected(), .0.rows, .0
+    )]
+    Rejected(Tally),
+}
+
+fn lines(problems: &[Problem]) -> String {
+    let line = |problem: &Problem| format!("`{}`: {}", problem.key, problem.message);
+    problems.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Rows that were read, and those of them that were rejected.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Rows that were read.
+    pub rows: u64,
+    reasons: BTreeMap<&'static str, Rejected>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rejected {
+    rows: u64,
+    example: String,
+}
+
+impl Tally {
+    /// Rows that were rejected.
+    pub fn rejected(&self) -> u64 {
+        self.reasons.values().map(|rejected| rejected.rows).sum()
+    }
+
+    /// Rows that were scored.
+    pub fn scored(&self) -> u64 {
+        self.rows - self.rejected()
+    }
+
+    /// # Errors
+    /// [`Error::NoRows`], and [`Error::Rejected`] when more than 5 % were.
+    pub fn check(&self) -> Result<(), Error> {
+        match (self.rows, self.rejected()) {
+            (0, _) => Err(Error::NoRows),
+            (rows, rejected) if rejected * MOST_REJECTED > rows => Err(Error::Rejected(self.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, (reason, rejected)) in self.reasons.iter().enumerate() {
+            let gap = if position == 0 { "" } else { "\n" };
+            write!(f, "{gap}  {} × {reason}, such as {}", rejected.rows, rejected.example)?;
+        }
+        Ok(())
+    }
+}
+
+/// A row of a batch that was scored.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// Its number in the data set, from 0.
+    pub number: u64,
+    /// Where it stands.
+    pub at: &'a At,
+    /// Its label, where it has one.
+    pub label: Option<&'a str>,
+    /// Its row among features and predictions; `None` when it was rejected.
+    pub scored: Option<usize>,
+}
+
+/// A batch that was scored.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    first: u64,
+    read: &'a [(At, Option<String>)],
+    /// Features and predictions.
+    pub scoring: &'a Scoring,
+}
+
+impl Batch<'_> {
+    /// Its rows in the order of the data set.
+    pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        let fates = self.scoring.batch().rows();
+        let rows = self.read.iter().zip(fates).enumerate();
+        rows.map(|(position, ((at, label), row))| Row {
+            number: self.first + position as u64,
+            at,
+            label: label.as_deref(),
+            scored: row.tensor_row().map(|row| row as usize),
+        })
+    }
+}
+
+/// What scores a data set.
+#[derive(Debug)]
+pub struct Replay {
+    scoring: Scoring,
+    features: Vec<Feature>,
+    clock: SystemClock,
+}
+
+impl Replay {
+    /// Sessions and buffers of its own. Features are captured whether or not the pipeline selects by them.
+    ///
+    /// # Errors
+    /// What does not fit, or a session that cannot be made.
+    pub fn new(assembly: &Assembly) -> Result<Self, Error> {
+        let decoder = assembly.decoder().map_err(Error::Pipeline)?.with_features();
+        let features = decoder.features();
+        let mut models = Vec::new();
+        for (index, (model, head)) in assembly.models().iter().zip(assembly.heads()).enumerate() {
+            let mut scorer = model
+                .scorer(decoder.resolved_inputs(model.name()))
+                .map_err(|error| Error::Pipeline(vec![Problem::new(format!("models[{index}]"), error.to_string())]))?;
+            scorer.set_time_limit(assembly.batch().run_limit.0);
+            models.push(LaneModel {
+                identity: ModelIdentity {
+                    name: model.name().to_owned(),
+                    version: model.version().to_owned(),
+                    sha256: model.sha256().to_owned(),
+                },
+                scorer: Box::new(scorer),
+                head: Arc::clone(head),
+            });
+        }
+        let unmeasured = Arc::new(SignalPlan::default());
+        Ok(Self {
+            scoring: Scoring::new(decoder, models, unmeasured, assembly.batch()),
+            features,
+            clock: SystemClock::start(),
+        })
+    }
+
+    /// What the features are called.
+    pub fn features(&self) -> &[Feature] {
+        &self.features
+    }
+
+    /// Scores the first `most` rows and hands each batch to `each`.
+    ///
+    /// # Errors
+    /// A row that cannot be read, a model that is sick, and whatever `each` finds. Rejected rows are in the [`Tally`].
+    pub fn run<E: From<Error>>(
+        &mut self,
+        data: &DataSet,
+        most: u64,
+        mut each: impl FnMut(&Batch<'_>) -> Result<(), E>,
+    ) -> Result<Tally, E> {
+        let mut tally = Tally::default();
+        let mut read = Vec::new();
+        let mut rows = data.rows().map_err(Error::from)?;
+        while tally.rows + (read.len() as u64) < most {
+            let Some(row) = rows.next().transpose().map_err(Error::from)? else {
+                break;
+            };
+            let number = tally.rows + read.len() as u64;
+            self.push(number, row.event.as_bytes());
+            read.push((row.at, row.label));
+            if self.scoring.is_full() {
+                self.score(&mut read, &mut tally, &mut each)?;
+            }
+        }
+        self.score(&mut read, &mut tally, &mut each)?;
+        Ok(tally)
+    }
+
+    /// Takes in one row as the record that it would have been. Data sets need no ids: its number is one.
+    fn push(&mut self, number: u64, value: &[u8]) {
+        let id = number.to_string();
+        let headers = [Header {
+            name: HEADER_ID,
+            value: Some(id.as_bytes()),
+        }];
+        self.scoring.push(&Record {
+            source: Source {
+                partition: Partition { topic: 0, number: 0 },
+                offset: number as i64,
+            },
+            topic: "data",
+            timestamp_ms: Some(self.clock.now().unix_ms),
+            key: None,
+            value: Some(value),
+            headers: &headers,
+        });
+    }
+
+    fn score<E: From<Error>>(
+        &mut self,
+        read: &mut Vec<(At, Option<String>)>,
+        tally: &mut Tally,
+        each: &mut impl FnMut(&Batch<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if read.is_empty() {
+            return Ok(());
+        }
+        self.scoring.score(&self.clock).map_err(Error::from)?;
+        for ((at, _), row) in read.iter().zip(self.scoring.batch().rows()) {
+            if let Fate::Rejected(rejection) = &row.fate {
+                let first = || Rejected {
+                    rows: 0,
+                    example: format!("{at}: {}", rejection.detail),
+                };
+                tally
+                    .reasons
+                    .entry(rejection.reason.as_str())
+                    .or_insert_with(first)
+                    .rows += 1;
+            }
+        }
+        each(&Batch {
+            first: tally.rows,
+            read,
+            scoring: &self.scoring,
+        })?;
+        tally.rows += read.len() as u64;
+        read.clear();
+        self.scoring.clear();
+        Ok(())
+    }
+}
+
+/// The class that a text names: by its name, or as the same number written otherwise (`1.0` for `1`).
+pub fn class_of(classes: &[String], text: &str) -> Option<usize> {
+    let by_name = classes.iter().position(|class| class == text);
+    by_name.or_else(|| {
+        let number: f64 = text.trim().parse().ok()?;
+        classes
+            .iter()
+            .position(|class| class.parse::<f64>().is_ok_and(|class| class == number))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_the_class_of_its_name_or_of_its_number() {
+        let words = ["no", "yes"].map(str::to_owned);
+        assert_eq!(class_of(&words, "yes"), Some(1));
+        assert_eq!(class_of(&words, "Yes"), None);
+        let numbers = ["0", "1", "10"].map(str::to_owned);
+        assert_eq!(class_of(&numbers, "1.0"), Some(1));
+        assert_eq!(class_of(&numbers, "10"), Some(2));
+        assert_eq!(class_of(&numbers, "2"), None);
+    }
+
+    #[test]
+    fn one_rejected_row_in_twenty_is_borne_and_one_more_is_not() {
+        let tally = |rejected: u64| Tally {
+            rows: 100,
+            reasons: [(
+                "missing_field",
+                Rejected {
+                    rows: rejected,
+                    example: "line 3: no `age`".into(),
+                },
+            )]
+            .into(),
+        };
+        assert!(tally(5).check().is_ok());
+        let refused = tally(6).check().unwrap_err().to_string();
+        assert!(refused.contains("6 of 100 rows") && refused.contains("6 × missing_field, such as line 3: no `age`"));
+        assert!(matches!(Tally::default().check(), Err(Error::NoRows)));
+    }
+}
