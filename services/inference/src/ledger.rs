@@ -134,10 +134,11 @@ impl Ledger {
         partitions: &[Partition],
         now: Now,
     ) -> Result<(), BrokerError> {
-        if !self.selection.has_budget() {
-            return Ok(());
-        }
-        let notes = link.broker.notes(partitions)?;
+        // Without a budget there is nothing to read; a policy may bring one, which then begins at zero.
+        let notes = match self.selection.has_budget() {
+            true => link.broker.notes(partitions)?,
+            false => vec![None; partitions.len()],
+        };
         let read =
             |(partition, note): (&Partition, Option<String>)| (*partition, note.and_then(|note| read_note(&note)));
         let notes: Vec<_> = partitions.iter().zip(notes).map(read).collect();

@@ -61,11 +61,15 @@ struct Rate {
 struct Account {
     partition: Partition,
     at_ms: i64,
-    /// Events a second; `None` until a second has passed.
+    /// Events a second, smoothed; `None` until a second has passed.
     rate: Option<f64>,
+    /// Events a second at the last look, not smoothed.
+    latest: f64,
     /// Events since the rate was last looked at, and when that was.
     events: u64,
     looked_ms: i64,
+    /// Whether an event of it came since the last [`Purse::close`]: its note will be written down.
+    is_touched: bool,
 }
 
 /// A lane's accounts. Copied once a batch, so everything that changes lies flat.
@@ -154,8 +158,10 @@ impl Purse {
             rate: note
                 .map(|note| note.rate)
                 .filter(|rate| rate.is_finite() && *rate > 0.0),
+            latest: 0.0,
             events: 0,
             looked_ms: now.unix_ms,
+            is_touched: false,
         };
         let place = self.accounts.partition_point(|other| other.partition < partition);
         self.accounts.insert(place, account);
@@ -218,6 +224,7 @@ impl Purse {
             self.find(partition).expect("it was taken up just now")
         });
         self.accounts[place].events += 1;
+        self.accounts[place].is_touched = true;
         let width = self.names.len();
         let levels = &mut self.levels[place * width..][..width];
         for ((rate, level), pool) in self.rates.iter().zip(levels).zip(&mut self.pool) {
@@ -227,22 +234,44 @@ impl Purse {
         }
     }
 
-    /// Whether the lane can pay for one more on account of a partition. What others of the lane have saved may be lent to
-    /// it, but it pays back before it borrows again: what they saved may leave with them, so at most one token for each
-    /// partition is ever spent ahead.
-    pub(super) fn affords(&self, partition: Partition, slot: usize) -> bool {
-        let own = self
-            .find(partition)
-            .map(|place| self.levels[place * self.names.len() + slot]);
-        self.pool[slot] >= 1.0 && own.is_some_and(|own| own >= 0.0)
+    /// Whether the lane can pay for one more. It pays out of partitions whose notes are written down next, so that what is
+    /// spent leaves with nobody; these may borrow one token of what others have saved, and pay back before they borrow again.
+    pub(super) fn affords(&self, slot: usize) -> bool {
+        self.pool[slot] >= 1.0 && self.richest(slot).is_some_and(|(_, level)| level >= 0.0)
     }
 
-    /// Pays tokens on account of a partition, which may thereby owe what others of the lane have saved.
-    pub(super) fn spend(&mut self, partition: Partition, slot: usize, tokens: f64) {
-        if let Some(place) = self.find(partition) {
-            self.levels[place * self.names.len() + slot] -= tokens;
-            self.pool[slot] -= tokens;
+    /// Pays one token, out of the touched account that has most.
+    pub(super) fn pay(&mut self, slot: usize) {
+        if let Some((place, _)) = self.richest(slot) {
+            self.take_from(place, slot, 1.0);
         }
+    }
+
+    /// Takes tokens from the account of a partition, whatever it has.
+    pub(super) fn charge(&mut self, partition: Partition, slot: usize, tokens: f64) {
+        if let Some(place) = self.find(partition) {
+            self.take_from(place, slot, tokens);
+        }
+    }
+
+    /// What was touched is written down: from here on, only what is touched anew is.
+    pub(super) fn close(&mut self) {
+        self.accounts.iter_mut().for_each(|account| account.is_touched = false);
+    }
+
+    fn take_from(&mut self, place: usize, slot: usize, tokens: f64) {
+        self.levels[place * self.names.len() + slot] -= tokens;
+        self.pool[slot] -= tokens;
+    }
+
+    fn richest(&self, slot: usize) -> Option<(usize, f64)> {
+        let touched = self
+            .accounts
+            .iter()
+            .enumerate()
+            .filter(|(_, account)| account.is_touched);
+        let levels = touched.map(|(place, _)| (place, self.levels[place * self.names.len() + slot]));
+        levels.max_by(|(_, one), (_, other)| one.total_cmp(other))
     }
 
     /// Tokens of the lane.
@@ -255,13 +284,14 @@ impl Purse {
         (self.rates[slot].cap * self.share()).max(1.0)
     }
 
-    /// Events a second over all partitions of the lane; `None` while nothing is known.
+    /// Events a second over all partitions of the lane; `None` while nothing is known. A stream that has just begun, or
+    /// grown, is taken at its present pace at once, so that a share of it is never too large for long.
     pub(super) fn rate(&self, now: Now) -> Option<f64> {
-        let rates = self.accounts.iter().map(|account| {
-            let measured = account.events as f64 / account.seconds_since_look(now).max(LOOK_SECONDS);
-            account.rate.unwrap_or(measured)
-        });
-        let rate: f64 = rates.sum();
+        let sum = |of: &dyn Fn(&Account) -> f64| self.accounts.iter().map(of).sum::<f64>();
+        let smoothed = sum(&|account| account.rate.unwrap_or(0.0));
+        let latest = sum(&|account| account.latest);
+        let present = sum(&|account| account.events as f64 / account.seconds_since_look(now).max(LOOK_SECONDS));
+        let rate = smoothed.max(latest).max(present);
         (rate > 0.0).then_some(rate)
     }
 
@@ -298,6 +328,7 @@ impl Account {
         let measured = self.events as f64 / seconds;
         let weight = 1.0 - (-seconds / RATE_SECONDS).exp();
         self.rate = Some(self.rate.map_or(measured, |rate| rate + weight * (measured - rate)));
+        self.latest = measured;
         self.events = 0;
         self.looked_ms = now.unix_ms;
     }
@@ -338,11 +369,11 @@ mod tests {
         let mut purse = purse(&[("a", 0.25, 0.0, 10.0)], 1);
         for _ in 0..3 {
             purse.earn(partition(0), at(0));
-            assert!(!purse.affords(partition(0), 0));
+            assert!(!purse.affords(0));
         }
         purse.earn(partition(0), at(0));
-        assert!(purse.affords(partition(0), 0));
-        purse.spend(partition(0), 0, 1.0);
+        assert!(purse.affords(0));
+        purse.pay(0);
         assert_eq!(purse.level(0), 0.0);
     }
 
@@ -368,7 +399,7 @@ mod tests {
         let mut here = purse(&[("a", 0.5, 0.0, 10.0), ("b", 0.0, 1.0, 10.0)], 2);
         (0..2).for_each(|number| here.take(partition(number), None, at(0)));
         (0..4).for_each(|_| here.earn(partition(0), at(0)));
-        here.spend(partition(1), 0, 1.0);
+        here.charge(partition(1), 0, 1.0);
         here.pass(at(4));
         let notes = [0, 1].map(|number| here.note(partition(number)).expect("it is here"));
         let text = serde_json::to_string(&notes).expect("JSON");
@@ -418,6 +449,18 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_that_begins_after_a_quiet_hour_is_taken_at_its_present_pace() {
+        let mut purse = purse(&[], 1);
+        purse.take(partition(0), None, at(0));
+        (1..3600).for_each(|second| purse.pass(at(second)));
+        assert_eq!(purse.rate(at(3600)), None);
+        (0..900).for_each(|_| purse.earn(partition(0), at(3600)));
+        assert!(purse.rate(at(3600)).is_some_and(|rate| rate >= 450.0));
+        purse.pass(at(3601));
+        assert!(purse.rate(at(3601)).is_some_and(|rate| rate >= 450.0));
+    }
+
+    #[test]
     fn property_tokens_are_neither_made_nor_lost_while_partitions_move() {
         proptest!(|(moves in prop::collection::vec((0..4u8, 0..6i32, 0..3usize), 1..200))| {
             let slots = [("a", 0.25, 0.0, 1e9)];
@@ -427,23 +470,21 @@ mod tests {
             let mut expected = 0.0;
             for (what, number, lane) in moves {
                 let own = &mut owner[number as usize];
-                match what {
-                    0 | 1 => {
-                        lanes[*own].earn(partition(number), at(0));
-                        expected += 0.25;
-                    }
-                    2 if lanes[*own].affords(partition(number), 0) => {
-                        lanes[*own].spend(partition(number), 0, 1.0);
-                        expected -= 1.0;
-                    }
-                    2 => {}
-                    _ => {
-                        notes[number as usize] = lanes[*own].note(partition(number));
-                        lanes[*own].drop(partition(number));
-                        *own = lane;
-                        lanes[lane].take(partition(number), notes[number as usize].as_ref(), at(0));
-                    }
+                if what == 3 {
+                    lanes[*own].drop(partition(number));
+                    *own = lane;
+                    lanes[lane].take(partition(number), notes[number as usize].as_ref(), at(0));
+                    continue;
                 }
+                // One span: what it touches is written down.
+                lanes[*own].earn(partition(number), at(0));
+                expected += 0.25;
+                if what == 2 && lanes[*own].affords(0) {
+                    lanes[*own].pay(0);
+                    expected -= 1.0;
+                }
+                notes[number as usize] = lanes[*own].note(partition(number));
+                lanes[*own].close();
             }
             let total: f64 = lanes.iter().map(|lane| lane.level(0)).sum();
             prop_assert!((total - expected).abs() < 1e-3 && total <= expected + 1e-9, "{total}, not {expected}");

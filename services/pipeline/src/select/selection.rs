@@ -168,7 +168,7 @@ impl Selection {
     fn enter(&mut self, event: Sighting<'_>, facts: &dyn Facts, chances: &mut Vec<Chance>) {
         let Self { plan, live, slots, .. } = self;
         let segment = segment_of(&slots.segments, event.row, facts);
-        let is_full = segment.is_some_and(|slot| !live.purse.affords(event.partition, slot));
+        let is_full = segment.is_some_and(|slot| !live.purse.affords(slot));
         for (lottery, seat) in plan.lotteries.iter().zip(&mut live.seats) {
             let open = match seat {
                 Some(seat) if lottery.arm == Arm::ClassFloor => seat.open_floor(lottery, event.row, facts, live.events),
@@ -184,7 +184,7 @@ impl Selection {
             if let Some(seat) = seat {
                 let of_all = slots.time.map(|(all, _)| all);
                 let mut needed = [seat.by_time, of_all].into_iter().flatten().chain([seat.by_event]);
-                let is_paid = needed.all(|slot| live.purse.affords(event.partition, slot));
+                let is_paid = needed.all(|slot| live.purse.affords(slot));
                 if is_full {
                     entered.refuse(Drawn::SegmentFull);
                 } else if !is_paid {
@@ -219,22 +219,22 @@ impl Selection {
             seat.hqb.settle(is_selected);
             if is_selected {
                 is_budgeted = true;
-                live.purse.spend(event.partition, seat.by_event, 1.0);
+                live.purse.pay(seat.by_event);
                 if let Some(slot) = seat.by_time {
-                    live.purse.spend(event.partition, slot, 1.0);
+                    live.purse.pay(slot);
                 }
                 seat.pay_floor(lottery, event.row, facts);
             }
         }
         if let Some((all, explore)) = slots.time {
             // What it may be expected to select: its rate must not depend on its own luck.
-            live.purse.spend(event.partition, explore, live.explore);
+            live.purse.charge(event.partition, explore, live.explore);
             if chances.iter().any(|chance| chance.drawn == Drawn::Selected) {
-                live.purse.spend(event.partition, all, 1.0);
+                live.purse.pay(all);
             }
         }
         if is_budgeted && let Some(slot) = segment_of(&slots.segments, event.row, facts) {
-            live.purse.spend(event.partition, slot, 1.0);
+            live.purse.pay(slot);
         }
     }
 }
@@ -260,6 +260,7 @@ impl Remembers for Selection {
         let mut copy = self.spare.pop().unwrap_or_default();
         copy.clone_from(&self.live);
         self.marked.push_back(copy);
+        self.live.purse.close();
         self.duplicates.mark();
     }
 
@@ -273,6 +274,7 @@ impl Remembers for Selection {
     fn rollback(&mut self) {
         self.spare.extend(self.marked.drain(..));
         self.live.clone_from(&self.durable);
+        self.live.purse.close();
         self.duplicates.rollback();
     }
 }
