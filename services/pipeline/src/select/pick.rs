@@ -19,7 +19,7 @@ pub struct Sighting<'a> {
 
 /// What is known of the events of a batch, by row.
 pub trait Facts {
-    /// The value of a column of [`Plan::columns`]; NaN for none.
+    /// The value of a column of [`super::Plan::columns`]; NaN for none.
     fn value(&self, column: usize, row: usize) -> f32;
     /// The class that a model predicts.
     fn class(&self, model: usize, row: usize) -> Option<usize>;
