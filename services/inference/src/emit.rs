@@ -10,7 +10,8 @@ use std::fmt::Write as _;
 
 use eddy_pipeline::event::{
     Destination, FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_DETAIL, HEADER_FORMAT, HEADER_ID, HEADER_POLICY,
-    HEADER_PROBABILITY, HEADER_REASON, HEADER_SELECTION, HEADER_SHA256, HEADER_SOURCE, HEADER_STAGE, Header, Output,
+    HEADER_PROBABILITY, HEADER_REASON, HEADER_SELECTION, HEADER_SHA256, HEADER_SOURCE, HEADER_STAGE, HEADER_TIME,
+    Header, Output,
 };
 use eddy_pipeline::partition::partition_for;
 use eddy_pipeline::rejection::Rejection;
@@ -118,9 +119,17 @@ impl Emitter {
         self.renderer.selection(verdicts, &mut self.json);
         self.text.clear();
         write!(self.text, "{}", scoring.pick(tensor_row).probability).expect("writing to a String cannot fail");
+        let time_at = self.text.len();
+        if let Some(time_ms) = row.event_time_ms {
+            write!(self.text, "{time_ms}").expect("writing to a String cannot fail");
+        }
+        let (probability, time) = self.text.split_at(time_at);
         let mut headers = Headers::of(batch, row);
         headers.add(HEADER_SELECTION, &self.json);
-        headers.add(HEADER_PROBABILITY, self.text.as_bytes());
+        headers.add(HEADER_PROBABILITY, probability.as_bytes());
+        if !time.is_empty() {
+            headers.add(HEADER_TIME, time.as_bytes());
+        }
         headers.add(HEADER_CONFIG, self.provenance.config.as_bytes());
         if let Some(policy) = &self.provenance.policy {
             headers.add(HEADER_POLICY, policy.as_bytes());

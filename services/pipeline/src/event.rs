@@ -12,6 +12,8 @@ pub const HEADER_FORMAT: &str = "eddy.format";
 pub const HEADER_SELECTION: &str = "eddy.selection";
 /// Header of a retraining sample: inclusion probability of the whole event.
 pub const HEADER_PROBABILITY: &str = "eddy.probability";
+/// Header of a retraining sample: event time, in milliseconds since the Unix epoch; left out where it is not known.
+pub const HEADER_TIME: &str = "eddy.time";
 /// Header with the hash of the configuration that made the output.
 pub const HEADER_CONFIG: &str = "eddy.config";
 /// Header with the hash of the policy file that selected a sample, where there is one.

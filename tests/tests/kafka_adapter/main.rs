@@ -1,6 +1,7 @@
 //! The Kafka adapter against a real Kafka: what only one with transactions and leader epochs can show.
 
 mod driver;
+mod reader;
 
 use eddy_broker::kafka::{CheckError, KafkaBroker, check};
 use eddy_broker::settings::{Guarantee, PropertyValue, Start};

@@ -17,12 +17,14 @@ mod fault;
 mod group;
 mod handshake;
 mod intake;
+mod job;
 mod lists;
 mod metadata;
 mod native;
 mod oidc;
 mod outflow;
 mod overdue;
+mod reader;
 mod token;
 mod words;
 
@@ -36,6 +38,8 @@ use rdkafka::error::{KafkaError, KafkaResult};
 
 pub use check::{CheckError, Report, TopicReport, answers, check};
 pub use events::ConsumerStatistics;
+pub use job::JobWriter;
+pub use reader::{Committed, Stretch, TopicReader};
 
 use crate::settings::Settings;
 use crate::{Broker, BrokerError, Fault, Polled, Reach, SendError, Silence, Ticket, Undelivered};

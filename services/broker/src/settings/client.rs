@@ -79,6 +79,22 @@ impl Settings {
         Ok(config)
     }
 
+    /// A consumer that is no member of any group and commits nothing.
+    ///
+    /// # Errors
+    /// When a secret cannot be read; one sentence.
+    pub(crate) fn reader_config(&self) -> Result<ClientConfig, String> {
+        let mut config = self.consumer_config(0)?;
+        config
+            .set("client.id", format!("eddy-{}-reader", self.pipeline))
+            .set("auto.offset.reset", "earliest")
+            .set("enable.auto.commit", "false")
+            // The last offsets may be markers or aborted records, which never come: only this says that they were passed.
+            .set("enable.partition.eof", "true");
+        config.remove("group.instance.id");
+        Ok(config)
+    }
+
     /// The producer of a lane.
     ///
     /// # Errors
