@@ -17,6 +17,8 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 
+pub use crate::recall::moment::Moment;
+
 const AFTER_HELP: &str = "\
 Every setting of the file can be overridden by an environment variable: EDDY__KAFKA__BROKERS sets `brokers` in [kafka].
 
@@ -43,6 +45,12 @@ pub enum Command {
     Init(InitArguments),
     /// Build the reference profile of a model from a data set that is known to be good.
     Profile(ProfileArguments),
+    /// Tell one event's whole story: its fields, what each model said, each draw, and why it was selected or not.
+    Why(WhyArguments),
+    /// Write what flowed back as a table of typed columns, one row an event: fields, predictions, arms, weights.
+    Samples(SamplesArguments),
+    /// Send retraining samples or dead letters back to a topic, each event once per named job, ids kept.
+    Redrive(RedriveArguments),
     /// Show it at work: real images stream through a model, drift sets in, uncertain samples flow back.
     Demo(DemoArguments),
     /// Print the JSON schema of the pipeline file, for editors that complete and check TOML by it.
@@ -219,6 +227,86 @@ pub struct ProfileArguments {
     pub rows: Option<u64>,
 }
 
+/// Arguments of `eddy why`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct WhyArguments {
+    /// The pipeline file.
+    #[arg(value_name = "PIPELINE")]
+    pub pipeline: PathBuf,
+    /// The event: its id, or the place where it came in, as `eddy.source` says it: topic/partition/offset.
+    #[arg(value_name = "ID|TOPIC/PARTITION/OFFSET")]
+    pub event: String,
+    /// How far back to look: 7d, 12h, a date or an RFC 3339 time, in UTC.
+    #[arg(long, value_name = "TIME", default_value = "7d")]
+    pub since: Moment,
+    /// The story as one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `eddy samples`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct SamplesArguments {
+    /// The pipeline file.
+    #[arg(value_name = "PIPELINE")]
+    pub pipeline: PathBuf,
+    /// Samples that were selected from then on: 7d, 12h, a date or an RFC 3339 time, in UTC.
+    #[arg(long, value_name = "TIME", default_value = "7d")]
+    pub since: Moment,
+    /// Samples that were selected before then. Default: now.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Moment>,
+    /// Where the table goes: a name that ends in .parquet or .csv.
+    #[arg(long, value_name = "FILE", value_parser = crate::samples::table_name)]
+    pub out: PathBuf,
+    /// Replace a file that is there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Arguments of `eddy redrive`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct RedriveArguments {
+    /// The pipeline file.
+    #[arg(value_name = "PIPELINE")]
+    pub pipeline: PathBuf,
+    /// Name of the job, in letters, digits, `.`, `_` and `-`. A second run of it sends only what is new.
+    #[arg(long, value_name = "NAME", value_parser = job)]
+    pub job: String,
+    /// What is sent: samples, or dead letters.
+    #[arg(long, value_name = "TOPIC", value_enum)]
+    pub from: RedriveFrom,
+    /// Where it is sent. Default: the events topic.
+    #[arg(long, value_name = "TOPIC")]
+    pub to: Option<String>,
+    /// Only dead letters of this reason, or samples of this arm. May be given several times.
+    #[arg(long, value_name = "REASON|ARM")]
+    pub reason: Vec<String>,
+    /// Only samples that this model selected. May be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub model: Vec<String>,
+    /// Where the job begins: 7d, 12h, a date or an RFC 3339 time, in UTC. Default: with the oldest. A job that has begun
+    /// goes on where it was.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Moment>,
+    /// Only what was written before then. Default: all.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Moment>,
+    /// Only count what would be sent, by reason, arm and model. Writes nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Where a job's records come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum RedriveFrom {
+    /// The retraining topic.
+    Retraining,
+    /// The topic of dead letters.
+    DeadLetters,
+}
+
 /// Arguments of `eddy demo`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct DemoArguments {
@@ -278,6 +366,15 @@ fn span(text: &str) -> Result<Span, String> {
     Span::deserialize(value).map_err(|error| error.to_string())
 }
 
+fn job(text: &str) -> Result<String, String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err("write 1 to 64 letters, digits, `.`, `_` and `-`".into())
+    }
+}
+
 fn record(text: &str) -> Result<String, String> {
     crate::desk::place(text).map(|_| text.to_owned())
 }
@@ -319,6 +416,17 @@ mod tests {
             panic!("`eddy profile` is a whole command");
         };
         assert_eq!((profile.label.as_deref(), profile.rows), (Some("y"), Some(5000)));
+    }
+
+    #[test]
+    fn samples_are_those_of_the_last_week_unless_a_time_is_said() {
+        let Ok(Command::Samples(samples)) = words("eddy samples p.toml --out week.parquet") else {
+            panic!("`eddy samples` is a whole command");
+        };
+        assert_eq!(
+            (samples.since, samples.until),
+            (Moment::Ago(Span::seconds(7 * 86_400)), None)
+        );
     }
 
     #[test]
@@ -396,6 +504,14 @@ mod tests {
             "eddy init --data t.csv",
             "eddy init --model m.onnx --data t.csv --expect-column y",
             "eddy profile p.toml",
+            "eddy samples p.toml",
+            "eddy why p.toml",
+            "eddy redrive p.toml --job j",
+            "eddy redrive p.toml --from retraining",
+            "eddy redrive p.toml --from events --job j",
+            "eddy redrive p.toml --from retraining --job a/b",
+            "eddy samples p.toml --out week.xlsx",
+            "eddy samples p.toml --out week.csv --since soon",
             "eddy profile p.toml --data t.csv --rows 0",
         ] {
             assert!(matches!(words(line), Err(Stop::Usage(_))), "{line}");

@@ -32,6 +32,18 @@ pub fn main() -> ProcessCode {
             forbid_core_dumps();
             crate::profile::profile(&arguments, environment::of_process())
         }
+        Ok(Command::Why(arguments)) => {
+            forbid_core_dumps();
+            crate::why::why(&arguments)
+        }
+        Ok(Command::Samples(arguments)) => {
+            forbid_core_dumps();
+            crate::samples::samples(&arguments)
+        }
+        Ok(Command::Redrive(arguments)) => {
+            forbid_core_dumps();
+            crate::redrive::redrive(&arguments)
+        }
         Ok(Command::Demo(arguments)) => crate::demo::run(&arguments),
         Ok(Command::Pause(arguments)) => oncall::order("pause", None, &arguments),
         Ok(Command::Resume(arguments)) => oncall::order("resume", None, &arguments),

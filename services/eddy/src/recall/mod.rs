@@ -1,0 +1,85 @@
+//! What the commands share that read topics back: times, errors, the headers of outputs, fields as decoded.
+//!
+//! Owns: the meaning of `--since` and `--until`, and what a failure means for the exit code.
+//! Never does: write to Kafka, or run a model.
+
+pub(crate) mod fields;
+pub(crate) mod moment;
+pub(crate) mod output;
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use eddy_broker::{BrokerError, Fault};
+use eddy_host::{ExitCode, SystemClock};
+use eddy_pipeline::time::Clock as _;
+
+use crate::file::{self, Pipeline};
+use crate::settings::environment;
+use crate::settings::problems::Problems;
+
+/// Why a command that reads topics back did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The pipeline file.
+    #[error("{0}")]
+    Pipeline(Problems),
+    /// The request makes no sense for this pipeline.
+    #[error("{0}")]
+    Usage(String),
+    /// Kafka.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The table that was to be written.
+    #[error(transparent)]
+    Table(#[from] eddy_storage::Error),
+}
+
+impl Error {
+    /// The code to end with.
+    pub(crate) const fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Pipeline(_) => ExitCode::Configuration,
+            Self::Usage(_) | Self::Table(_) => ExitCode::Usage,
+            Self::Broker(error) => match error.fault {
+                Fault::Refused => ExitCode::Configuration,
+                Fault::Retriable | Fault::TimedOut => ExitCode::Unreachable,
+                Fault::Fenced | Fault::ConsumerFenced => ExitCode::Fenced,
+                _ => ExitCode::GuaranteeLost,
+            },
+        }
+    }
+}
+
+/// Reads the pipeline file.
+pub(crate) fn load(path: &Path) -> Result<Pipeline, Error> {
+    file::load(path, environment::of_process()).map_err(Error::Pipeline)
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> i64 {
+    SystemClock::start().now().unix_ms
+}
+
+/// Says how it went: the answer to standard output, trouble to standard error.
+pub(crate) fn end(result: Result<String, Error>) -> ExitCode {
+    // Nobody is left to tell when the stream is closed; the exit code still says it.
+    match result {
+        Ok(answer) => {
+            drop(write!(io::stdout(), "{answer}"));
+            ExitCode::Drained
+        }
+        Err(error) => {
+            drop(writeln!(io::stderr(), "{}", error.to_string().trim_end()));
+            error.exit_code()
+        }
+    }
+}
+
+/// `1 sample`, `2 samples`.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}

@@ -1,0 +1,145 @@
+//! Which records a job sends.
+//!
+//! Owns: the filters, and what is said of records that they leave out. Never does: remember what was sent.
+
+use std::fmt;
+
+use eddy_pipeline::event::{HEADER_ID, HEADER_SOURCE, Record};
+use eddy_pipeline::rejection::Reason;
+use eddy_pipeline::select::Arm;
+use eddy_pipeline::settings::nearest;
+
+use crate::cli::{RedriveArguments, RedriveFrom};
+use crate::recall::output::{Body, Sample, dead_letter_reason, header};
+
+/// What is decided on one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict<'a> {
+    /// It is to be sent.
+    Send {
+        id: &'a str,
+        source: Option<&'a str>,
+        /// What it is counted under: reason or arms, and models.
+        words: Vec<String>,
+    },
+    /// It is none of Eddy's.
+    Foreign,
+    /// It has another reason, or no arm that was asked for.
+    OtherReason,
+    /// The model that was asked for did not select it.
+    OtherModel,
+    /// Its body is not the event's own.
+    NotOriginal(&'static str),
+}
+
+/// Which records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Filter {
+    from: RedriveFrom,
+    /// Reasons of dead letters, or arms of samples; any of them. Empty: all.
+    reasons: Vec<String>,
+    /// Models that selected a sample; any of them. Empty: all.
+    models: Vec<String>,
+}
+
+impl Filter {
+    /// The filter that the arguments ask for.
+    ///
+    /// # Errors
+    /// A word that is none, with the one that it was most likely meant to be.
+    pub(super) fn of<'a>(arguments: &RedriveArguments, models: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        let (what, known): (&str, Vec<&str>) = match arguments.from {
+            RedriveFrom::Retraining => ("arm", Arm::ALL.map(Arm::as_str).to_vec()),
+            RedriveFrom::DeadLetters => ("reason", Reason::ALL.iter().map(|reason| reason.as_str()).collect()),
+        };
+        for word in &arguments.reason {
+            check("--reason", what, word, &known)?;
+        }
+        if arguments.from == RedriveFrom::DeadLetters && !arguments.model.is_empty() {
+            return Err("--model: a dead letter is no model's; leave it out, or say --from retraining".into());
+        }
+        let models: Vec<&str> = models.collect();
+        for word in &arguments.model {
+            check("--model", "model", word, &models)?;
+        }
+        // In one order, whatever the order on the command line.
+        let sorted = |words: &[String]| {
+            let mut words = words.to_vec();
+            words.sort();
+            words.dedup();
+            words
+        };
+        Ok(Self {
+            from: arguments.from,
+            reasons: sorted(&arguments.reason),
+            models: sorted(&arguments.model),
+        })
+    }
+
+    /// Decides on a record by its headers.
+    pub(super) fn judge<'a>(&self, record: &Record<'a>) -> Verdict<'a> {
+        let words: Vec<String> = match self.from {
+            RedriveFrom::Retraining => {
+                let Ok(sample) = Sample::of(record) else {
+                    return Verdict::Foreign;
+                };
+                let arms = sample.arms();
+                if !self.reasons.is_empty() && !arms.iter().any(|arm| self.reasons.iter().any(|one| one == arm)) {
+                    return Verdict::OtherReason;
+                }
+                let models = || sample.models.iter().map(|model| &model.model);
+                if !self.models.is_empty() && !models().any(|model| self.models.contains(model)) {
+                    return Verdict::OtherModel;
+                }
+                let arms = arms.iter().map(|arm| format!("arm {arm}"));
+                arms.chain(models().map(|model| format!("model {model}"))).collect()
+            }
+            RedriveFrom::DeadLetters => {
+                let Some(reason) = dead_letter_reason(record.headers) else {
+                    return Verdict::Foreign;
+                };
+                if !self.reasons.is_empty() && !self.reasons.iter().any(|one| one == reason) {
+                    return Verdict::OtherReason;
+                }
+                vec![format!("reason {reason}")]
+            }
+        };
+        let Some(id) = header(record.headers, HEADER_ID) else {
+            return Verdict::Foreign;
+        };
+        match Body::of(record.headers) {
+            Some(Body::Original) => Verdict::Send {
+                id,
+                source: header(record.headers, HEADER_SOURCE),
+                words,
+            },
+            Some(other) => Verdict::NotOriginal(other.as_str()),
+            None => Verdict::Foreign,
+        }
+    }
+}
+
+impl fmt::Display for Filter {
+    /// Two filters that let the same records through read the same.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let any = |words: &[String]| {
+            if words.is_empty() {
+                "any".to_owned()
+            } else {
+                words.join(",")
+            }
+        };
+        write!(f, "reason {} model {}", any(&self.reasons), any(&self.models))
+    }
+}
+
+fn check(option: &str, what: &str, word: &str, known: &[&str]) -> Result<(), String> {
+    if known.contains(&word) {
+        return Ok(());
+    }
+    let advice = match nearest(word, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("write one of {}", known.join(", ")),
+    };
+    Err(format!("{option}: there is no {what} `{word}`; {advice}"))
+}

@@ -1,0 +1,379 @@
+//! `eddy redrive`: samples or dead letters back to a topic, once each per named job.
+//!
+//! Owns: the order of things in a job. Never does: send a body that is not the event's own, or an old header of Eddy's but the
+//! id.
+//!
+//! Invariant: a job's position moves in the transaction that holds what was sent up to it, and what the job has sent before can
+//! be told from the records before that position. So each event goes once, whatever kills the job in between.
+
+mod account;
+mod filter;
+mod progress;
+
+use std::collections::HashSet;
+
+use eddy_broker::BrokerError;
+use eddy_broker::kafka::{Committed, JobWriter, Stretch, TopicReader};
+use eddy_broker::settings::{Membership, Settings};
+use eddy_host::ExitCode;
+use eddy_pipeline::event::{Destination, HEADER_ID, Header, Output, Record};
+use eddy_pipeline::partition::partition_for;
+use serde::{Deserialize, Serialize};
+
+use self::account::Account;
+use self::filter::{Filter, Verdict};
+use self::progress::Progress;
+use crate::cli::{RedriveArguments, RedriveFrom};
+use crate::desk::place;
+use crate::file::Pipeline;
+use crate::recall::{self, Error, now_ms};
+
+/// Most records of a transaction, and most bytes.
+const BATCH_RECORDS: usize = 500;
+const BATCH_BYTES: usize = 4 << 20;
+/// Records that are passed over before the position is committed all the same.
+const PASSED: u64 = 20_000;
+/// Part of the transactional id that tells a job's from those of lanes.
+const INSTANCE: &str = "job";
+
+/// Sends what the arguments ask for.
+pub(crate) fn redrive(arguments: &RedriveArguments) -> ExitCode {
+    recall::end(run(arguments))
+}
+
+fn run(arguments: &RedriveArguments) -> Result<String, Error> {
+    let pipeline = recall::load(&arguments.pipeline)?;
+    let job = Job::of(&pipeline, arguments)?;
+    // Before the positions are read: from now on no other run of this job moves them.
+    let writer = match arguments.dry_run {
+        true => None,
+        false => Some(JobWriter::open(&job.settings, &job.from, &job.to)?),
+    };
+    let reader = TopicReader::open(&job.settings, &job.from)?;
+    let mut run = Run {
+        parts: job.parts(&reader, arguments)?,
+        sent: HashSet::new(),
+        account: Account::default(),
+        job,
+    };
+    run.remember(&reader)?;
+    let parts = run.stretches(|part| part.at..part.end);
+    let mut progress = Progress::new(&run.job.name, &parts);
+    match writer {
+        None => {
+            reader.read(&parts, &mut |record| {
+                run.judge(record);
+                progress.at(run.account.sent(), run.account.read());
+                Ok::<_, Error>(())
+            })?;
+        }
+        Some(writer) => run.send(&reader, writer, &parts, &mut progress)?,
+    }
+    progress.end();
+    let Job { name, from, to, .. } = &run.job;
+    Ok(run.account.report(name, (from, to), arguments.dry_run))
+}
+
+/// What is to be done.
+#[derive(Debug)]
+struct Job {
+    name: String,
+    settings: Settings,
+    from: String,
+    to: String,
+    filter: Filter,
+}
+
+/// What stands beside a job's position, so that the next run of it knows what this one did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Note {
+    /// Format of the note: 1.
+    redrive: u32,
+    /// Where to, and which.
+    what: String,
+    /// Where the job began in this partition.
+    first: i64,
+}
+
+/// One partition of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Part {
+    number: i32,
+    /// Where the job began.
+    first: i64,
+    /// Where it goes on.
+    at: i64,
+    end: i64,
+}
+
+impl Job {
+    fn of(pipeline: &Pipeline, arguments: &RedriveArguments) -> Result<Self, Error> {
+        let topics = &pipeline.file.topics;
+        let from = match arguments.from {
+            RedriveFrom::Retraining => topics.retraining.clone(),
+            RedriveFrom::DeadLetters => topics.dead_letters.clone(),
+        };
+        let to = arguments.to.clone().unwrap_or_else(|| topics.events.clone());
+        if to == from {
+            return Err(Error::Usage(format!(
+                "--to `{to}` is where the records come from; name another topic, or leave it out for `{}`",
+                topics.events
+            )));
+        }
+        let models = pipeline.file.models.iter().map(|model| model.name.as_str());
+        let filter = Filter::of(arguments, models).map_err(Error::Usage)?;
+        let mut settings = pipeline.file.broker(&pipeline.folder);
+        // It begins like the pipeline's transactional ids, so that what is allowed for those holds for this one.
+        settings.kafka.group = Some(format!("{}-redrive-{}", settings.group(), arguments.job));
+        settings.kafka.instance = Some(INSTANCE.to_owned());
+        settings.kafka.membership = Membership::Dynamic;
+        Ok(Self {
+            name: arguments.job.clone(),
+            settings,
+            from,
+            to,
+            filter,
+        })
+    }
+
+    /// Which records, and where to: what a job of this name may not change.
+    fn what(&self) -> String {
+        format!("from {} to {} {}", self.from, self.to, self.filter)
+    }
+
+    /// Where each partition begins, goes on and ends.
+    fn parts(&self, reader: &TopicReader, arguments: &RedriveArguments) -> Result<Vec<Part>, Error> {
+        let now = now_ms();
+        let (since, until) = (
+            arguments.since.map(|since| since.ms(now)),
+            arguments.until.map(|until| until.ms(now)),
+        );
+        let stretches = reader.between(since, until)?;
+        let committed = reader.committed()?;
+        let parts = stretches.iter().zip(&committed);
+        parts
+            .map(|(stretch, committed)| self.part(stretch, committed.as_ref()))
+            .collect()
+    }
+
+    fn part(&self, stretch: &Stretch, committed: Option<&Committed>) -> Result<Part, Error> {
+        let (number, start, end) = (stretch.partition, stretch.offsets.start, stretch.offsets.end);
+        let Some(Committed { offset, note }) = committed else {
+            return Ok(Part {
+                number,
+                first: start,
+                at: start,
+                end: end.max(start),
+            });
+        };
+        let group = self.settings.group();
+        let Ok(Note {
+            redrive: 1,
+            what,
+            first,
+        }) = serde_json::from_str(note)
+        else {
+            return Err(Error::Usage(format!(
+                "group `{group}` has offsets that no redrive wrote; choose another --job"
+            )));
+        };
+        if what != self.what() {
+            return Err(Error::Usage(format!(
+                "job `{}` was begun as \"{what}\", and this would be \"{}\"; give what is new a --job of its own",
+                self.name,
+                self.what()
+            )));
+        }
+        // It goes on where it was: --since says only where a job begins.
+        Ok(Part {
+            number,
+            first,
+            at: *offset,
+            end: end.max(*offset),
+        })
+    }
+}
+
+/// A record that is to be sent.
+#[derive(Debug)]
+struct Letter {
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    headers: Vec<(String, Option<Vec<u8>>)>,
+    /// The partition of the event, for those without a key.
+    partition: i32,
+}
+
+impl Letter {
+    fn of(record: &Record<'_>, id: &str, source: Option<&str>) -> Self {
+        let own = record.headers.iter().filter(|header| !header.name.starts_with("eddy."));
+        let own = own.map(|header| (header.name.to_owned(), header.value.map(<[u8]>::to_vec)));
+        let id = (HEADER_ID.to_owned(), Some(id.as_bytes().to_vec()));
+        let source = source.and_then(|source| place(source).ok());
+        Self {
+            key: record.key.map(<[u8]>::to_vec),
+            value: record.value.map(<[u8]>::to_vec),
+            headers: std::iter::once(id).chain(own).collect(),
+            partition: source.map_or(record.source.partition.number, |(_, partition, _)| partition),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let headers = self.headers.iter();
+        let headers = headers.map(|(name, value)| name.len() + value.as_ref().map_or(0, Vec::len));
+        [&self.key, &self.value]
+            .into_iter()
+            .flatten()
+            .map(Vec::len)
+            .sum::<usize>()
+            + headers.sum::<usize>()
+    }
+}
+
+/// What was read and is not committed yet.
+#[derive(Debug, Default)]
+struct Batch {
+    letters: Vec<Letter>,
+    bytes: usize,
+    passed: u64,
+}
+
+impl Batch {
+    fn is_full(&self) -> bool {
+        self.letters.len() >= BATCH_RECORDS || self.bytes >= BATCH_BYTES || self.passed >= PASSED
+    }
+}
+
+/// A job under way.
+#[derive(Debug)]
+struct Run {
+    job: Job,
+    parts: Vec<Part>,
+    /// Ids of the events that the job has sent.
+    sent: HashSet<String>,
+    account: Account,
+}
+
+impl Run {
+    fn stretches(&self, range: impl Fn(&Part) -> std::ops::Range<i64>) -> Vec<Stretch> {
+        let stretch = |part: &Part| Stretch {
+            partition: part.number,
+            offsets: range(part),
+        };
+        self.parts.iter().map(stretch).collect()
+    }
+
+    /// Finds the ids that earlier runs sent: those of the records that they had before them.
+    fn remember(&mut self, reader: &TopicReader) -> Result<(), Error> {
+        let before = self.stretches(|part| part.first..part.at);
+        let (filter, sent) = (&self.job.filter, &mut self.sent);
+        reader.read(&before, &mut |record| {
+            if let Verdict::Send { id, .. } = filter.judge(record) {
+                sent.insert(id.to_owned());
+            }
+            Ok::<_, Error>(())
+        })?;
+        Ok(())
+    }
+
+    /// Decides on a record, and counts it.
+    fn judge(&mut self, record: &Record<'_>) -> Option<Letter> {
+        let verdict = self.job.filter.judge(record);
+        let Verdict::Send { id, source, words } = verdict else {
+            self.account.skip(&verdict);
+            return None;
+        };
+        if !self.sent.insert(id.to_owned()) {
+            self.account.again();
+            return None;
+        }
+        self.account.send(&words);
+        Some(Letter::of(record, id, source))
+    }
+
+    fn send(
+        &mut self,
+        reader: &TopicReader,
+        mut writer: JobWriter,
+        parts: &[Stretch],
+        progress: &mut Progress,
+    ) -> Result<(), Error> {
+        let mut batch = Batch::default();
+        reader.read(parts, &mut |record| {
+            match self.judge(record) {
+                Some(letter) => {
+                    batch.bytes += letter.bytes();
+                    batch.letters.push(letter);
+                }
+                None => batch.passed += 1,
+            }
+            self.move_to(record.source.partition.number, record.source.offset + 1);
+            if batch.is_full() {
+                self.flush(reader, &mut writer, &mut batch)?;
+            }
+            progress.at(self.account.sent(), self.account.read());
+            Ok::<_, Error>(())
+        })?;
+        // What stands at the end may be no record but a marker.
+        self.parts.iter_mut().for_each(|part| part.at = part.end);
+        self.flush(reader, &mut writer, &mut batch)
+    }
+
+    fn move_to(&mut self, number: i32, offset: i64) {
+        if let Some(part) = self.parts.iter_mut().find(|part| part.number == number) {
+            part.at = offset;
+        }
+    }
+
+    /// Sends a batch and commits it with the positions.
+    fn flush(&self, reader: &TopicReader, writer: &mut JobWriter, batch: &mut Batch) -> Result<(), Error> {
+        let letters = std::mem::take(batch).letters;
+        let written = self.write(reader, writer, &letters);
+        if let Err(error) = written {
+            // The first failure says why; the next run of the job ends the transaction if this cannot.
+            drop(writer.abort());
+            return Err(Error::Broker(error));
+        }
+        Ok(())
+    }
+
+    fn write(&self, reader: &TopicReader, writer: &mut JobWriter, letters: &[Letter]) -> Result<(), BrokerError> {
+        writer.begin()?;
+        for letter in letters {
+            let headers: Vec<Header<'_>> = letter
+                .headers
+                .iter()
+                .map(|(name, value)| Header {
+                    name,
+                    value: value.as_deref(),
+                })
+                .collect();
+            let key = letter.key.as_deref();
+            writer.send(&Output {
+                to: Destination::Predictions,
+                partition: partition_for(key, letter.partition, writer.partitions()),
+                key,
+                value: letter.value.as_deref(),
+                headers: &headers,
+            })?;
+        }
+        let what = self.job.what();
+        let position = |part: &Part| {
+            let note = Note {
+                redrive: 1,
+                what: what.clone(),
+                first: part.first,
+            };
+            let committed = Committed {
+                offset: part.at,
+                note: serde_json::to_string(&note).expect("a note is JSON"),
+            };
+            (part.number, committed)
+        };
+        let positions: Vec<(i32, Committed)> = self.parts.iter().map(position).collect();
+        writer.commit(reader, &positions)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! `eddy why`: one event's whole story, from the topics.
+//!
+//! Owns: where an event is looked for, in which order. Never does: write to Kafka, or run a model.
+//!
+//! Invariant: whatever was not found, the story says where and up to when it was looked for.
+
+mod story;
+mod text;
+
+use std::collections::BTreeSet;
+
+use eddy_broker::kafka::{Stretch, TopicReader};
+use eddy_broker::settings::Settings;
+use eddy_host::ExitCode;
+use eddy_pipeline::event::{HEADER_ID, HEADER_SOURCE, Record};
+
+use self::story::{Arrival, DeadLetter, Looked, Prediction, Sampled, Seen, Story, Thresholds};
+use crate::cli::WhyArguments;
+use crate::desk::place;
+use crate::recall::fields::Fields;
+use crate::recall::output::{self, header};
+use crate::recall::{self, Error, now_ms};
+
+/// Most outputs of one kind that a story holds; of an id that names many events the rest is only counted.
+const MOST: usize = 100;
+
+/// Tells the story that the arguments ask for.
+pub(crate) fn why(arguments: &WhyArguments) -> ExitCode {
+    recall::end(tell(arguments))
+}
+
+fn tell(arguments: &WhyArguments) -> Result<String, Error> {
+    let pipeline = recall::load(&arguments.pipeline)?;
+    let fields = Fields::of(&pipeline.file).map_err(|problems| Error::Pipeline(pipeline.document.locate(problems)))?;
+    let settings = pipeline.file.broker(&pipeline.folder);
+    let now = now_ms();
+    let mut search = Search {
+        events: TopicReader::open(&settings, &settings.topics.events)?,
+        settings: &settings,
+        fields,
+        story: Story::new(
+            &pipeline.file.name,
+            &arguments.event,
+            Thresholds::of(&pipeline.file.select),
+        ),
+        names: BTreeSet::from([arguments.event.clone()]),
+        since: arguments.since.ms(now),
+        now,
+    };
+    search.look()?;
+    let story = search.story;
+    Ok(if arguments.json {
+        let document = serde_json::to_string_pretty(&story).expect("a story is JSON");
+        format!("{document}\n")
+    } else {
+        text::render(&story)
+    })
+}
+
+struct Search<'a> {
+    events: TopicReader,
+    settings: &'a Settings,
+    fields: Fields,
+    story: Story,
+    /// The id and the places by which outputs name the event.
+    names: BTreeSet<String>,
+    since: i64,
+    now: i64,
+}
+
+impl Search<'_> {
+    fn look(&mut self) -> Result<(), Error> {
+        let asked = self.story.asked.clone();
+        if place(&asked).is_ok_and(|(topic, ..)| topic == self.settings.topics.events) {
+            self.fetch(&asked)?;
+        }
+        self.look_among_outputs()?;
+        for source in self.story.sources() {
+            self.fetch(&source)?;
+        }
+        if self.story.is_empty() {
+            self.look_among_events()?;
+        }
+        self.story.settle();
+        self.say_how_far()
+    }
+
+    /// Looks at one record of the events topic by its place.
+    fn fetch(&mut self, source: &str) -> Result<(), Error> {
+        let Ok((topic, partition, offset)) = place(source) else {
+            return Ok(());
+        };
+        if topic != self.settings.topics.events || self.story.events.iter().any(|event| event.seen.place == source) {
+            return Ok(());
+        }
+        let all = self.events.all()?;
+        let is_there = |one: &&Stretch| one.partition == partition && one.offsets.contains(&offset);
+        if all.iter().find(is_there).is_none() {
+            self.story.missing(source);
+            return Ok(());
+        }
+        let stretch = [Stretch {
+            partition,
+            offsets: offset..offset + 1,
+        }];
+        let (fields, mut found) = (&mut self.fields, None);
+        self.events.read(&stretch, &mut |record| {
+            found = Some(Arrival::of(record, fields));
+            Ok::<_, Error>(())
+        })?;
+        match found {
+            Some(arrival) => self.take(arrival),
+            None => self.story.missing(source),
+        }
+        Ok(())
+    }
+
+    /// Takes an event into the story; its outputs are looked for by its id, and from when it came.
+    fn take(&mut self, arrival: Arrival) {
+        self.names.insert(arrival.id.clone());
+        if let Some(ms) = arrival.seen.time_ms {
+            self.since = self.since.min(ms);
+        }
+        self.story.events.push(arrival);
+    }
+
+    fn look_among_outputs(&mut self) -> Result<(), Error> {
+        let topics = &self.settings.topics;
+        for topic in [&topics.predictions, &topics.retraining, &topics.dead_letters] {
+            let reader = TopicReader::open(self.settings, topic)?;
+            let (names, story) = (&self.names, &mut self.story);
+            let records = reader.read(&reader.between(Some(self.since), None)?, &mut |record| {
+                if is_named(record, names) {
+                    note(record, self.settings, story);
+                }
+                Ok::<_, Error>(())
+            })?;
+            self.story
+                .looked
+                .push(Looked::new(topic, (self.since, self.now), records));
+        }
+        Ok(())
+    }
+
+    /// Of an event without outputs only the events topic knows, and there it must be decoded to be known by its id.
+    fn look_among_events(&mut self) -> Result<(), Error> {
+        let stretches = self.events.between(Some(self.since), None)?;
+        let (names, fields, mut found) = (&self.names, &mut self.fields, Vec::new());
+        let records = self.events.read(&stretches, &mut |record| {
+            if found.len() < MOST && fields.id(record).is_some_and(|id| names.contains(id)) {
+                found.push(Arrival::of(record, fields));
+            }
+            Ok::<_, Error>(())
+        })?;
+        self.story
+            .looked
+            .push(Looked::new(self.events.topic(), (self.since, self.now), records));
+        found.into_iter().for_each(|arrival| self.take(arrival));
+        Ok(())
+    }
+
+    /// Of an event without outputs: whether the pipeline has come to it.
+    fn say_how_far(&mut self) -> Result<(), Error> {
+        if self.story.has_outputs() || self.story.events.is_empty() {
+            return Ok(());
+        }
+        let committed = self.events.committed()?;
+        for event in &mut self.story.events {
+            let Ok((_, partition, offset)) = place(&event.seen.place) else {
+                continue;
+            };
+            let committed = committed.get(partition as usize).and_then(Option::as_ref);
+            event.is_done = Some(committed.is_some_and(|committed| committed.offset > offset));
+        }
+        Ok(())
+    }
+}
+
+fn is_named(record: &Record<'_>, names: &BTreeSet<String>) -> bool {
+    [HEADER_ID, HEADER_SOURCE]
+        .into_iter()
+        .any(|name| header(record.headers, name).is_some_and(|value| names.contains(value)))
+}
+
+/// Takes an output into the story.
+fn note(record: &Record<'_>, settings: &Settings, story: &mut Story) {
+    let topics = &settings.topics;
+    let seen = Seen::of(record);
+    let is_full = |count: usize| count >= MOST;
+    if record.topic == topics.predictions {
+        match is_full(story.predictions.len()) {
+            false => story.predictions.push(Prediction::of(seen, record)),
+            true => story.left_out += 1,
+        }
+    } else if record.topic == topics.retraining {
+        match is_full(story.samples.len()) {
+            false => story.samples.push(Sampled::of(seen, record)),
+            true => story.left_out += 1,
+        }
+    } else if output::dead_letter_reason(record.headers).is_some() {
+        match is_full(story.dead_letters.len()) {
+            false => story.dead_letters.push(DeadLetter::of(seen, record)),
+            true => story.left_out += 1,
+        }
+    }
+}
