@@ -16,6 +16,8 @@ mod outputs;
 mod pages;
 #[path = "service/poison.rs"]
 mod poison;
+#[path = "service/recall.rs"]
+mod recall;
 #[path = "service/refused.rs"]
 mod refused;
 

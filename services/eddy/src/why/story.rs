@@ -11,6 +11,7 @@ use eddy_pipeline::event::{
 use eddy_pipeline::select::{Arm, Salt, SelectSettings};
 use eddy_storage::table::Cell;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::recall::fields::Fields;
@@ -180,19 +181,29 @@ impl Arrival {
     }
 }
 
+/// A document as values, for telling it in words; null for none.
+pub(super) fn parsed(document: &Option<Box<RawValue>>) -> Value {
+    let document = document.as_ref();
+    document
+        .and_then(|document| serde_json::from_str(document.get()).ok())
+        .unwrap_or_default()
+}
+
 /// A record of the predictions topic.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Prediction {
     #[serde(flatten)]
     pub(super) seen: Seen,
-    /// Its value; null where that is not JSON.
-    pub(super) prediction: Value,
+    /// Its value as it was written, to the last digit; none where that is not JSON.
+    pub(super) prediction: Option<Box<RawValue>>,
 }
 
 impl Prediction {
     pub(super) fn of(seen: Seen, record: &Record<'_>) -> Self {
-        let prediction = serde_json::from_slice(record.value.unwrap_or_default()).unwrap_or_default();
-        Self { seen, prediction }
+        Self {
+            seen,
+            prediction: serde_json::from_slice(record.value.unwrap_or_default()).ok(),
+        }
     }
 }
 
@@ -211,8 +222,8 @@ pub(super) struct Sampled {
     pub(super) policy: Option<String>,
     /// What the value is.
     pub(super) body: Option<String>,
-    /// `eddy.selection`.
-    pub(super) selection: Value,
+    /// `eddy.selection` as it was written.
+    pub(super) selection: Option<Box<RawValue>>,
 }
 
 impl Sampled {
@@ -226,9 +237,7 @@ impl Sampled {
             config: text(HEADER_CONFIG).map(str::to_owned),
             policy: text(HEADER_POLICY).map(str::to_owned),
             body: text(HEADER_BODY).map(str::to_owned),
-            selection: text(HEADER_SELECTION)
-                .and_then(|selection| serde_json::from_str(selection).ok())
-                .unwrap_or_default(),
+            selection: text(HEADER_SELECTION).and_then(|selection| serde_json::from_str(selection).ok()),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::story::{Arrival, DeadLetter, Prediction, Sampled, Seen, Story, Thresholds};
+use super::story::{Arrival, DeadLetter, Prediction, Sampled, Seen, Story, Thresholds, parsed};
 use crate::recall::counted;
 
 /// Elements of a list that are shown before the rest is only counted.
@@ -75,6 +75,7 @@ fn ending(story: &Story, text: &mut String) {
         line(text, 0, &format!("\nnothing is at {gone} (any more)"));
     }
     if let Some(draw) = story.control_draw {
+        let draw = rounded(draw);
         let said = format!("\nthe control arm draws {draw} for it: selected where its rate is above that");
         line(text, 0, &said);
     }
@@ -111,7 +112,7 @@ fn arrival(event: &Arrival, text: &mut String) {
     }
     let width = event.fields.keys().map(|name| name.chars().count()).max().unwrap_or(0);
     for (name, value) in &event.fields {
-        line(text, 1, &format!("{name:width$}  {}", short(value)));
+        line(text, 1, &format!("{name:width$}  {}", exact(value)));
     }
     match event.is_done {
         Some(true) => line(
@@ -125,22 +126,27 @@ fn arrival(event: &Arrival, text: &mut String) {
 }
 
 fn prediction(one: &Prediction, story: &Story, text: &mut String) {
-    let document = &one.prediction;
+    let document = parsed(&one.prediction);
+    let mut is_selected = false;
     for (name, model) in document["models"].as_object().into_iter().flatten() {
         said_by(name, model, text);
         members("signals", &model["signals"], text);
         let flags = &model["flags"];
         if flags.as_array().is_some_and(|flags| !flags.is_empty()) {
+            is_selected = true;
             line(text, 2, &format!("selected by {}", words(flags)));
         }
         thresholds(model, story.thresholds, text);
     }
-    match document["draws"].as_array() {
-        Some(draws) => draws.iter().for_each(|one| draw(one, text)),
-        None if story.thresholds.has_budget => {
-            line(text, 1, "no draw was held for it: no arm had a chance below certainty");
-        }
-        None => {}
+    let draws = document["draws"].as_array();
+    draws.into_iter().flatten().for_each(|one| draw(one, text));
+    if story.thresholds.has_budget {
+        let said = match (draws.is_some(), is_selected) {
+            (true, _) => "any other arm gave it no chance at that moment",
+            (false, true) => "no draw was needed: its selection was certain",
+            (false, false) => "not selected: no arm gave it a chance at that moment",
+        };
+        line(text, 1, said);
     }
     members("passed through", &document["fields"], text);
 }
@@ -198,7 +204,7 @@ fn draw(one: &Value, text: &mut String) {
         other => other,
     };
     let arm = one["arm"].as_str().unwrap_or("?");
-    let (draw, probability) = (&one["draw"], &one["probability"]);
+    let (draw, probability) = (short(&one["draw"]), short(&one["probability"]));
     line(
         text,
         1,
@@ -211,7 +217,11 @@ fn sample(one: &Sampled, text: &mut String) {
         line(
             text,
             1,
-            &format!("inclusion probability {probability}, so it counts for {weight}"),
+            &format!(
+                "inclusion probability {}, so it counts for {}",
+                rounded(probability),
+                rounded(weight)
+            ),
         );
     }
     let hash = |what: &str, hash: &Option<String>| hash.as_ref().map(|hash| format!("{what} {hash}"));
@@ -222,7 +232,7 @@ fn sample(one: &Sampled, text: &mut String) {
     ];
     let about: Vec<String> = about.into_iter().flatten().collect();
     line(text, 1, &about.join(", "));
-    for model in one.selection.as_array().into_iter().flatten() {
+    for model in parsed(&one.selection).as_array().into_iter().flatten() {
         let name = model["model"].as_str().unwrap_or("?");
         let version = model["version"].as_str().unwrap_or("?");
         line(text, 1, &format!("{name} {version}: {}", words(&model["arms"])));
@@ -272,8 +282,28 @@ fn words(list: &Value) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-/// A value on one line, long ones cut short.
+/// A number to six digits: more of them tell a person nothing, and reading JSON may change the last.
+fn rounded(x: f64) -> f64 {
+    format!("{x:.5e}").parse().unwrap_or(x)
+}
+
+/// A value of an output on one line.
 fn short(value: &Value) -> String {
+    match value {
+        Value::Array(list) => exact(&list.iter().map(short_number).collect()),
+        value => exact(&short_number(value)),
+    }
+}
+
+fn short_number(value: &Value) -> Value {
+    match value.as_f64() {
+        Some(x) if value.is_f64() => Value::from(rounded(x)),
+        _ => value.clone(),
+    }
+}
+
+/// A value on one line, long ones cut short.
+fn exact(value: &Value) -> String {
     match value {
         Value::Array(list) if list.len() > SHOWN => {
             let first: Vec<String> = list[..SHOWN].iter().map(Value::to_string).collect();
@@ -309,6 +339,7 @@ fn line(text: &mut String, depth: usize, what: &str) {
 mod tests {
     use eddy_pipeline::event::{Partition, Source};
     use serde_json::json;
+    use serde_json::value::RawValue;
 
     use super::super::story::Looked;
     use super::*;
@@ -340,12 +371,16 @@ mod tests {
         Story::new("p", "a", thresholds)
     }
 
+    fn raw(value: &Value) -> Option<Box<RawValue>> {
+        Some(RawValue::from_string(value.to_string()).expect("a value is JSON"))
+    }
+
     fn rendered(prediction: Value) -> String {
         let mut story = story();
         story.id = Some("a".into());
         story.predictions.push(Prediction {
             seen: seen("predictions/0/1", 2),
-            prediction,
+            prediction: raw(&prediction),
         });
         render(&story)
     }
@@ -374,6 +409,20 @@ mod tests {
     }
 
     #[test]
+    fn an_event_that_nobody_drew_for_is_told_why() {
+        let model = |flags: Value| json!({"models": {"m": {"version": "1", "flags": flags}}});
+        assert!(rendered(model(json!([]))).contains("not selected: no arm gave it a chance"));
+        assert!(rendered(model(json!(["anomaly"]))).contains("its selection was certain"));
+    }
+
+    #[test]
+    fn numbers_of_outputs_are_told_to_six_digits() {
+        assert_eq!(short(&json!(0.092_561_633_962_921_61)), "0.0925616");
+        assert_eq!(short(&json!([0.159_095_36, 3])), "[0.159095,3]");
+        assert_eq!((rounded(0.5), rounded(7.777_777_777)), (0.5, 7.77778));
+    }
+
+    #[test]
     fn every_word_for_the_outcome_of_a_draw_is_explained() {
         use eddy_pipeline::select::Drawn;
         for drawn in [
@@ -395,7 +444,7 @@ mod tests {
         story.id = Some("a".into());
         story.predictions.push(Prediction {
             seen: seen("predictions/0/1", 2_000),
-            prediction: json!({}),
+            prediction: None,
         });
         story.dead_letters.push(DeadLetter {
             seen: seen("dead-letters/0/1", 1_000),

@@ -1,0 +1,390 @@
+//! What is read back from the topics: one event's story, samples as a table, records sent again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Command, Stdio};
+
+use eddy_tests::kafka::{Isolation, Message};
+use eddy_tests::service::{said, wait_for};
+use eddy_tests::stage::{Event, Plan, Stage, by_id};
+use serde_json::Value;
+
+use crate::{ALL_UNSURE, BINARY, EXACTLY_ONCE, stage};
+
+/// A model of 32 features, of whose events a part is selected by arms that share a budget.
+const WITH_BUDGET: &str = r#"
+[events]
+id_field = "/id"
+time_field = "/at"
+
+[fields.features]
+type = "vector"
+length = 32
+
+[[models]]
+name = "mlp"
+path = "{models}/mlp32.onnx"
+head = { type = "classification", from = "logits" }
+
+[select]
+fraction = 0.3
+"#;
+/// Lets a stream with many dead letters go on.
+const NO_FLOOD: [(&str, &str); 1] = [("EDDY__DEAD_LETTERS__FLOOD_SHARE", "1.0")];
+const EVENTS: usize = 3000;
+
+/// The event of this number: features that look drawn, and are the same each time.
+fn event(number: usize) -> Event {
+    let mut state = number as u64;
+    let mut feature = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) as f64 / f64::from(1u32 << 31) - 0.5) * 4.0
+    };
+    let features: Vec<f64> = (0..32).map(|_| feature()).collect();
+    Event::new(format!(
+        r#"{{"id":"e-{number}","at":"2026-05-01T12:00:00.{:03}Z","features":{features:?}}}"#,
+        number % 1000
+    ))
+    .keyed(format!("key-{number}"))
+    .header("tenant", "north")
+}
+
+/// What the program says with these words, and its exit code.
+fn eddy(words: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(BINARY).args(words).output();
+    let output = output.expect("the program under test was built with the tests");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it speaks UTF-8");
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[track_caller]
+fn succeeds(words: &[&str]) -> String {
+    let output = Command::new(BINARY).args(words).output();
+    let output = output.expect("the program under test was built with the tests");
+    said(&output, 0);
+    String::from_utf8(output.stdout).expect("it speaks UTF-8")
+}
+
+fn ids(messages: &[Message]) -> BTreeSet<&str> {
+    messages
+        .iter()
+        .filter_map(|message| message.header("eddy.id"))
+        .collect()
+}
+
+fn file(stage: &Stage) -> String {
+    stage.file().display().to_string()
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn an_event_is_told_as_it_came_and_what_became_of_it_and_samples_are_a_table() {
+    let stage = Stage::new(&Plan {
+        name: "recall",
+        guarantee: EXACTLY_ONCE,
+        partitions: 3,
+        limits: &[],
+        text: WITH_BUDGET,
+    });
+    let bad = Event::new(r#"{"id":"bad","features":[1]}"#);
+    stage.send(
+        &(0..EVENTS)
+            .map(|number| event(number).at(number as i32 % 3))
+            .chain([bad])
+            .collect::<Vec<_>>(),
+    );
+    let outputs = stage.run(BINARY, &[]);
+    let samples = by_id(&outputs.samples);
+    assert!(
+        !samples.is_empty(),
+        "a budget of 30 % selects something of {EVENTS} events"
+    );
+    let file = file(&stage);
+
+    a_selected_event(&file, &outputs.samples[0]);
+    let unselected = (0..EVENTS).map(|number| format!("e-{number}"));
+    let unselected = unselected.into_iter().find(|id| !samples.contains_key(id.as_str()));
+    an_event_that_was_not_selected(&file, &unselected.expect("30 % are not all"));
+
+    let story = json(&succeeds(&["why", &file, "bad", "--json"]));
+    assert_eq!(story["dead_letters"][0]["reason"], "wrong_shape", "{story}");
+    assert!(story["events"][0]["rejection"].is_string(), "{story}");
+
+    let unknown = succeeds(&["why", &file, "no-such-event", "--since", "1h"]);
+    assert!(unknown.starts_with("nothing was found of `no-such-event`"), "{unknown}");
+    for topic in ["events", "predictions", "retraining", "dead-letters"] {
+        assert!(
+            unknown.contains(&format!("{}  from 2", stage.topic(topic))),
+            "{unknown}"
+        );
+    }
+
+    the_samples_are_a_table(&stage, &samples);
+}
+
+fn a_selected_event(file: &str, sample: &Message) {
+    let id = sample.header("eddy.id").expect("a sample has an id");
+    let by_its_id = succeeds(&["why", file, id, "--json"]);
+    let source = sample.header("eddy.source").expect("a sample has a source");
+    let by_its_place = succeeds(&["why", file, source, "--json"]);
+    let (story, again) = (json(&by_its_id), json(&by_its_place));
+    for part in ["id", "events", "predictions", "samples", "control_draw"] {
+        assert_eq!(story[part], again[part], "{part}");
+    }
+    assert_eq!(
+        (&story["id"], &story["events"][0]["place"]),
+        (&Value::from(id), &Value::from(source))
+    );
+    assert_eq!(
+        story["events"][0]["fields"]["features"].as_array().map(Vec::len),
+        Some(32)
+    );
+    let time = story["events"][0]["event_time"].as_str().unwrap_or_default();
+    assert!(time.starts_with("2026-05-01T12:00:00."), "{time}");
+    let probability: f64 = sample
+        .header("eddy.probability")
+        .and_then(|text| text.parse().ok())
+        .expect("a number");
+    assert_eq!(story["samples"][0]["probability"].as_f64(), Some(probability));
+    let model = &story["predictions"][0]["prediction"]["models"]["mlp"];
+    assert!(
+        model["version"].is_string() && model["signals"]["margin"].is_number(),
+        "{model}"
+    );
+    // The control arm's draw is the same for an id wherever it is worked out.
+    let draws = story["predictions"][0]["prediction"]["draws"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let control = draws.iter().find(|draw| draw["arm"] == "explore");
+    assert!(
+        control.is_none_or(|draw| draw["draw"] == story["control_draw"]),
+        "{story}"
+    );
+
+    let told = succeeds(&["why", file, id]);
+    for part in [
+        "came in at",
+        "predicted, at",
+        "selected for a label, at",
+        "mlp 1:",
+        "signals: ",
+        "inclusion probability",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+fn an_event_that_was_not_selected(file: &str, id: &str) {
+    let told = succeeds(&["why", file, id]);
+    assert!(
+        told.contains("predicted, at") && !told.contains("selected for a label"),
+        "{told}"
+    );
+    assert!(told.contains("not selected: "), "{told}");
+}
+
+fn the_samples_are_a_table(stage: &Stage, samples: &BTreeMap<&str, &Message>) {
+    let file = file(stage);
+    let folder = stage.file().parent().expect("a folder").to_owned();
+    let [csv, parquet] = ["week.csv", "week.parquet"].map(|name| folder.join(name).display().to_string());
+    let report = succeeds(&["samples", &file, "--since", "1h", "--out", &csv]);
+    assert!(
+        report.contains(&format!("{} rows", samples.len())) && report.contains("explore"),
+        "{report}"
+    );
+    let table = std::fs::read_to_string(&csv).expect("the table is there");
+    let mut lines = table.lines();
+    let header: Vec<&str> = lines.next().expect("a line of names").split(',').collect();
+    for name in [
+        "eddy_id",
+        "eddy_weight",
+        "features",
+        "eddy_mlp_label",
+        "eddy_mlp_score_margin",
+        "eddy_mlp_sha256",
+    ] {
+        assert!(header.contains(&name), "{name}: {header:?}");
+    }
+    let found: BTreeSet<&str> = lines.map(|line| line.split(',').next().unwrap_or_default()).collect();
+    assert_eq!(found, samples.keys().copied().collect());
+    assert!(table.contains(",2026-05-01T12:00:00"), "the event's own time is in it");
+
+    succeeds(&["samples", &file, "--out", &parquet]);
+    let bytes = std::fs::read(&parquet).expect("the table is there");
+    assert_eq!((&bytes[..4], &bytes[bytes.len() - 4..]), (&b"PAR1"[..], &b"PAR1"[..]));
+    let (code, _, why) = eddy(&["samples", &file, "--out", &parquet]);
+    assert_eq!(code, Some(64), "{why}");
+    succeeds(&[
+        "samples",
+        &file,
+        "--out",
+        &parquet,
+        "--force",
+        "--since",
+        "2020-01-01",
+        "--until",
+        "2020-01-02",
+    ]);
+}
+
+/// Writes bad events, and runs the pipeline over them, so that there are as many dead letters.
+fn with_dead_letters(name: &str, count: usize) -> Stage {
+    let stage = stage(name, EXACTLY_ONCE, ALL_UNSURE);
+    let bad = |number: usize| {
+        Event::new(format!("no JSON {number}"))
+            .named(&number.to_string())
+            .keyed(format!("key-{number}"))
+            .header("tenant", "north")
+    };
+    stage.send(&(0..count).map(bad).collect::<Vec<_>>());
+    let outputs = stage.run(BINARY, &NO_FLOOD);
+    assert_eq!(outputs.dead_letters.len(), count);
+    // Where they are sent, so that they do not come back.
+    stage.kafka().create_topic(&stage.topic("again"), 1, &[]);
+    stage
+}
+
+fn again(stage: &Stage) -> Vec<Message> {
+    stage.kafka().read_all(&stage.topic("again"), Isolation::ReadCommitted)
+}
+
+/// The words of a job that sends dead letters to the topic `again`.
+fn words<'a>(file: &'a str, to: &'a str, job: &'a str) -> Vec<&'a str> {
+    vec!["redrive", file, "--from", "dead_letters", "--to", to, "--job", job]
+}
+
+#[test]
+fn a_job_sends_each_event_once_as_it_was_and_a_second_run_only_what_is_new() {
+    let stage = with_dead_letters("redrive", 40);
+    let (file, to) = (file(&stage), stage.topic("again"));
+    let job = words(&file, &to, "j");
+
+    let dry = succeeds(&[&job[..], &["--dry-run"]].concat());
+    assert!(
+        dry.contains("40 events would be sent") && dry.contains("40  reason malformed"),
+        "{dry}"
+    );
+    assert_eq!(again(&stage), [], "a dry run writes nothing");
+    let group = format!("{}-redrive-j", stage.group());
+    assert_eq!(stage.kafka().committed(&group, &stage.topic("dead-letters")), [None]);
+
+    let none = succeeds(&[&words(&file, &to, "none")[..], &["--reason", "tombstone"]].concat());
+    assert!(
+        none.contains("0 events were sent") && none.contains("40  left out: another reason"),
+        "{none}"
+    );
+    assert_eq!(again(&stage), []);
+
+    let report = succeeds(&job);
+    assert!(report.contains("40 events were sent"), "{report}");
+    let sent = again(&stage);
+    assert_eq!(by_id(&sent).len(), 40);
+    for message in &sent {
+        let names: Vec<&str> = message.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["eddy.id", "tenant"], "of Eddy's headers the id alone goes back");
+        let id = message.header("eddy.id").expect("it has an id");
+        assert_eq!(message.value.as_deref(), Some(format!("no JSON {id}").as_bytes()));
+        assert_eq!(message.key.as_deref(), Some(format!("key-{id}").as_bytes()));
+    }
+
+    assert!(succeeds(&job).contains("0 events were sent"), "nothing is new");
+    // One that is new, and one that the job knows already.
+    stage.send(&[Event::new("no JSON").named("new"), Event::new("no JSON 7").named("7")]);
+    stage.run(BINARY, &NO_FLOOD);
+    let report = succeeds(&job);
+    assert!(
+        report.contains("1 event") && report.contains("1  left out: this job has sent"),
+        "{report}"
+    );
+    assert_eq!(by_id(&again(&stage)).len(), 41);
+
+    let (code, _, why) = eddy(&[&job[..], &["--reason", "malformed"]].concat());
+    assert_eq!(code, Some(64), "{why}");
+    assert!(why.contains("a --job of its own"), "{why}");
+    let (code, _, why) = eddy(&words(&file, &stage.topic("dead-letters"), "circle"));
+    assert_eq!(code, Some(64), "{why}");
+    let (code, _, why) = eddy(&words(&file, "no-such-topic", "lost"));
+    assert_eq!(code, Some(78), "{why}");
+    assert!(why.contains("`no-such-topic`"), "{why}");
+}
+
+#[test]
+fn a_job_that_is_killed_half_way_and_run_again_has_sent_each_event_once() {
+    const COUNT: usize = 6000;
+    let stage = with_dead_letters("redrive-kill", COUNT);
+    let (file, to) = (file(&stage), stage.topic("again"));
+    let mut killed_half_way = 0;
+    for _ in 0..4 {
+        // So long does each transaction take at least.
+        let mut child = Command::new(BINARY)
+            .args(words(&file, &to, "j"))
+            .env("EDDY__KAFKA__LINGER", "300ms")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program under test was built with the tests");
+        let before = again(&stage).len();
+        wait_for("a transaction of the job to be there, or its end", || {
+            let is_ended = child.try_wait().expect("a child can be asked").is_some();
+            (is_ended || again(&stage).len() > before).then_some(())
+        });
+        child.kill().expect("a child can be killed");
+        child.wait().expect("a killed child can be waited for");
+        killed_half_way += usize::from((1..COUNT).contains(&again(&stage).len()));
+    }
+    assert!(killed_half_way > 0, "at least one run was killed half-way");
+    succeeds(&words(&file, &to, "j"));
+    let sent = again(&stage);
+    assert_eq!(
+        (sent.len(), ids(&sent).len()),
+        (COUNT, COUNT),
+        "each once, and none is missing"
+    );
+}
+
+#[test]
+fn samples_that_are_sent_back_keep_their_ids_and_come_through_the_pipeline_again() {
+    let stage = stage("redrive-samples", EXACTLY_ONCE, ALL_UNSURE);
+    let good = |number: usize| Event::new(format!(r#"{{"features":{:?}}}"#, [0.25; 32])).named(&format!("s-{number}"));
+    stage.send(&(0..20).map(good).collect::<Vec<_>>());
+    stage.run(BINARY, &[]);
+    let file = file(&stage);
+    let job = [
+        "redrive",
+        &file,
+        "--from",
+        "retraining",
+        "--job",
+        "back",
+        "--reason",
+        "uncertainty",
+        "--model",
+        "mlp",
+    ];
+    assert!(succeeds(&job).contains("20 events were sent"));
+    let mut replica = stage.start(BINARY, &[]);
+    wait_for("the events to be predicted again", || {
+        (stage.outputs().predictions.len() == 40).then_some(())
+    });
+    assert_eq!(replica.terminate().code(), Some(0));
+    let outputs = stage.outputs();
+    assert_eq!(ids(&outputs.predictions).len(), 20);
+    // They were selected again, and the job knows them.
+    assert_eq!(outputs.samples.len(), 40);
+    let report = succeeds(&job);
+    assert!(
+        report.contains("0 events were sent") && report.contains("20  left out: this job has sent"),
+        "{report}"
+    );
+    let out = stage.file().with_file_name("s.csv").display().to_string();
+    let report = succeeds(&["samples", &file, "--out", &out]);
+    assert!(
+        report.contains("20 rows") && report.contains("20  older samples of the same events"),
+        "{report}"
+    );
+}
