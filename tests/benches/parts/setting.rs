@@ -24,6 +24,8 @@ pub(crate) struct Setting {
     pub(crate) kafka: Kafka,
     /// Mean bytes of an event.
     pub(crate) event_bytes: usize,
+    /// More keys of the model, and more tables, of the pipeline files that are written from here on.
+    pub(crate) more: (String, String),
     folder: tempfile::TempDir,
 }
 
@@ -37,6 +39,7 @@ impl Setting {
         Self {
             kafka,
             event_bytes,
+            more: Default::default(),
             folder,
         }
     }
@@ -63,7 +66,11 @@ impl Setting {
             name = "mlp"
             path = "{model}"
             head = {{ type = "classification", from = "logits" }}
+            {keys}
+            {tables}
             "#,
+            keys = self.more.0,
+            tables = self.more.1,
             brokers = self.kafka.bootstrap(),
             guarantee = guarantee.as_str(),
             model = model().display(),
