@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Allows a pipeline's principal what it needs, and nothing more. reference/acls.md says what that is, and why.
+# Allows a pipeline's principal what it needs, and nothing more; or a person's. reference/acls.md says what that is, and why.
 set -euo pipefail
 
 usage() {
@@ -14,6 +14,7 @@ usage: acls.sh --bootstrap-server HOST:PORT --principal User:NAME --group GROUP 
   --retraining TOPIC             topics.retraining (default: retraining)
   --dead-letters TOPIC           topics.dead_letters (default: dead-letters)
   --guarantee GUARANTEE          kafka.guarantee: exactly-once (default) or at-least-once
+  --recall                       allows instead what a person needs for eddy why, samples, redrive and profile --since
   --brokers-before-2.8           also allows what such brokers want for at-least-once
   --command-config FILE          properties of the administrator's client, for kafka-acls.sh
   --remove                       takes back what would be allowed
@@ -31,11 +32,12 @@ wrong() {
 
 bootstrap='' principal='' group='' command_config=''
 events=events predictions=predictions retraining=retraining dead_letters=dead-letters
-guarantee=exactly-once before_2_8=false action=add dry_run=false
+guarantee=exactly-once before_2_8=false recall=false action=add dry_run=false
 
 while (($#)); do
     case $1 in
         --brokers-before-2.8) before_2_8=true ;;
+        --recall) recall=true ;;
         --remove) action=remove ;;
         --dry-run) dry_run=true ;;
         -h | --help)
@@ -89,6 +91,14 @@ acls() { # what is to be allowed, in the tool's words
     fi
 }
 
+if $recall; then
+    acls --operation Read --topic "$events" --topic "$predictions" --topic "$retraining" --topic "$dead_letters"
+    acls --operation Describe --group "$group"
+    acls --operation Write --topic "$events"
+    acls --operation Read --group "$group-redrive-" --resource-pattern-type prefixed
+    acls --operation Write --transactional-id "$group-redrive-" --resource-pattern-type prefixed
+    exit
+fi
 acls --operation Read --topic "$events" --group "$group"
 acls --operation Write --topic "$predictions" --topic "$retraining" --topic "$dead_letters"
 if [[ $guarantee == exactly-once ]]; then

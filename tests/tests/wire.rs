@@ -14,7 +14,7 @@ mod way_in;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use eddy_broker::settings::{Operation, Permission, Resource};
+use eddy_broker::settings::{Operation, Permission, Resource, Settings};
 use eddy_tests::certificates::{Authority, Identity};
 use eddy_tests::kafka::{self, Acl};
 use eddy_tests::secure::{Door, SecureKafka, write_identity};
@@ -40,8 +40,17 @@ fn stage(name: &str, guarantee: &str) -> Stage {
 
 /// What a pipeline's principal needs, as the code has it.
 fn permissions_of(stage: &Stage) -> Vec<Permission> {
+    settings_of(stage).permissions()
+}
+
+/// What a person needs who reads topics back, as the code has it.
+fn recall_permissions_of(stage: &Stage) -> Vec<Permission> {
+    settings_of(stage).recall_permissions()
+}
+
+fn settings_of(stage: &Stage) -> Settings {
     let pipeline = eddy::file::load(&stage.file(), []).expect("the file is sound");
-    pipeline.file.broker(&pipeline.folder).permissions()
+    pipeline.file.broker(&pipeline.folder)
 }
 
 /// The same as Kafka has it.
@@ -52,11 +61,13 @@ fn granted(permission: &Permission, principal: &str) -> Acl {
         resource: match permission.resource {
             Resource::Topic => kafka::Resource::Topic(name),
             Resource::Group => kafka::Resource::Group(name),
+            Resource::Groups => kafka::Resource::Groups(name),
             Resource::TransactionalIds => kafka::Resource::TransactionalIds(name),
         },
         operation: match permission.operation {
             Operation::Read => kafka::Operation::Read,
             Operation::Write => kafka::Operation::Write,
+            Operation::Describe => kafka::Operation::Describe,
         },
     }
 }

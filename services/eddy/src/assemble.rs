@@ -167,7 +167,11 @@ fn load_profiles(file: &PipelineFile, folder: &Path) -> (Vec<Option<Profile>>, V
     (profiles, problems)
 }
 
-fn profile_of(model: &eddy_model::Settings, path: &Path) -> Result<Profile, String> {
+/// The reference profile of a model.
+///
+/// # Errors
+/// What is wrong with it, and what to do.
+pub(crate) fn profile_of(model: &eddy_model::Settings, path: &Path) -> Result<Profile, String> {
     let next = "write it with `eddy profile`, or correct the path";
     let size = std::fs::metadata(path)
         .map_err(|error| format!("cannot be read: {error}; {next}"))?

@@ -43,7 +43,7 @@ pub enum Command {
     Check(CheckArguments),
     /// Write a pipeline file from a model and a data set, once it has scored the data and proved better than chance.
     Init(InitArguments),
-    /// Build the reference profile of a model from a data set that is known to be good.
+    /// Build the reference profile of a model from a data set, or a span of the stream, that is known to be good.
     Profile(ProfileArguments),
     /// Tell one event's whole story: its fields, what each model said, each draw, and why it was selected or not.
     Why(WhyArguments),
@@ -211,8 +211,15 @@ pub struct ProfileArguments {
     #[arg(value_name = "PIPELINE")]
     pub pipeline: PathBuf,
     /// The data: CSV, Parquet, JSON lines, or a folder with a sub-folder of images for each class.
-    #[arg(long, value_name = "FILE|FOLDER")]
-    pub data: PathBuf,
+    #[arg(long, value_name = "FILE|FOLDER", required_unless_present = "since")]
+    pub data: Option<PathBuf>,
+    /// In the place of data: the events of the topic from then on, 7d, 12h, a date or an RFC 3339 time, in UTC. Of a span
+    /// that is known to have been healthy.
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["data", "label"])]
+    pub since: Option<Moment>,
+    /// Only events from before then. Default: now.
+    #[arg(long, value_name = "TIME", requires = "since", conflicts_with = "data")]
+    pub until: Option<Moment>,
     /// Whose profile it is, where the pipeline has several models.
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
@@ -222,7 +229,7 @@ pub struct ProfileArguments {
     /// Where it goes; what is there is replaced. Default: profile.json beside the pipeline file.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Most rows that are read. Default: all.
+    /// Most rows that are read: the first ones, of a topic those of each partition. Default: all.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub rows: Option<u64>,
 }
@@ -380,146 +387,4 @@ fn record(text: &str) -> Result<String, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn words(line: &str) -> Result<Command, Stop> {
-        parse(line.split_whitespace().map(OsString::from))
-    }
-
-    #[test]
-    fn the_definition_is_sound() {
-        use clap::CommandFactory;
-        CommandLine::command().debug_assert();
-    }
-
-    #[test]
-    fn every_command_is_understood() {
-        let file = PathBuf::from("p.toml");
-        assert_eq!(
-            words("eddy run p.toml"),
-            Ok(Command::Run(RunArguments { file: file.clone() }))
-        );
-        assert_eq!(words("eddy check p.toml"), Ok(Command::Check(CheckArguments { file })));
-        assert_eq!(words("eddy schema"), Ok(Command::Schema));
-        let order = "{}".to_owned();
-        assert_eq!(words("eddy rehearse {}"), Ok(Command::Rehearse { order }));
-    }
-
-    #[test]
-    fn a_model_and_its_data_are_all_that_init_needs() {
-        let Ok(Command::Init(init)) = words("eddy init --model m.onnx --data t.csv") else {
-            panic!("`eddy init` is a whole command");
-        };
-        assert_eq!((init.label, init.out, init.force), (None, None, false));
-        let Ok(Command::Profile(profile)) = words("eddy profile p.toml --data t.csv --label y --rows 5000") else {
-            panic!("`eddy profile` is a whole command");
-        };
-        assert_eq!((profile.label.as_deref(), profile.rows), (Some("y"), Some(5000)));
-    }
-
-    #[test]
-    fn samples_are_those_of_the_last_week_unless_a_time_is_said() {
-        let Ok(Command::Samples(samples)) = words("eddy samples p.toml --out week.parquet") else {
-            panic!("`eddy samples` is a whole command");
-        };
-        assert_eq!(
-            (samples.since, samples.until),
-            (Moment::Ago(Span::seconds(7 * 86_400)), None)
-        );
-    }
-
-    #[test]
-    fn the_demo_runs_without_options_until_it_is_stopped() {
-        let Ok(Command::Demo(demo)) = words("eddy demo") else {
-            panic!("`eddy demo` is a whole command");
-        };
-        assert_eq!((demo.brokers, demo.run_for, demo.summary), (None, None, Summary::Text));
-    }
-
-    #[test]
-    fn the_demo_takes_brokers_a_span_and_a_summary() {
-        let Ok(Command::Demo(demo)) = words("eddy demo --brokers a:9092,b:9092 --for 1m --summary json") else {
-            panic!("all of these are options");
-        };
-        assert_eq!(demo.brokers.as_deref(), Some("a:9092,b:9092"));
-        assert_eq!((demo.run_for, demo.summary), (Some(Span::seconds(60)), Summary::Json));
-    }
-
-    fn url(text: &str) -> Url {
-        text.parse().expect("a sound URL")
-    }
-
-    #[test]
-    fn the_person_on_call_names_replicas_and_a_token() {
-        let line = "eddy pause --admin http://a:9180 --admin http://[::1]:9181/ --token-file t p.toml";
-        let order = OrderArguments {
-            file: Some("p.toml".into()),
-            admin: vec![url("http://a:9180"), url("http://[::1]:9181")],
-            token_file: Some("t".into()),
-        };
-        assert_eq!(words(line), Ok(Command::Pause(order)));
-        let none = OrderArguments {
-            file: None,
-            admin: vec![],
-            token_file: None,
-        };
-        assert_eq!(words("eddy resume"), Ok(Command::Resume(none.clone())));
-        let skip = SkipArguments {
-            record: "events/0/17".into(),
-            order: none,
-        };
-        assert_eq!(words("eddy skip events/0/17"), Ok(Command::Skip(skip)));
-        let health = HealthArguments {
-            file: None,
-            admin: vec![],
-            ready: true,
-        };
-        assert_eq!(words("eddy health --ready"), Ok(Command::Health(health)));
-    }
-
-    #[test]
-    fn help_and_version_are_answers() {
-        assert!(matches!(words("eddy --help"), Err(Stop::Answer(text)) if text.contains("pipeline file")));
-        assert!(matches!(words("eddy --version"), Err(Stop::Answer(_))));
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_a_usage_error() {
-        for line in [
-            "eddy",
-            "eddy runn p.toml",
-            "eddy run",
-            "eddy demo --for soon",
-            "eddy demo --rate 0",
-            "eddy skip",
-            "eddy skip events/0",
-            "eddy skip events/0/-1",
-            "eddy pause --admin 127.0.0.1:9180",
-            "eddy pause --admin https://127.0.0.1:9180",
-            "eddy pause --admin http://127.0.0.1",
-            "eddy pause --admin http://127.0.0.1:9180/live",
-            "eddy health --token-file x",
-            "eddy init --model m.onnx",
-            "eddy init --data t.csv",
-            "eddy init --model m.onnx --data t.csv --expect-column y",
-            "eddy profile p.toml",
-            "eddy samples p.toml",
-            "eddy why p.toml",
-            "eddy redrive p.toml --job j",
-            "eddy redrive p.toml --from retraining",
-            "eddy redrive p.toml --from events --job j",
-            "eddy redrive p.toml --from retraining --job a/b",
-            "eddy samples p.toml --out week.xlsx",
-            "eddy samples p.toml --out week.csv --since soon",
-            "eddy profile p.toml --data t.csv --rows 0",
-        ] {
-            assert!(matches!(words(line), Err(Stop::Usage(_))), "{line}");
-        }
-    }
-
-    #[test]
-    fn a_span_without_its_unit_is_told_how_to_write_one() {
-        assert!(matches!(words("eddy demo --for 60"), Err(Stop::Usage(text)) if text.contains("\"250ms\"")));
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! `eddy profile`: the reference profile of a model from a data set.
+//! `eddy profile`: the reference profile of a model, from a data set or from a healthy span of the events topic.
 //!
 //! Owns: rows into the builder, labels as classes, the document's file, the summary.
 //! Never does: compute a statistic, or change a pipeline file.
@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use eddy_broker::BrokerError;
+use eddy_broker::kafka::{Stretch, TopicReader};
 use eddy_host::{ExitCode, SystemClock};
 use eddy_model::Model;
 use eddy_pipeline::fields::{Feature, FeatureKind};
@@ -19,8 +21,10 @@ use eddy_storage::data::DataSet;
 
 use crate::assemble::assemble;
 use crate::cli::ProfileArguments;
-use crate::file;
-use crate::replay::{self, Batch, Replay, class_of};
+use crate::file::{self, Pipeline};
+use crate::recall::exit_code;
+use crate::recall::moment::{self, Moment};
+use crate::replay::{self, Batch, Replay, Tally, class_of};
 use crate::settings::problems::Problems;
 
 /// What the file is called when nothing else is said.
@@ -38,6 +42,12 @@ pub enum Error {
     /// The data set, or its way through the pipeline.
     #[error(transparent)]
     Replay(#[from] replay::Error),
+    /// The span of the topic.
+    #[error("{0}")]
+    Span(String),
+    /// Kafka.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
     /// A label is no class.
     #[error("{at}: the label `{label}` is none of the model's classes: {classes}; name another column as --label")]
     Label {
@@ -74,12 +84,16 @@ pub fn profile(arguments: &ProfileArguments, variables: impl IntoIterator<Item =
         }
         Err(error) => {
             drop(writeln!(io::stderr(), "{error}"));
-            ExitCode::Configuration
+            match error {
+                Error::Broker(error) => exit_code(&error),
+                Error::Span(_) => ExitCode::Usage,
+                _ => ExitCode::Configuration,
+            }
         }
     }
 }
 
-/// Scores the data set, writes the profile and says what is in it.
+/// Scores the rows, writes the profile and says what is in it.
 ///
 /// # Errors
 /// [`Error`]; no file is then written.
@@ -91,20 +105,23 @@ pub fn build(
     let assembly = assemble(&pipeline).map_err(Error::Pipeline)?;
     let position = which(assembly.models(), arguments.model.as_deref())?;
     let (model, head) = (&assembly.models()[position], assembly.heads()[position].as_ref());
-    let mut data = DataSet::open(&arguments.data).map_err(replay::Error::from)?;
-    if let Some(label) = &arguments.label {
-        data = data.with_label(label).map_err(replay::Error::from)?;
-    }
     let mut replay = Replay::new(&assembly)?;
     let mut recorder = Recorder::new(position, head, replay.features());
-    let tally = replay.run(&data, arguments.rows.unwrap_or(u64::MAX), |batch| recorder.take(batch))?;
+    let each = |batch: &Batch<'_>| recorder.take(batch);
+    let (source, tally) = match (&arguments.data, arguments.since) {
+        (Some(data), _) => (Source::Data, of_data(data, arguments, &mut replay, each)?),
+        (None, since) => (
+            Source::Recorded,
+            of_topic(&pipeline, since, arguments, &mut replay, each)?,
+        ),
+    };
     tally.check()?;
     let labelled = recorder.labelled;
     if arguments.label.is_some() && labelled == 0 && recorder.decides() {
         return Err(Error::NoLabels);
     }
     let decides = recorder.decides();
-    let profile = recorder.finish(model)?;
+    let profile = recorder.finish(model, source)?;
     let out = arguments.out.clone().unwrap_or_else(|| pipeline.folder.join(FILE));
     write(&out, &profile)?;
     let mut text = summary(&profile);
@@ -127,6 +144,53 @@ pub fn build(
     );
     text.push_str(&line);
     Ok(text)
+}
+
+/// The rows of a data set.
+fn of_data(
+    path: &Path,
+    arguments: &ProfileArguments,
+    replay: &mut Replay,
+    each: impl FnMut(&Batch<'_>) -> Result<(), Error>,
+) -> Result<Tally, Error> {
+    let mut data = DataSet::open(path).map_err(replay::Error::from)?;
+    if let Some(label) = &arguments.label {
+        data = data.with_label(label).map_err(replay::Error::from)?;
+    }
+    replay.run(&data, arguments.rows.unwrap_or(u64::MAX), each)
+}
+
+/// The events of a span of time.
+fn of_topic(
+    pipeline: &Pipeline,
+    since: Option<Moment>,
+    arguments: &ProfileArguments,
+    replay: &mut Replay,
+    each: impl FnMut(&Batch<'_>) -> Result<(), Error>,
+) -> Result<Tally, Error> {
+    let since = since.ok_or_else(|| Error::Span("name what to profile: --data FILE, or --since TIME".into()))?;
+    let now = SystemClock::start().now().unix_ms;
+    let span = moment::span(since, arguments.until, now).map_err(Error::Span)?;
+    let settings = pipeline.file.broker(&pipeline.folder);
+    let reader = TopicReader::open(&settings, &settings.topics.events)?;
+    let mut stretches = reader.between(Some(span.start), Some(span.end))?;
+    if let Some(most) = arguments.rows {
+        shorten(&mut stretches, most);
+    }
+    replay.run_topic(&reader, &stretches, each)
+}
+
+/// Leaves the first part of each partition, the same share of all, so that at most so many records are read.
+fn shorten(stretches: &mut [Stretch], most: u64) {
+    let length = |stretch: &Stretch| (stretch.offsets.end - stretch.offsets.start).max(0) as u64;
+    let all: u64 = stretches.iter().map(length).sum();
+    if all <= most {
+        return;
+    }
+    for stretch in stretches {
+        let kept = u128::from(length(stretch)) * u128::from(most) / u128::from(all);
+        stretch.offsets.end = stretch.offsets.start + kept as i64;
+    }
 }
 
 fn which(models: &[Model], name: Option<&str>) -> Result<usize, Error> {
@@ -205,12 +269,12 @@ impl Recorder {
     ///
     /// # Errors
     /// What the builder refuses.
-    pub(crate) fn finish(self, model: &Model) -> Result<Profile, ProfileError> {
+    pub(crate) fn finish(self, model: &Model, source: Source) -> Result<Profile, ProfileError> {
         self.builder.finish(About {
             model: model.name().to_owned(),
             version: model.version().to_owned(),
             created: now(),
-            source: Source::Data,
+            source,
         })
     }
 }
@@ -273,4 +337,23 @@ pub(crate) fn staged(path: &Path, content: &[u8]) -> io::Result<tempfile::NamedT
     file.write_all(content)?;
     file.as_file().sync_all()?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_most_so_many_records_are_read_the_same_share_of_each_partition() {
+        let of = |partition, offsets| Stretch { partition, offsets };
+        let all = [of(0, 100..1100), of(1, 0..3000), of(2, 7..7)];
+        let shortened = |most| {
+            let mut stretches = all.to_vec();
+            shorten(&mut stretches, most);
+            stretches
+        };
+        assert_eq!(shortened(400), [of(0, 100..200), of(1, 0..300), of(2, 7..7)]);
+        assert_eq!(shortened(3), [of(0, 100..100), of(1, 0..2), of(2, 7..7)]);
+        assert_eq!(shortened(4000), all);
+    }
 }

@@ -1,7 +1,8 @@
-//! A data set through a pipeline's own path: the decoder, the models and the heads that score the stream.
+//! A data set, or a span of a topic, through a pipeline's own path: the decoder, the models and the heads that score the
+//! stream.
 //!
 //! Owns: rows as records, batches of them, and the count of what was rejected.
-//! Never does: reach Kafka, select, or judge a prediction.
+//! Never does: write to Kafka, select, or judge a prediction.
 //!
 //! Invariant: every row that was read is scored or counted as rejected, with its reason.
 
@@ -9,11 +10,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use eddy_broker::BrokerError;
+use eddy_broker::kafka::{Stretch, TopicReader};
 use eddy_host::SystemClock;
 use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring, Sick};
 use eddy_inference::{Fate, SignalPlan};
 use eddy_pipeline::event::{HEADER_ID, Header, Partition, Record, Source};
 use eddy_pipeline::fields::Feature;
+use eddy_pipeline::rejection::Rejection;
 use eddy_pipeline::settings::Problem;
 use eddy_pipeline::time::Clock as _;
 use eddy_storage::At;
@@ -37,7 +41,7 @@ pub enum Error {
     #[error(transparent)]
     Sick(#[from] Sick),
     /// There is nothing to score.
-    #[error("the data set has no rows")]
+    #[error("there are no rows to score")]
     NoRows,
     /// Too much does not fit.
     #[error(
@@ -77,6 +81,15 @@ impl Tally {
         self.rows - self.rejected()
     }
 
+    fn reject(&mut self, at: &Origin, rejection: &Rejection) {
+        let first = || Rejected {
+            rows: 0,
+            example: format!("{at}: {}", rejection.detail),
+        };
+        let reason = self.reasons.entry(rejection.reason.as_str());
+        reason.or_insert_with(first).rows += 1;
+    }
+
     /// # Errors
     /// [`Error::NoRows`], and [`Error::Rejected`] when more than 5 % were.
     pub fn check(&self) -> Result<(), Error> {
@@ -98,30 +111,51 @@ impl fmt::Display for Tally {
     }
 }
 
+/// Where a row comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A place in the data set.
+    Data(At),
+    /// A record: `topic/partition/offset`.
+    Record(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Data(at) => at.fmt(f),
+            Self::Record(place) => f.write_str(place),
+        }
+    }
+}
+
 /// A row of a batch that was scored.
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
-    /// Its number in the data set, from 0.
+    /// Its number among the rows that were read, from 0.
     pub number: u64,
-    /// Where it stands.
-    pub at: &'a At,
+    /// Where it comes from.
+    pub at: &'a Origin,
     /// Its label, where it has one.
     pub label: Option<&'a str>,
     /// Its row among features and predictions; `None` when it was rejected.
     pub scored: Option<usize>,
 }
 
+/// A row that was read: where it comes from, and its label.
+type Read = (Origin, Option<String>);
+
 /// A batch that was scored.
 #[derive(Debug)]
 pub struct Batch<'a> {
     first: u64,
-    read: &'a [(At, Option<String>)],
+    read: &'a [Read],
     /// Features and predictions.
     pub scoring: &'a Scoring,
 }
 
 impl Batch<'_> {
-    /// Its rows in the order of the data set.
+    /// Its rows in the order of reading.
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         let fates = self.scoring.batch().rows();
         let rows = self.read.iter().zip(fates).enumerate();
@@ -134,7 +168,7 @@ impl Batch<'_> {
     }
 }
 
-/// What scores a data set.
+/// What scores a data set or a span of a topic.
 #[derive(Debug)]
 pub struct Replay {
     scoring: Scoring,
@@ -189,22 +223,40 @@ impl Replay {
         most: u64,
         mut each: impl FnMut(&Batch<'_>) -> Result<(), E>,
     ) -> Result<Tally, E> {
-        let mut tally = Tally::default();
-        let mut read = Vec::new();
+        let mut pass = Pass::default();
         let mut rows = data.rows().map_err(Error::from)?;
-        while tally.rows + (read.len() as u64) < most {
+        while pass.rows() < most {
             let Some(row) = rows.next().transpose().map_err(Error::from)? else {
                 break;
             };
-            let number = tally.rows + read.len() as u64;
-            self.push(number, row.event.as_bytes());
-            read.push((row.at, row.label));
-            if self.scoring.is_full() {
-                self.score(&mut read, &mut tally, &mut each)?;
-            }
+            self.push(pass.rows(), row.event.as_bytes());
+            pass.read.push((Origin::Data(row.at), row.label));
+            self.score_if_full(&mut pass, &mut each)?;
         }
-        self.score(&mut read, &mut tally, &mut each)?;
-        Ok(tally)
+        self.score(&mut pass, &mut each)?;
+        Ok(pass.tally)
+    }
+
+    /// Scores these stretches of a topic as they are and hands each batch to `each`.
+    ///
+    /// # Errors
+    /// That Kafka gives no more, a model that is sick, and whatever `each` finds. Rejected rows are in the [`Tally`].
+    pub fn run_topic<E: From<Error> + From<BrokerError>>(
+        &mut self,
+        reader: &TopicReader,
+        stretches: &[Stretch],
+        mut each: impl FnMut(&Batch<'_>) -> Result<(), E>,
+    ) -> Result<Tally, E> {
+        let mut pass = Pass::default();
+        reader.read(stretches, &mut |record| {
+            self.scoring.push(record);
+            let mut place = String::new();
+            record.source.write(record.topic, &mut place);
+            pass.read.push((Origin::Record(place), None));
+            self.score_if_full(&mut pass, &mut each)
+        })?;
+        self.score(&mut pass, &mut each)?;
+        Ok(pass.tally)
     }
 
     /// Takes in one row as the record that it would have been. Data sets need no ids: its number is one.
@@ -227,38 +279,54 @@ impl Replay {
         });
     }
 
-    fn score<E: From<Error>>(
+    fn score_if_full<E: From<Error>>(
         &mut self,
-        read: &mut Vec<(At, Option<String>)>,
-        tally: &mut Tally,
+        pass: &mut Pass,
         each: &mut impl FnMut(&Batch<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if read.is_empty() {
+        match self.scoring.is_full() {
+            true => self.score(pass, each),
+            false => Ok(()),
+        }
+    }
+
+    fn score<E: From<Error>>(
+        &mut self,
+        pass: &mut Pass,
+        each: &mut impl FnMut(&Batch<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if pass.read.is_empty() {
             return Ok(());
         }
         self.scoring.score(&self.clock).map_err(Error::from)?;
-        for ((at, _), row) in read.iter().zip(self.scoring.batch().rows()) {
+        for ((at, _), row) in pass.read.iter().zip(self.scoring.batch().rows()) {
             if let Fate::Rejected(rejection) = &row.fate {
-                let first = || Rejected {
-                    rows: 0,
-                    example: format!("{at}: {}", rejection.detail),
-                };
-                tally
-                    .reasons
-                    .entry(rejection.reason.as_str())
-                    .or_insert_with(first)
-                    .rows += 1;
+                pass.tally.reject(at, rejection);
             }
         }
         each(&Batch {
-            first: tally.rows,
-            read,
+            first: pass.tally.rows,
+            read: &pass.read,
             scoring: &self.scoring,
         })?;
-        tally.rows += read.len() as u64;
-        read.clear();
+        pass.tally.rows += pass.read.len() as u64;
+        pass.read.clear();
         self.scoring.clear();
         Ok(())
+    }
+}
+
+/// One pass over rows: those of the batch that is being filled, and the count of those before.
+#[derive(Debug, Default)]
+struct Pass {
+    tally: Tally,
+    read: Vec<Read>,
+}
+
+impl Pass {
+    /// Rows that were read.
+    fn rows(&self) -> u64 {
+        self.tally.rows + self.read.len() as u64
     }
 }
 

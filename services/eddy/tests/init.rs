@@ -334,7 +334,9 @@ fn enough_rows_leave_a_profile_whose_counts_are_those_of_numpy() {
 fn profile_arguments(folder: &Path) -> ProfileArguments {
     ProfileArguments {
         pipeline: example("shuttle/pipeline.toml"),
-        data: fixture("shuttle.parquet"),
+        data: Some(fixture("shuttle.parquet")),
+        since: None,
+        until: None,
         model: None,
         label: None,
         out: Some(folder.join("profile.json")),
@@ -376,7 +378,7 @@ fn too_few_rows_and_rows_that_do_not_fit_make_no_profile() {
     arguments.rows = Some(999);
     let error = profile::build(&arguments, []).unwrap_err().to_string();
     assert!(error.contains("needs 1000 rows, and 999 were usable"), "{error}");
-    arguments.data = fixture("diabetes.csv");
+    arguments.data = Some(fixture("diabetes.csv"));
     let error = profile::build(&arguments, []).unwrap_err().to_string();
     assert!(
         error.contains("rejects 177 of 177 rows") && error.contains("177 × missing_field, such as line 2: "),

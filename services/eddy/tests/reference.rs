@@ -5,7 +5,7 @@ use std::path::Path;
 
 use eddy::file::PipelineFile;
 use eddy::settings::reference::{json_schema, markdown};
-use eddy_broker::settings::{Resource, Settings, Topics};
+use eddy_broker::settings::{Permission, Resource, Settings, Topics};
 
 const INTRODUCTION: &str = "\
 # The pipeline file
@@ -58,6 +58,17 @@ Who the principal is:
 | neither | `User:ANONYMOUS` |
 ";
 
+const RECALL: &str = "
+## What a person must be allowed
+
+`eddy why`, `eddy samples`, `eddy redrive` and `eddy profile --since` read topics back, as whoever the pipeline file that
+they are given says. A principal of a person's own needs this, and `acls.sh --recall` grants it; whoever sends nothing again
+needs only what is read and described:
+
+| operation | on | what for | arguments of `kafka-acls.sh` |
+|---|---|---|---|
+";
+
 #[track_caller]
 #[expect(
     clippy::disallowed_methods,
@@ -98,18 +109,21 @@ fn the_table_of_permissions_is_that_of_the_code() {
         kafka: serde_json::from_str(kafka).unwrap(),
         topics: Topics::default(),
     };
-    let rows = settings.permissions().into_iter().map(|permission| {
+    let row = |permission: Permission| {
         let on = match permission.resource {
             Resource::Topic => format!("topic `{}`", permission.name),
             Resource::Group => format!("group `{}`", permission.name),
+            Resource::Groups => format!("groups that begin with `{}`", permission.name),
             Resource::TransactionalIds => format!("transactional ids that begin with `{}`", permission.name),
         };
         let (operation, why) = (permission.operation, permission.why);
         format!("| {operation} | {on} | {why} | `{}` |\n", permission.arguments())
-    });
+    };
+    let pipeline: String = settings.permissions().into_iter().map(row).collect();
+    let person: String = settings.recall_permissions().into_iter().map(row).collect();
     is_fresh(
         "reference/acls.md",
-        &format!("{ACLS}{}{AFTER_ACLS}", rows.collect::<String>()),
+        &format!("{ACLS}{pipeline}{AFTER_ACLS}{RECALL}{person}"),
     );
 }
 

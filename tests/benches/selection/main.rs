@@ -7,7 +7,8 @@
 //!
 //! Owns: the order of the rounds and the table. Never does: judge; no number makes it fail.
 //!
-//! `make bench-selection ARGS="--events 200000 --rounds 1"` is a quick look.
+//! `make bench-selection ARGS="--events 200000 --rounds 1"` is a quick look; `--profile FOLDER` writes what `perf` sees of each
+//! case there.
 #![allow(clippy::print_stdout, reason = "its table is what a benchmark is for")]
 #![allow(
     dead_code,
@@ -34,7 +35,7 @@ use clients::Guarantee;
 use setting::Setting;
 use whole::Whole;
 
-const USAGE: &str = "usage: selection [--events N] [--rounds N]";
+const USAGE: &str = "usage: selection [--events N] [--rounds N] [--profile FOLDER]";
 const BINARY: &str = env!("CARGO_BIN_EXE_eddy-under-test");
 /// Rows of the reference profile.
 const PROFILED: usize = 20_000;
@@ -67,7 +68,11 @@ const CASES: [Case; 3] = [
 ];
 
 fn main() -> ExitCode {
-    let (events, rounds) = match arguments(std::env::args().skip(1)) {
+    let Arguments {
+        events,
+        rounds,
+        profile: folder_of_perf,
+    } = match arguments(std::env::args().skip(1)) {
         Ok(asked) => asked,
         Err(problem) => {
             eprintln!("{problem}");
@@ -99,7 +104,7 @@ fn main() -> ExitCode {
                 );
                 setting.more = (case.keys.replace("{profile}", &profile), case.tables.to_owned());
                 let name = format!("selection-{}-{}-{number}", case.name, guarantee.as_str());
-                let whole = Whole::run(&setting, &name, guarantee, (None, &[]));
+                let whole = Whole::run(&setting, &name, guarantee, (folder_of_perf.as_deref(), &[]));
                 whole.cpu.as_secs_f64() * 1e6 / events as f64
             });
             let [off, budget, all] = spent;
@@ -135,20 +140,39 @@ fn make_profile(setting: &Setting, folder: &Path) -> String {
     profile.display().to_string()
 }
 
-fn arguments(mut arguments: impl Iterator<Item = String>) -> Result<(usize, usize), String> {
-    let (mut events, mut rounds) = (1_000_000, 3);
-    while let Some(argument) = arguments.next() {
-        let place = match argument.as_str() {
+/// What is asked for.
+struct Arguments {
+    events: usize,
+    rounds: usize,
+    profile: Option<String>,
+}
+
+fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    let mut asked = Arguments {
+        events: 1_000_000,
+        rounds: 3,
+        profile: None,
+    };
+    while let Some(word) = words.next() {
+        let place = match word.as_str() {
             // Cargo says this to every benchmark.
             "--bench" => continue,
-            "--events" => &mut events,
-            "--rounds" => &mut rounds,
-            _ => return Err(format!("`{argument}` is not known; {USAGE}")),
+            "--events" => &mut asked.events,
+            "--rounds" => &mut asked.rounds,
+            "--profile" => {
+                asked.profile = Some(
+                    words
+                        .next()
+                        .ok_or_else(|| format!("--profile needs a folder; {USAGE}"))?,
+                );
+                continue;
+            }
+            _ => return Err(format!("`{word}` is not known; {USAGE}")),
         };
-        *place = match arguments.next().and_then(|value| value.parse().ok()) {
+        *place = match words.next().and_then(|value| value.parse().ok()) {
             Some(count) if count > 0 => count,
-            _ => return Err(format!("{argument} needs a number above zero; {USAGE}")),
+            _ => return Err(format!("{word} needs a number above zero; {USAGE}")),
         };
     }
-    Ok((events, rounds))
+    Ok(asked)
 }

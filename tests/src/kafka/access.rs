@@ -24,6 +24,8 @@ pub enum Resource {
     Topic(String),
     /// This group.
     Group(String),
+    /// Every group that begins so.
+    Groups(String),
     /// Every transactional id that begins so.
     TransactionalIds(String),
 }
@@ -193,6 +195,7 @@ fn binding(acl: &Acl, is_filter: bool) -> *mut c::rd_kafka_AclBinding_t {
     let (kind, name, pattern) = match &acl.resource {
         Resource::Topic(name) => (R::RD_KAFKA_RESOURCE_TOPIC, name, P::RD_KAFKA_RESOURCE_PATTERN_LITERAL),
         Resource::Group(name) => (R::RD_KAFKA_RESOURCE_GROUP, name, P::RD_KAFKA_RESOURCE_PATTERN_LITERAL),
+        Resource::Groups(name) => (R::RD_KAFKA_RESOURCE_GROUP, name, P::RD_KAFKA_RESOURCE_PATTERN_PREFIXED),
         Resource::TransactionalIds(name) => (
             R::RD_KAFKA_RESOURCE_TRANSACTIONAL_ID,
             name,

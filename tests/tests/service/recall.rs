@@ -232,6 +232,56 @@ fn the_samples_are_a_table(stage: &Stage, samples: &BTreeMap<&str, &Message>) {
     ]);
 }
 
+#[test]
+fn a_profile_that_is_recorded_from_the_stream_is_that_of_the_same_events_in_a_file() {
+    const COUNT: usize = 1600;
+    let stage = Stage::new(&Plan {
+        name: "profile-topic",
+        guarantee: EXACTLY_ONCE,
+        partitions: 1,
+        limits: &[],
+        text: WITH_BUDGET,
+    });
+    let events: Vec<Event> = (0..COUNT).map(event).collect();
+    stage.send(&events);
+    let file = file(&stage);
+    let path = |name: &str| stage.file().with_file_name(name).display().to_string();
+    let (data, of_file, of_topic, of_part) = (path("e.jsonl"), path("f.json"), path("t.json"), path("p.json"));
+    let lines: Vec<&[u8]> = events.iter().filter_map(|event| event.value.as_deref()).collect();
+    std::fs::write(&data, lines.join(&b'\n')).expect("the stage's folder takes a file");
+
+    succeeds(&["profile", &file, "--data", &data, "--out", &of_file]);
+    let said = succeeds(&["profile", &file, "--since", "1h", "--out", &of_topic]);
+    assert!(said.contains("rows         1600"), "{said}");
+    let read = |path: &str| json(&std::fs::read_to_string(path).expect("the profile is there"));
+    let (mut recorded, mut expected) = (read(&of_topic), read(&of_file));
+    assert_eq!(
+        (&recorded["source"], &expected["source"]),
+        (&"recorded".into(), &"data".into())
+    );
+    for profile in [&mut recorded, &mut expected] {
+        let members = profile.as_object_mut().expect("a profile is an object");
+        members.retain(|name, _| name != "source" && name != "created");
+    }
+    assert_eq!(recorded, expected);
+
+    let said = succeeds(&["profile", &file, "--since", "1h", "--rows", "1200", "--out", &of_part]);
+    assert!(said.contains("rows         1200"), "{said}");
+    let (code, _, why) = eddy(&[
+        "profile",
+        &file,
+        "--since",
+        "2020-01-01",
+        "--until",
+        "2020-01-02",
+        "--out",
+        &of_part,
+    ]);
+    assert_eq!((code, why.trim()), (Some(78), "there are no rows to score"));
+    let (code, _, why) = eddy(&["profile", &file, "--since", "1d", "--until", "2d"]);
+    assert_eq!(code, Some(64), "{why}");
+}
+
 /// Writes bad events, and runs the pipeline over them, so that there are as many dead letters.
 fn with_dead_letters(name: &str, count: usize) -> Stage {
     let stage = stage(name, EXACTLY_ONCE, ALL_UNSURE);

@@ -4,14 +4,14 @@
 use std::path::Path;
 use std::process::Command;
 
-use eddy_broker::settings::{Resource, Settings, Topics};
+use eddy_broker::settings::{Permission, Resource, Settings, Topics};
 use eddy_tests::secure::{Door, SecureKafka, password_of};
 use eddy_tests::service::wait_for;
-use eddy_tests::stage::{Stage, by_id};
+use eddy_tests::stage::{Event, Stage, by_id};
 
 use crate::{
     AT_LEAST_ONCE, BINARY, CONFIGURATION, Client, EXACTLY_ONCE, GUARANTEE_LOST, allow_all, events, granted,
-    permissions_of, said, stage,
+    permissions_of, recall_permissions_of, said, stage,
 };
 
 fn client(user: &str) -> Client {
@@ -104,28 +104,104 @@ fn script(stage: &Stage, tool: &Path, more: &[&str]) {
 #[test]
 fn the_script_allows_what_the_code_needs_and_nothing_more() {
     for (guarantee, count) in [(EXACTLY_ONCE, 6), (AT_LEAST_ONCE, 5)] {
-        let kafka = serde_json::json!({ "brokers": "b:1", "start": "earliest", "guarantee": guarantee });
-        let settings = Settings {
-            pipeline: "digits".into(),
-            kafka: serde_json::from_value(kafka).unwrap(),
-            topics: Topics::default(),
-        };
-        let output = Command::new(eddy_tests::stage::examples().join("acls.sh"))
-            .args(["--bootstrap-server", "b:1", "--principal", "User:x", "--dry-run"])
-            .args(["--group", "eddy-digits", "--guarantee", guarantee])
-            .output()
-            .unwrap();
-        let said = said(&output, 0);
-        let permissions = settings.permissions();
+        let permissions = of_digits(guarantee).permissions();
         assert_eq!(permissions.len(), count);
-        for permission in &permissions {
-            let wanted = permission.arguments();
-            let is_there = |line: &str| wanted.split(' ').all(|word| line.split(' ').any(|other| other == word));
-            assert!(said.lines().any(is_there), "{wanted}: {said}");
+        is_what_the_script_allows(&permissions, &["--guarantee", guarantee]);
+    }
+    is_what_the_script_allows(&of_digits(EXACTLY_ONCE).recall_permissions(), &["--recall"]);
+}
+
+fn of_digits(guarantee: &str) -> Settings {
+    let kafka = serde_json::json!({ "brokers": "b:1", "start": "earliest", "guarantee": guarantee });
+    Settings {
+        pipeline: "digits".into(),
+        kafka: serde_json::from_value(kafka).unwrap(),
+        topics: Topics::default(),
+    }
+}
+
+#[track_caller]
+fn is_what_the_script_allows(permissions: &[Permission], options: &[&str]) {
+    let output = Command::new(eddy_tests::stage::examples().join("acls.sh"))
+        .args(["--bootstrap-server", "b:1", "--principal", "User:x", "--dry-run"])
+        .args(["--group", "eddy-digits"])
+        .args(options)
+        .output()
+        .unwrap();
+    let said = said(&output, 0);
+    for permission in permissions {
+        let wanted = permission.arguments();
+        let is_there = |line: &str| wanted.split(' ').all(|word| line.split(' ').any(|other| other == word));
+        assert!(said.lines().any(is_there), "{wanted}: {said}");
+    }
+    let resources = ["--topic", "--group", "--transactional-id", "--cluster"];
+    let named = said.split_whitespace().filter(|word| resources.contains(word));
+    assert_eq!(named.count(), permissions.len(), "{said}");
+}
+
+/// What a person does with a pipeline whose stream has run, one command for each way of reading back.
+fn commands(stage: &Stage, folder: &Path) -> Vec<Vec<String>> {
+    let file = stage.file().display().to_string();
+    let table = folder.join("week.parquet").display().to_string();
+    let profile = folder.join("profile.json").display().to_string();
+    [
+        vec!["why", &file, "0000", "--json"],
+        vec!["why", &file, "not-yet"],
+        vec!["samples", &file, "--out", &table, "--force"],
+        vec!["redrive", &file, "--job", "again", "--from", "dead_letters"],
+        vec!["profile", &file, "--since", "1h", "--out", &profile],
+    ]
+    .map(|words| words.into_iter().map(str::to_owned).collect())
+    .to_vec()
+}
+
+#[test]
+fn with_exactly_these_permissions_a_person_reads_topics_back_and_sends_again() {
+    let stage = stage("wire-person", EXACTLY_ONCE);
+    allow_all(&stage, "User:plain");
+    stage.send(&(0..20).flat_map(|part| events(60 * part)).collect::<Vec<_>>());
+    stage.send(&[Event::new("no pair").named("bad")]);
+    let flood = [("EDDY__DEAD_LETTERS__FLOOD_SHARE", "1.0")];
+    let pipeline = client("plain");
+    stage.run(BINARY, &[&pipeline.settings()[..], &flood].concat());
+    stage.send(&[Event::pair(1.0, 2.0).named("not-yet")]);
+
+    let permissions = recall_permissions_of(&stage);
+    let folder = tempfile::tempdir().unwrap();
+    let does = |user: &str| -> Vec<(Option<i32>, String)> {
+        let client = client(user);
+        let run = |words: &Vec<String>| {
+            let output = Command::new(BINARY).args(words).envs(client.settings()).output();
+            let output = output.expect("the program under test was built with the tests");
+            (
+                output.status.code(),
+                String::from_utf8_lossy(&output.stderr).into_owned(),
+            )
+        };
+        commands(&stage, folder.path()).iter().map(run).collect()
+    };
+    let kafka = SecureKafka::shared().kafka();
+    let all: Vec<_> = permissions.iter().map(|one| granted(one, "User:person")).collect();
+    kafka.allow(&all);
+    for (code, said) in does("person") {
+        assert_eq!(code, Some(0), "{said}");
+    }
+    for (at, lacking) in permissions.iter().enumerate() {
+        let user = format!("person-{at}");
+        let others = permissions.iter().filter(|one| *one != lacking);
+        let acls: Vec<_> = others.map(|one| granted(one, &format!("User:{user}"))).collect();
+        kafka.allow(&acls);
+        let done = does(&user);
+        let failed: Vec<_> = done.iter().filter(|(code, _)| *code != Some(0)).collect();
+        assert!(!failed.is_empty(), "nothing needs {lacking:?}");
+        for (code, said) in failed {
+            assert_eq!(*code, Some(CONFIGURATION), "{lacking:?}: {said}");
+            let resource = lacking.name.as_str();
+            assert!(
+                said.contains(resource) && said.contains("kafka-acls.sh"),
+                "{lacking:?}: {said}"
+            );
         }
-        let resources = ["--topic", "--group", "--transactional-id", "--cluster"];
-        let named = said.split_whitespace().filter(|word| resources.contains(word));
-        assert_eq!(named.count(), count, "{said}");
     }
 }
 

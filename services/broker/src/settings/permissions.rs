@@ -1,12 +1,15 @@
-//! What our principal must be allowed, and nothing more.
+//! What a principal must be allowed, and nothing more: a pipeline's, and that of a person who reads topics back.
 //!
 //! Owns: the one list from which the messages, the reference and the tests are made. Never does: grant anything.
 //!
-//! Invariant: with all of these a pipeline works, and without any one of them it does not.
+//! Invariant: with all of these a pipeline, or such a person's commands, work; without any one of them something does not.
 
 use std::fmt;
 
-use super::{Guarantee, Settings};
+use super::{Guarantee, Membership, Settings};
+
+/// What stands between a pipeline's group and the name of a job in the name of the job's group, and of its transactional ids.
+const REDRIVE: &str = "-redrive-";
 
 /// Something to be allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +18,7 @@ pub struct Permission {
     pub resource: Resource,
     /// The name of that, or the beginning of its names.
     pub name: String,
-    /// What is to be allowed: reading, or else writing. Both include describing.
+    /// What is to be allowed.
     pub operation: Operation,
     /// What for.
     pub why: &'static str,
@@ -28,6 +31,8 @@ pub enum Resource {
     Topic,
     /// One group.
     Group,
+    /// All groups that begin so.
+    Groups,
     /// All transactional ids that begin so.
     TransactionalIds,
 }
@@ -35,63 +40,76 @@ pub enum Resource {
 /// What is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// `Read`.
+    /// `Read`, which includes describing.
     Read,
-    /// `Write`.
+    /// `Write`, which includes describing.
     Write,
+    /// `Describe`.
+    Describe,
 }
 
 impl Settings {
-    /// What our principal must be allowed.
+    /// What a pipeline's principal must be allowed.
     pub fn permissions(&self) -> Vec<Permission> {
-        let permission = |resource, operation, name: String, why| Permission {
-            resource,
-            name,
-            operation,
-            why,
-        };
+        use {Operation::*, Resource::*};
         let topics = &self.topics;
+        let group = self.group();
         let mut permissions = vec![
-            permission(
-                Resource::Topic,
-                Operation::Read,
-                topics.events.clone(),
-                "reading events",
-            ),
-            permission(
-                Resource::Group,
-                Operation::Read,
-                self.group(),
-                "sharing the partitions, committing offsets",
-            ),
-            permission(
-                Resource::Topic,
-                Operation::Write,
-                topics.predictions.clone(),
-                "writing predictions",
-            ),
-            permission(
-                Resource::Topic,
-                Operation::Write,
-                topics.retraining.clone(),
-                "writing retraining samples",
-            ),
-            permission(
-                Resource::Topic,
-                Operation::Write,
-                topics.dead_letters.clone(),
-                "writing dead letters",
-            ),
+            permission(Read, Topic, &topics.events, "reading events"),
+            permission(Read, Group, &group, "sharing the partitions, committing offsets"),
+            permission(Write, Topic, &topics.predictions, "writing predictions"),
+            permission(Write, Topic, &topics.retraining, "writing retraining samples"),
+            permission(Write, Topic, &topics.dead_letters, "writing dead letters"),
         ];
         if self.kafka.guarantee == Guarantee::ExactlyOnce {
-            permissions.push(permission(
-                Resource::TransactionalIds,
-                Operation::Write,
-                self.transactional_ids(),
-                "transactions, with `guarantee = \"exactly-once\"` only",
-            ));
+            let why = "transactions, with `guarantee = \"exactly-once\"` only";
+            permissions.push(permission(Write, TransactionalIds, &self.transactional_ids(), why));
         }
         permissions
+    }
+
+    /// What the principal of a person must be allowed who reads topics back and sends records again.
+    pub fn recall_permissions(&self) -> Vec<Permission> {
+        use {Operation::*, Resource::*};
+        let topics = &self.topics;
+        let jobs = format!("{}{REDRIVE}", self.group());
+        vec![
+            permission(Read, Topic, &topics.events, "`eddy why`, `eddy profile --since`"),
+            permission(Read, Topic, &topics.predictions, "`eddy why`"),
+            permission(
+                Read,
+                Topic,
+                &topics.retraining,
+                "`eddy samples`, `eddy why`, `eddy redrive`",
+            ),
+            permission(Read, Topic, &topics.dead_letters, "`eddy why`, `eddy redrive`"),
+            permission(
+                Describe,
+                Group,
+                &self.group(),
+                "`eddy why`: how far the pipeline has come",
+            ),
+            permission(Write, Topic, &topics.events, "`eddy redrive`; else the topic of `--to`"),
+            permission(Read, Groups, &jobs, "`eddy redrive`: how far a job has come"),
+            permission(Write, TransactionalIds, &jobs, "`eddy redrive`: each event once"),
+        ]
+    }
+
+    /// These settings for a job of `eddy redrive`, which has a group of its own.
+    pub fn for_redrive(mut self, job: &str) -> Self {
+        self.kafka.group = Some(format!("{}{REDRIVE}{job}", self.group()));
+        self.kafka.instance = Some("job".into());
+        self.kafka.membership = Membership::Dynamic;
+        self
+    }
+}
+
+fn permission(operation: Operation, resource: Resource, name: &str, why: &'static str) -> Permission {
+    Permission {
+        resource,
+        name: name.to_owned(),
+        operation,
+        why,
     }
 }
 
@@ -102,10 +120,12 @@ impl Permission {
         let verb = match self.operation {
             Operation::Read => "read",
             Operation::Write => "write",
+            Operation::Describe => "describe",
         };
         match what {
             Resource::Topic => format!("{verb} topic `{name}`"),
             Resource::Group => format!("{verb} group `{name}`"),
+            Resource::Groups => format!("{verb} groups that begin with `{name}`"),
             Resource::TransactionalIds => format!("{verb} transactional ids that begin with `{name}`"),
         }
     }
@@ -121,6 +141,7 @@ impl Permission {
         match self.resource {
             Resource::Topic => format!("--operation {operation} --topic {name}"),
             Resource::Group => format!("--operation {operation} --group {name}"),
+            Resource::Groups => format!("--operation {operation} --group {name} --resource-pattern-type prefixed"),
             Resource::TransactionalIds => {
                 format!("--operation {operation} --transactional-id {name} --resource-pattern-type prefixed")
             }
@@ -138,6 +159,7 @@ impl fmt::Display for Operation {
         f.write_str(match self {
             Self::Read => "Read",
             Self::Write => "Write",
+            Self::Describe => "Describe",
         })
     }
 }

@@ -24,7 +24,7 @@ use eddy_host::ExitCode;
 use eddy_inference::settings::BatchSettings;
 use eddy_model::{BatchCaps, Model, Runtime, RuntimeSettings, Settings};
 use eddy_pipeline::head::{EmbeddingSettings, HeadSettings};
-use eddy_pipeline::profile::Error as ProfileError;
+use eddy_pipeline::profile::{self as document, Error as ProfileError};
 use eddy_pipeline::settings::Problem;
 use eddy_storage::data::DataSet;
 use eddy_storage::survey::{Limits, Survey};
@@ -309,7 +309,7 @@ impl Shop {
         &self,
         plan: &Plan,
         arguments: &InitArguments,
-    ) -> Result<(String, Result<eddy_pipeline::profile::Profile, ProfileError>), Error> {
+    ) -> Result<(String, Result<document::Profile, ProfileError>), Error> {
         let assembly = self.assemble(&plan.to_toml(), Path::new("."))?;
         let head = assembly.heads()[0].as_ref();
         let mut replay = Replay::new(&assembly)?;
@@ -342,6 +342,6 @@ impl Shop {
         if let Some(expected) = &expected {
             report.push_str(&expected.verdict()?);
         }
-        Ok((report, recorder.finish(&assembly.models()[0])))
+        Ok((report, recorder.finish(&assembly.models()[0], document::Source::Data)))
     }
 }

@@ -41,13 +41,18 @@ impl Error {
         match self {
             Self::Pipeline(_) => ExitCode::Configuration,
             Self::Usage(_) | Self::Table(_) => ExitCode::Usage,
-            Self::Broker(error) => match error.fault {
-                Fault::Refused => ExitCode::Configuration,
-                Fault::Retriable | Fault::TimedOut => ExitCode::Unreachable,
-                Fault::Fenced | Fault::ConsumerFenced => ExitCode::Fenced,
-                _ => ExitCode::GuaranteeLost,
-            },
+            Self::Broker(error) => exit_code(error),
         }
+    }
+}
+
+/// The code to end with after trouble with Kafka.
+pub(crate) const fn exit_code(error: &BrokerError) -> ExitCode {
+    match error.fault {
+        Fault::Refused => ExitCode::Configuration,
+        Fault::Retriable | Fault::TimedOut => ExitCode::Unreachable,
+        Fault::Fenced | Fault::ConsumerFenced => ExitCode::Fenced,
+        _ => ExitCode::GuaranteeLost,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Points in time on the command line: a span back from now, or a date.
 
+use std::ops::Range;
 use std::str::FromStr;
 
 use eddy_pipeline::settings::Span;
@@ -49,6 +50,22 @@ impl FromStr for Moment {
             )
         })
     }
+}
+
+/// The span from one moment to before another, in milliseconds since the Unix epoch; without `until`, to now.
+///
+/// # Errors
+/// When it is empty.
+pub(crate) fn span(since: Moment, until: Option<Moment>, now_ms: i64) -> Result<Range<i64>, String> {
+    let span = since.ms(now_ms)..until.map_or(now_ms, |until| until.ms(now_ms));
+    if span.is_empty() {
+        return Err(format!(
+            "--since {} is not before --until {}; swap them",
+            utc(span.start),
+            utc(span.end)
+        ));
+    }
+    Ok(span)
 }
 
 /// A time in UTC to the millisecond: `2026-05-01T12:00:00.000Z`.

@@ -14,7 +14,7 @@ use std::collections::HashSet;
 
 use eddy_broker::BrokerError;
 use eddy_broker::kafka::{Committed, JobWriter, Stretch, TopicReader};
-use eddy_broker::settings::{Membership, Settings};
+use eddy_broker::settings::Settings;
 use eddy_host::ExitCode;
 use eddy_pipeline::event::{Destination, HEADER_ID, Header, Output, Record};
 use eddy_pipeline::partition::partition_for;
@@ -33,8 +33,6 @@ const BATCH_RECORDS: usize = 500;
 const BATCH_BYTES: usize = 4 << 20;
 /// Records that are passed over before the position is committed all the same.
 const PASSED: u64 = 20_000;
-/// Part of the transactional id that tells a job's from those of lanes.
-const INSTANCE: &str = "job";
 
 /// Sends what the arguments ask for.
 pub(crate) fn redrive(arguments: &RedriveArguments) -> ExitCode {
@@ -122,11 +120,7 @@ impl Job {
         }
         let models = pipeline.file.models.iter().map(|model| model.name.as_str());
         let filter = Filter::of(arguments, models).map_err(Error::Usage)?;
-        let mut settings = pipeline.file.broker(&pipeline.folder);
-        // It begins like the pipeline's transactional ids, so that what is allowed for those holds for this one.
-        settings.kafka.group = Some(format!("{}-redrive-{}", settings.group(), arguments.job));
-        settings.kafka.instance = Some(INSTANCE.to_owned());
-        settings.kafka.membership = Membership::Dynamic;
+        let settings = pipeline.file.broker(&pipeline.folder).for_redrive(&arguments.job);
         Ok(Self {
             name: arguments.job.clone(),
             settings,

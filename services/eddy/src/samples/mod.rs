@@ -23,7 +23,7 @@ use self::columns::{Seen, Table};
 use crate::cli::SamplesArguments;
 use crate::file::Pipeline;
 use crate::recall::fields::Fields;
-use crate::recall::moment::utc;
+use crate::recall::moment::{self, utc};
 use crate::recall::output::{Body, Sample};
 use crate::recall::{self, Error, counted, now_ms};
 
@@ -51,31 +51,20 @@ pub(crate) fn samples(arguments: &SamplesArguments) -> ExitCode {
 
 fn write(arguments: &SamplesArguments) -> Result<String, Error> {
     let pipeline = recall::load(&arguments.pipeline)?;
-    let now = now_ms();
-    let (since, until) = (
-        arguments.since.ms(now),
-        arguments.until.map_or(now, |until| until.ms(now)),
-    );
-    if since >= until {
-        return Err(Error::Usage(format!(
-            "--since {} is not before --until {}; swap them",
-            utc(since),
-            utc(until)
-        )));
-    }
+    let span = moment::span(arguments.since, arguments.until, now_ms()).map_err(Error::Usage)?;
     let mut fields =
         Fields::of(&pipeline.file).map_err(|problems| Error::Pipeline(pipeline.document.locate(problems)))?;
     let topic = &pipeline.file.topics.retraining;
     let reader = TopicReader::open(&pipeline.file.broker(&pipeline.folder), topic)?;
     // Records whose timestamps are out of order lie elsewhere; each is judged by its own.
-    let stretches = reader.between(Some(since), None)?;
+    let stretches = reader.between(Some(span.start), None)?;
     let mut account = Account::default();
-    let first = first_pass(&reader, &stretches, since..until, &mut account)?;
+    let first = first_pass(&reader, &stretches, span.clone(), &mut account)?;
     let table = Table::new(&fields, &first.seen);
-    let options = options(&pipeline, arguments, since..until);
+    let options = options(&pipeline, arguments, span.clone());
     let mut writer = TableWriter::create(&arguments.out, table.columns(), &options)?;
     reader.read(&stretches, &mut |record| {
-        let Some(sample) = within(record, &(since..until)).and_then(|()| Sample::of(record).ok()) else {
+        let Some(sample) = within(record, &span).and_then(|()| Sample::of(record).ok()) else {
             return Ok(());
         };
         if first.latest.get(sample.id) != Some(&place(record)) {
@@ -103,7 +92,7 @@ fn write(arguments: &SamplesArguments) -> Result<String, Error> {
         Ok::<_, Error>(())
     })?;
     let written = writer.finish()?;
-    Ok(account.report(&written, topic, since..until))
+    Ok(account.report(&written, topic, span))
 }
 
 /// What the first pass leaves.

@@ -6,6 +6,7 @@
 
 mod story;
 mod text;
+mod thresholds;
 
 use std::collections::BTreeSet;
 
@@ -14,7 +15,8 @@ use eddy_broker::settings::Settings;
 use eddy_host::ExitCode;
 use eddy_pipeline::event::{HEADER_ID, HEADER_SOURCE, Record};
 
-use self::story::{Arrival, DeadLetter, Looked, Prediction, Sampled, Seen, Story, Thresholds};
+use self::story::{Arrival, DeadLetter, Looked, Prediction, Sampled, Seen, Story};
+use self::thresholds::Thresholds;
 use crate::cli::WhyArguments;
 use crate::desk::place;
 use crate::recall::fields::Fields;
@@ -38,11 +40,7 @@ fn tell(arguments: &WhyArguments) -> Result<String, Error> {
         events: TopicReader::open(&settings, &settings.topics.events)?,
         settings: &settings,
         fields,
-        story: Story::new(
-            &pipeline.file.name,
-            &arguments.event,
-            Thresholds::of(&pipeline.file.select),
-        ),
+        story: Story::new(&pipeline.file.name, &arguments.event, Thresholds::of(&pipeline)),
         names: BTreeSet::from([arguments.event.clone()]),
         since: arguments.since.ms(now),
         now,

@@ -8,12 +8,13 @@ use eddy_pipeline::event::{
     FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_DETAIL, HEADER_ID, HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON,
     HEADER_SELECTION, HEADER_SHA256, HEADER_SOURCE, HEADER_STAGE, Record,
 };
-use eddy_pipeline::select::{Arm, Salt, SelectSettings};
+use eddy_pipeline::select::{Arm, Salt};
 use eddy_storage::table::Cell;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::thresholds::Thresholds;
 use crate::recall::fields::Fields;
 use crate::recall::moment::utc;
 use crate::recall::output::header;
@@ -38,7 +39,7 @@ pub(super) struct Story {
     pub(super) left_out: u64,
     /// What the control arm draws for this id: it selects the event wherever its rate is above that.
     pub(super) control_draw: Option<f64>,
-    /// Fixed thresholds, as the pipeline file has them now.
+    /// The thresholds that are in force now.
     pub(super) thresholds: Thresholds,
     /// Topics that were searched.
     pub(super) looked: Vec<Looked>,
@@ -102,7 +103,7 @@ impl Story {
 }
 
 /// Where and when a record was found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct Seen {
     /// `topic/partition/offset`.
     pub(super) place: String,
@@ -134,7 +135,7 @@ impl Seen {
 }
 
 /// The event itself.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Arrival {
     #[serde(flatten)]
     pub(super) seen: Seen,
@@ -267,25 +268,6 @@ impl DeadLetter {
             config: text(HEADER_CONFIG),
             body: text(HEADER_BODY),
             sha256: text(HEADER_SHA256),
-        }
-    }
-}
-
-/// The fixed thresholds of `[select]`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(super) struct Thresholds {
-    pub(super) confidence_below: Option<f32>,
-    pub(super) anomaly_above: Option<f32>,
-    /// Whether arms share a budget.
-    pub(super) has_budget: bool,
-}
-
-impl Thresholds {
-    pub(super) fn of(select: &SelectSettings) -> Self {
-        Self {
-            confidence_below: select.confidence_below,
-            anomaly_above: select.anomaly_above,
-            has_budget: select.has_budget(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::story::{Arrival, DeadLetter, Prediction, Sampled, Seen, Story, Thresholds, parsed};
+use super::story::{Arrival, DeadLetter, Prediction, Sampled, Seen, Story, parsed};
 use crate::recall::counted;
 
 /// Elements of a list that are shown before the rest is only counted.
@@ -70,6 +70,9 @@ fn ending(story: &Story, text: &mut String) {
     if story.left_out > 0 {
         let more = counted(story.left_out, "more output");
         line(text, 0, &format!("\nand {more} under this name"));
+    }
+    for unread in &story.thresholds.unread {
+        line(text, 0, &format!("\nthresholds are told without {unread}"));
     }
     for gone in &story.gone {
         line(text, 0, &format!("\nnothing is at {gone} (any more)"));
@@ -136,7 +139,9 @@ fn prediction(one: &Prediction, story: &Story, text: &mut String) {
             is_selected = true;
             line(text, 2, &format!("selected by {}", words(flags)));
         }
-        thresholds(model, story.thresholds, text);
+        for told in story.thresholds.tell(name, model, &story.events) {
+            line(text, 2, &told);
+        }
     }
     let draws = document["draws"].as_array();
     draws.into_iter().flatten().for_each(|one| draw(one, text));
@@ -161,33 +166,6 @@ fn said_by(name: &str, model: &Value, text: &mut String) {
         .collect();
     let version = model["version"].as_str().unwrap_or("?");
     line(text, 1, &format!("{name} {version}: {}", said.join(", ")));
-}
-
-/// Where a prediction stands to the fixed thresholds.
-fn thresholds(model: &Value, thresholds: Thresholds, text: &mut String) {
-    let confidence = (model["confidence"].as_f64(), thresholds.confidence_below.map(widened));
-    if let (Some(confidence), Some(below)) = confidence {
-        let is = if confidence < below { "below" } else { "not below" };
-        line(
-            text,
-            2,
-            &format!("confidence {confidence} is {is} select.confidence_below, now {below}"),
-        );
-    }
-    let score = model["score"].as_f64().or(model["error"].as_f64());
-    if let (Some(score), Some(above)) = (score, thresholds.anomaly_above.map(widened)) {
-        let is = if score > above { "above" } else { "not above" };
-        line(
-            text,
-            2,
-            &format!("its score {score} is {is} select.anomaly_above, now {above}"),
-        );
-    }
-}
-
-/// The number as the file writes it.
-fn widened(x: f32) -> f64 {
-    x.to_string().parse().unwrap_or(f64::from(x))
 }
 
 /// `uncertainty (cancer): drew 0.7, probability 0.3: not drawn`
@@ -342,6 +320,7 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::super::story::Looked;
+    use super::super::thresholds::Thresholds;
     use super::*;
 
     fn seen(place: &str, time_ms: i64) -> Seen {
@@ -365,8 +344,8 @@ mod tests {
     fn story() -> Story {
         let thresholds = Thresholds {
             confidence_below: Some(0.6),
-            anomaly_above: None,
             has_budget: true,
+            ..Thresholds::default()
         };
         Story::new("p", "a", thresholds)
     }

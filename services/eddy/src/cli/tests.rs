@@ -1,0 +1,156 @@
+use super::*;
+
+fn words(line: &str) -> Result<Command, Stop> {
+    parse(line.split_whitespace().map(OsString::from))
+}
+
+#[test]
+fn the_definition_is_sound() {
+    use clap::CommandFactory;
+    CommandLine::command().debug_assert();
+}
+
+#[test]
+fn every_command_is_understood() {
+    let file = PathBuf::from("p.toml");
+    assert_eq!(
+        words("eddy run p.toml"),
+        Ok(Command::Run(RunArguments { file: file.clone() }))
+    );
+    assert_eq!(words("eddy check p.toml"), Ok(Command::Check(CheckArguments { file })));
+    assert_eq!(words("eddy schema"), Ok(Command::Schema));
+    let order = "{}".to_owned();
+    assert_eq!(words("eddy rehearse {}"), Ok(Command::Rehearse { order }));
+}
+
+#[test]
+fn a_model_and_its_data_are_all_that_init_needs() {
+    let Ok(Command::Init(init)) = words("eddy init --model m.onnx --data t.csv") else {
+        panic!("`eddy init` is a whole command");
+    };
+    assert_eq!((init.label, init.out, init.force), (None, None, false));
+    let Ok(Command::Profile(profile)) = words("eddy profile p.toml --data t.csv --label y --rows 5000") else {
+        panic!("`eddy profile` is a whole command");
+    };
+    assert_eq!((profile.label.as_deref(), profile.rows), (Some("y"), Some(5000)));
+}
+
+#[test]
+fn a_profile_is_recorded_from_data_or_from_a_span_of_the_stream() {
+    let Ok(Command::Profile(profile)) = words("eddy profile p.toml --since 2d --until 1d") else {
+        panic!("a span of the stream will do");
+    };
+    assert_eq!(
+        (profile.data, profile.since),
+        (None, Some(Moment::Ago(Span::seconds(2 * 86_400))))
+    );
+}
+
+#[test]
+fn samples_are_those_of_the_last_week_unless_a_time_is_said() {
+    let Ok(Command::Samples(samples)) = words("eddy samples p.toml --out week.parquet") else {
+        panic!("`eddy samples` is a whole command");
+    };
+    assert_eq!(
+        (samples.since, samples.until),
+        (Moment::Ago(Span::seconds(7 * 86_400)), None)
+    );
+}
+
+#[test]
+fn the_demo_runs_without_options_until_it_is_stopped() {
+    let Ok(Command::Demo(demo)) = words("eddy demo") else {
+        panic!("`eddy demo` is a whole command");
+    };
+    assert_eq!((demo.brokers, demo.run_for, demo.summary), (None, None, Summary::Text));
+}
+
+#[test]
+fn the_demo_takes_brokers_a_span_and_a_summary() {
+    let Ok(Command::Demo(demo)) = words("eddy demo --brokers a:9092,b:9092 --for 1m --summary json") else {
+        panic!("all of these are options");
+    };
+    assert_eq!(demo.brokers.as_deref(), Some("a:9092,b:9092"));
+    assert_eq!((demo.run_for, demo.summary), (Some(Span::seconds(60)), Summary::Json));
+}
+
+fn url(text: &str) -> Url {
+    text.parse().expect("a sound URL")
+}
+
+#[test]
+fn the_person_on_call_names_replicas_and_a_token() {
+    let line = "eddy pause --admin http://a:9180 --admin http://[::1]:9181/ --token-file t p.toml";
+    let order = OrderArguments {
+        file: Some("p.toml".into()),
+        admin: vec![url("http://a:9180"), url("http://[::1]:9181")],
+        token_file: Some("t".into()),
+    };
+    assert_eq!(words(line), Ok(Command::Pause(order)));
+    let none = OrderArguments {
+        file: None,
+        admin: vec![],
+        token_file: None,
+    };
+    assert_eq!(words("eddy resume"), Ok(Command::Resume(none.clone())));
+    let skip = SkipArguments {
+        record: "events/0/17".into(),
+        order: none,
+    };
+    assert_eq!(words("eddy skip events/0/17"), Ok(Command::Skip(skip)));
+    let health = HealthArguments {
+        file: None,
+        admin: vec![],
+        ready: true,
+    };
+    assert_eq!(words("eddy health --ready"), Ok(Command::Health(health)));
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    assert!(matches!(words("eddy --help"), Err(Stop::Answer(text)) if text.contains("pipeline file")));
+    assert!(matches!(words("eddy --version"), Err(Stop::Answer(_))));
+}
+
+#[test]
+fn what_makes_no_sense_is_a_usage_error() {
+    for line in [
+        "eddy",
+        "eddy runn p.toml",
+        "eddy run",
+        "eddy demo --for soon",
+        "eddy demo --rate 0",
+        "eddy skip",
+        "eddy skip events/0",
+        "eddy skip events/0/-1",
+        "eddy pause --admin 127.0.0.1:9180",
+        "eddy pause --admin https://127.0.0.1:9180",
+        "eddy pause --admin http://127.0.0.1",
+        "eddy pause --admin http://127.0.0.1:9180/live",
+        "eddy health --token-file x",
+        "eddy init --model m.onnx",
+        "eddy init --data t.csv",
+        "eddy init --model m.onnx --data t.csv --expect-column y",
+        "eddy profile p.toml",
+        "eddy profile p.toml --until 1d",
+        "eddy profile p.toml --data t.csv --since 1d",
+        "eddy profile p.toml --data t.csv --until 1d",
+        "eddy profile p.toml --since 1d --label y",
+        "eddy samples p.toml",
+        "eddy why p.toml",
+        "eddy redrive p.toml --job j",
+        "eddy redrive p.toml --from retraining",
+        "eddy redrive p.toml --from events --job j",
+        "eddy redrive p.toml --from retraining --job a/b",
+        "eddy samples p.toml --out week.xlsx",
+        "eddy samples p.toml --out week.csv --since soon",
+        "eddy profile p.toml --data t.csv --rows 0",
+    ] {
+        assert!(matches!(words(line), Err(Stop::Usage(_))), "{line}");
+    }
+}
+
+#[test]
+fn a_span_without_its_unit_is_told_how_to_write_one() {
+    assert!(matches!(words("eddy demo --for 60"), Err(Stop::Usage(text)) if text.contains("\"250ms\"")));
+}
