@@ -76,7 +76,8 @@ pub(crate) fn decide(selection: &mut Selection, events: &[Event], now: Now, mut 
         columns: plan.columns(),
     };
     let mut picks = Picks::default();
-    selection.begin(events.len(), &mut picks, now);
+    let arrivals = events.iter().map(|event| partition(event.partition));
+    selection.begin(events.len(), arrivals, &mut picks, now);
     for (row, event) in events.iter().enumerate() {
         let sighting = Sighting {
             id: &event.id,

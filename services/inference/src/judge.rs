@@ -16,7 +16,7 @@ use eddy_pipeline::select::{Committee, Offer, Plan, SelectSettings, Served};
 use eddy_pipeline::settings::Problem;
 use eddy_pipeline::signal::{self, Measure, Signal, Subject};
 
-use crate::signals::{ModelSignals, Operating, SignalPlan};
+use crate::signals::{self, Measured, ModelSignals, Operating, SignalPlan};
 
 /// Signals that are shown where the file names none, of those that a model can serve.
 const SHOWN: [Signal; 9] = [
@@ -167,7 +167,6 @@ pub fn judge(
     };
     let names: Vec<&str> = features.iter().map(|feature| feature.name.as_str()).collect();
     let has_budget = select.has_budget();
-    let has_profile = models.iter().any(|model| model.profile.is_some());
     let similar = models
         .iter()
         .find_map(|model| model.profile?.simhash(&names).ok().flatten());
@@ -179,15 +178,20 @@ pub fn judge(
             ..keep(measures, &shown, |signal| reads(&plan, position, signal), peers)
         }
     });
-    let models = models.collect();
+    let models: Vec<ModelSignals> = models.collect();
+    let segment = plan.segment_field();
+    let segment = segment.and_then(|field| names.iter().position(|name| *name == field));
     Ok(Judgement {
+        // With a budget they tell duplicates.
+        needs_features: has_budget || models.iter().any(ModelSignals::reads_features),
         signals: Arc::new(SignalPlan {
+            columns: signals::locate(&plan, &models),
             models,
+            segment,
             features,
             similar: similar.map(Arc::new),
         }),
         plan: Arc::new(plan),
-        needs_features: has_budget || has_profile,
     })
 }
 
@@ -219,32 +223,43 @@ fn operating(
     holds: &[Holds],
     features: &[Feature],
 ) -> Result<Vec<Option<Operating>>, Vec<Problem>> {
-    let mut all = Vec::new();
+    let (mut all, mut problems) = (Vec::new(), Vec::new());
     for (model, holds) in models.iter().zip(holds) {
-        let Some(point) = model.operating_point else {
-            all.push(None);
-            continue;
-        };
-        let thresholds = point.fit(&format!("models.{}", model.name), *holds, features)?;
-        let mut distinct = thresholds.by_category.clone();
-        distinct.push(thresholds.default);
-        distinct.sort_by(f32::total_cmp);
-        distinct.dedup();
-        let mut margins = Vec::new();
-        for threshold in distinct {
-            let holds = Holds {
-                threshold: Some(threshold),
-                ..*holds
-            };
-            let of_threshold = measures(model, holds, &[], features)?;
-            let margin = of_threshold
-                .into_iter()
-                .find(|measure| measure.signal() == Signal::Margin);
-            margins.extend(margin.map(|margin| (threshold, margin)));
+        let found = model
+            .operating_point
+            .map(|point| operating_of(model, point, *holds, features));
+        match found.transpose() {
+            Ok(operating) => all.push(operating),
+            Err(found) => problems.extend(found),
         }
-        all.push(Some(Operating { thresholds, margins }));
     }
-    Ok(all)
+    if problems.is_empty() { Ok(all) } else { Err(problems) }
+}
+
+fn operating_of(
+    model: &Judged<'_>,
+    point: &OperatingPoint,
+    holds: Holds,
+    features: &[Feature],
+) -> Result<Operating, Vec<Problem>> {
+    let thresholds = point.fit(&format!("models.{}", model.name), holds, features)?;
+    let mut distinct = thresholds.by_category.clone();
+    distinct.push(thresholds.default);
+    distinct.sort_by(f32::total_cmp);
+    distinct.dedup();
+    let mut margins = Vec::new();
+    for threshold in distinct {
+        let holds = Holds {
+            threshold: Some(threshold),
+            ..holds
+        };
+        let of_threshold = measures(model, holds, &[], features)?;
+        let margin = of_threshold
+            .into_iter()
+            .find(|measure| measure.signal() == Signal::Margin);
+        margins.extend(margin.map(|margin| (threshold, margin)));
+    }
+    Ok(Operating { thresholds, margins })
 }
 
 /// Positions of the models that can disagree: the largest group with the same classes, or of regressions.
@@ -351,8 +366,12 @@ fn keep(
     }
     let shown = kept.len();
     kept.extend(measures.into_iter().filter(|measure| is_read(measure.signal())));
+    let measured = |measure: Box<dyn Measure>| Measured {
+        is_deferred: measure.signal().is_costly() && !is_read(measure.signal()),
+        measure,
+    };
     ModelSignals {
-        measures: kept,
+        measures: kept.into_iter().map(measured).collect(),
         shown,
         peers,
         operating: None,

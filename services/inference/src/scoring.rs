@@ -216,11 +216,6 @@ impl Scoring {
         let predictions: Vec<&Predictions> = self.slots.iter().map(|slot| &slot.predictions).collect();
         let rows = self.batch.rows();
         let scored = rows.iter().filter_map(|row| Some((row, row.tensor_row()?)));
-        let plan = Arc::clone(selection.plan());
-        let names = self.signals.plan().features.iter();
-        let segment = plan
-            .segment_field()
-            .and_then(|field| names.clone().position(|feature| feature.name == field));
         let bytes = |tensor_row: usize| {
             let mut scored = rows.iter().filter(|row| row.tensor_row() == Some(tensor_row as u32));
             scored.next().and_then(|row| self.batch.value(row)).unwrap_or_default()
@@ -229,18 +224,23 @@ impl Scoring {
             signals: &self.signals,
             predictions: &predictions,
             features,
-            columns: &signals::locate(&plan, self.signals.plan()),
-            segment,
             bytes: &bytes,
         };
-        selection.begin(features.rows(), &mut self.picks, now);
-        for (row, tensor_row) in scored {
+        let partitions = scored.clone().map(|(row, _)| row.source.partition);
+        selection.begin(features.rows(), partitions, &mut self.picks, now);
+        for (row, tensor_row) in scored.clone() {
             let event = Sighting {
                 id: self.batch.id(row),
                 partition: row.source.partition,
                 row: tensor_row as usize,
             };
             selection.decide(event, &facts, &mut self.picks, now);
+        }
+        for (_, tensor_row) in scored {
+            if !self.picks.of(tensor_row as usize).all_arms().is_empty() {
+                self.signals
+                    .measure_selected(&predictions, features, tensor_row as usize);
+            }
         }
     }
 

@@ -19,11 +19,20 @@ use twox_hash::XxHash3_64;
 /// Most features that a sample names.
 const TOP: usize = 3;
 
+/// A signal that is measured.
+#[derive(Debug)]
+pub struct Measured {
+    /// How.
+    pub measure: Box<dyn Measure>,
+    /// Whether on selected events only: it costs much, and nothing is decided by it.
+    pub is_deferred: bool,
+}
+
 /// What is measured of one model: the same for all lanes.
 #[derive(Debug, Default)]
 pub struct ModelSignals {
-    /// The measures, in the order of their columns; those that outputs show come first.
-    pub measures: Vec<Box<dyn Measure>>,
+    /// In the order of their columns; those that outputs show come first.
+    pub measures: Vec<Measured>,
     /// How many of them outputs show.
     pub shown: usize,
     /// Positions of the other models of its committee.
@@ -46,6 +55,10 @@ pub struct Operating {
 pub struct SignalPlan {
     /// Each model's.
     pub models: Vec<ModelSignals>,
+    /// For each column that the plan of selection reads: the model, and the position among its measures.
+    pub columns: Vec<(usize, usize)>,
+    /// The feature whose values are segments.
+    pub segment: Option<usize>,
     /// What the features are called.
     pub features: Vec<Feature>,
     /// Tells near duplicates, where there is a reference profile.
@@ -63,17 +76,14 @@ impl Signals {
     pub(crate) fn new(plan: Arc<SignalPlan>) -> Self {
         let columns = |model: &ModelSignals| {
             let measures = model.measures.iter();
-            measures.map(|measure| (measure.signal(), Vec::new())).collect()
+            measures
+                .map(|measured| (measured.measure.signal(), Vec::new()))
+                .collect()
         };
         Self {
             columns: plan.models.iter().map(columns).collect(),
             plan,
         }
-    }
-
-    /// What is measured.
-    pub(crate) fn plan(&self) -> &SignalPlan {
-        &self.plan
     }
 
     /// Decides the rows of models with an operating point anew: each at the threshold of its segment.
@@ -90,19 +100,27 @@ impl Signals {
     /// Measures a batch, model by model.
     pub(crate) fn measure(&mut self, predictions: &[&Predictions], features: Matrix<'_>) {
         for ((model, columns), own) in self.plan.models.iter().zip(&mut self.columns).zip(predictions) {
-            let peers: Vec<&Predictions> = model.peers.iter().map(|peer| predictions[*peer]).collect();
-            let evidence = Evidence {
-                predictions: own,
-                peers: &peers,
-                features,
-            };
-            for (measure, (_, column)) in model.measures.iter().zip(columns) {
+            let peers = model.peers_among(predictions);
+            let evidence = evidence(own, &peers, features);
+            for (measured, (signal, column)) in model.measures.iter().zip(columns) {
                 column.clear();
                 column.resize(own.rows(), f32::NAN);
                 match &model.operating {
-                    Some(operating) if measure.signal() == Signal::Margin => operating.measure(&evidence, column),
-                    _ => measure.measure(&evidence, column),
+                    _ if measured.is_deferred => {}
+                    Some(operating) if *signal == Signal::Margin => operating.measure(&evidence, column),
+                    _ => measured.measure.measure(&evidence, column),
                 }
+            }
+        }
+    }
+
+    /// Measures what was left for selected events.
+    pub(crate) fn measure_selected(&mut self, predictions: &[&Predictions], features: Matrix<'_>, row: usize) {
+        for ((model, columns), own) in self.plan.models.iter().zip(&mut self.columns).zip(predictions) {
+            let measures = model.measures.iter().zip(columns);
+            for (measured, (_, column)) in measures.filter(|(measured, _)| measured.is_deferred) {
+                let peers = model.peers_among(predictions);
+                column[row] = measured.measure.measure_row(&evidence(own, &peers, features), row);
             }
         }
     }
@@ -117,7 +135,7 @@ impl Signals {
     pub(crate) fn top_features(&self, model: usize, features: &[f32]) -> Vec<(&str, f32)> {
         let measures = self.plan.models.get(model).map_or(&[][..], |model| &model.measures);
         let mut parts: Vec<(usize, f32)> = Vec::new();
-        for measure in measures {
+        for Measured { measure, .. } in measures {
             measure.parts(features, &mut |feature, part| parts.push((feature, part)));
             if !parts.is_empty() {
                 break;
@@ -130,6 +148,33 @@ impl Signals {
             .into_iter()
             .filter_map(|(at, part)| Some((self.plan.features.get(at)?.name.as_str(), part)));
         named.collect()
+    }
+}
+
+impl ModelSignals {
+    /// Whether anything of it looks at the features of events.
+    pub(crate) fn reads_features(&self) -> bool {
+        let by_segment = self
+            .operating
+            .as_ref()
+            .is_some_and(|own| own.thresholds.feature.is_some());
+        by_segment || self.measures.iter().any(|own| own.measure.signal().reads_features())
+    }
+
+    fn peers_among<'a>(&self, predictions: &[&'a Predictions]) -> Vec<&'a Predictions> {
+        self.peers.iter().map(|peer| predictions[*peer]).collect()
+    }
+}
+
+const fn evidence<'a>(
+    predictions: &'a Predictions,
+    peers: &'a [&'a Predictions],
+    features: Matrix<'a>,
+) -> Evidence<'a> {
+    Evidence {
+        predictions,
+        peers,
+        features,
     }
 }
 
@@ -160,10 +205,6 @@ pub(crate) struct BatchFacts<'a> {
     pub(crate) signals: &'a Signals,
     pub(crate) predictions: &'a [&'a Predictions],
     pub(crate) features: Matrix<'a>,
-    /// For each column that the plan reads: the model, and the position among its columns.
-    pub(crate) columns: &'a [(usize, usize)],
-    /// The feature whose values are segments.
-    pub(crate) segment: Option<usize>,
     /// The bytes of an event, for those without features.
     pub(crate) bytes: &'a dyn Fn(usize) -> &'a [u8],
 }
@@ -171,11 +212,13 @@ pub(crate) struct BatchFacts<'a> {
 /// Finds the columns that a plan reads among those that are measured.
 ///
 /// # Panics
-/// When the plan reads what is not measured: it was made from another [`SignalPlan`].
-pub(crate) fn locate(plan: &Plan, signals: &SignalPlan) -> Vec<(usize, usize)> {
+/// When the plan reads what is not measured.
+pub(crate) fn locate(plan: &Plan, models: &[ModelSignals]) -> Vec<(usize, usize)> {
     let find = |Column { model, signal }: &Column| {
-        let measures = &signals.models[*model].measures;
-        let position = measures.iter().position(|measure| measure.signal() == *signal);
+        let measures = &models[*model].measures;
+        let position = measures
+            .iter()
+            .position(|measured| measured.measure.signal() == *signal);
         (*model, position.expect("a plan reads measured signals only"))
     };
     plan.columns().iter().map(find).collect()
@@ -183,7 +226,7 @@ pub(crate) fn locate(plan: &Plan, signals: &SignalPlan) -> Vec<(usize, usize)> {
 
 impl Facts for BatchFacts<'_> {
     fn value(&self, column: usize, row: usize) -> f32 {
-        let (model, position) = self.columns[column];
+        let (model, position) = self.signals.plan.columns[column];
         self.signals.columns[model][position].1[row]
     }
 
@@ -192,7 +235,7 @@ impl Facts for BatchFacts<'_> {
     }
 
     fn segment(&self, row: usize) -> Option<usize> {
-        let value = self.features.row(row)[self.segment?];
+        let value = self.features.row(row)[self.signals.plan.segment?];
         (value >= 0.0).then_some(value as usize)
     }
 

@@ -83,13 +83,18 @@ fn decide(c: &mut Criterion) {
                     monotonic: std::time::Duration::from_millis(ms),
                     unix_ms: ms as i64,
                 };
-                selection.begin(ROWS, &mut picks, now);
+                let partition = |row: usize| Partition {
+                    topic: 0,
+                    number: (row / 64) as i32,
+                };
+                selection.begin(ROWS, (0..ROWS).map(partition), &mut picks, now);
                 for (row, id) in ids.iter().enumerate() {
-                    let partition = Partition {
-                        topic: 0,
-                        number: (row / 64) as i32,
+                    let event = Sighting {
+                        id,
+                        partition: partition(row),
+                        row,
                     };
-                    selection.decide(Sighting { id, partition, row }, black_box(facts), &mut picks, now);
+                    selection.decide(event, black_box(facts), &mut picks, now);
                 }
                 selection.mark();
                 selection.commit();

@@ -30,6 +30,14 @@ impl Profile {
         holds(outputs.scales.len() == outputs.targets.len(), || {
             "targets and scales are not as many".to_owned()
         })?;
+        let is_scale = |width: f32| width.is_finite() && width >= 0.0;
+        holds(
+            outputs
+                .scales
+                .iter()
+                .all(|scale| is_scale(scale.std) && is_scale(scale.width)),
+            || "a scale is no width".to_owned(),
+        )?;
         for calibrator in &outputs.calibrators {
             let class = calibrator.class;
             holds(calibrator.isotonic().is_some() && class < outputs.classes.len(), || {
@@ -63,6 +71,12 @@ impl Profile {
         })?;
         holds(distances.std.0.iter().all(|std| *std > 0.0), || {
             "a standard deviation is not positive".to_owned()
+        })?;
+        let numbers = [&distances.mean, &distances.std, &distances.median];
+        let mut numbers = numbers.into_iter().chain(&distances.whitener).flat_map(|list| &list.0);
+        let is_finite = numbers.all(|x| x.is_finite()) && points.iter().all(|x| x.is_finite());
+        holds(is_finite, || {
+            "a moment, a point or a part of the triangle is not finite".to_owned()
         })?;
         if let Some(whitener) = &distances.whitener {
             let right = d <= MAHALANOBIS_FEATURES && whitener.0.len() == d * (d + 1) / 2;

@@ -100,7 +100,7 @@ impl Duplicates {
     pub(super) fn commit(&mut self) {
         for print in self.marked.pop_front().into_iter().flatten() {
             self.young.insert(print.exact);
-            if self.ring.len() >= self.memory.near_events {
+            while self.ring.len() >= self.memory.near_events {
                 self.ring.pop_front();
             }
             self.ring.extend(print.near);

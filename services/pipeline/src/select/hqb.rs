@@ -52,8 +52,10 @@ impl Hqb {
         hqb
     }
 
-    /// Changes the fraction; what is known of the utilities stays.
+    /// Changes the fraction; what is known of the utilities stays. What a larger one left unspent is worth less to a smaller
+    /// one: else it would admit anything for long.
     pub fn set_budget(&mut self, budget: f64) {
+        self.deficit *= (budget / self.budget).min(1.0);
         self.budget = budget;
         self.window = SHORTEST_WINDOW.max((SELECTED_A_WINDOW / budget).round());
     }

@@ -73,7 +73,8 @@ pub struct Chance {
     pub arm: Arm,
     /// The model it is about; `None` for the event.
     pub model: Option<usize>,
-    /// Inclusion probability.
+    /// Inclusion probability. Duplicates are looked for only once an event is drawn, so of an event that was not, it is the
+    /// probability that it had as far as that was not looked at.
     pub probability: f64,
     /// The number that was drawn, in `[0, 1)`.
     pub draw: f64,
@@ -85,7 +86,7 @@ pub struct Chance {
 #[derive(Debug, Clone, Copy)]
 pub struct Pick<'a> {
     /// The lotteries that might have selected it, the control arm first; those whose probability was 0 from the start are
-    /// left out.
+    /// left out, and so is the control arm where it alone might have and did not.
     pub chances: &'a [Chance],
     /// Probability with which the event was to be selected by any of them.
     pub probability: f64,

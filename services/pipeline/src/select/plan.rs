@@ -119,6 +119,14 @@ const ANOMALY: [Signal; 5] = [
     Signal::Energy,
 ];
 
+/// All of these are utilities between 0 and 1.
+const DISAGREEMENT: [Signal; 4] = [Signal::Js, Signal::Bald, Signal::VoteEntropy, Signal::Delta];
+/// Most bytes beside a committed offset: brokers refuse more than 4,096 (`offset.metadata.max.bytes`).
+const MAX_NOTE: usize = 4_000;
+/// Bytes of a note that are not about a slot, and those of a slot but for its name.
+const NOTE_FRAME: usize = 120;
+const NOTE_SLOT: usize = 24;
+
 impl Plan {
     /// Matches the settings, which were checked, with what the pipeline can say.
     ///
@@ -137,6 +145,7 @@ impl Plan {
         lotteries.extend(draft.class_floors());
         draft.look_for_unserved(&lotteries);
         let segments = draft.segments();
+        draft.check_note(&lotteries, segments.as_ref());
         let explore = share_out(settings, &mut lotteries);
         let Draft { columns, problems, .. } = draft;
         if !problems.is_empty() {
@@ -271,8 +280,8 @@ impl Draft<'_> {
                 self.problems.push(Problem::new(
                     "select.anomaly.signal",
                     format!(
-                        "model `{}` has no reference profile that says what is ordinary; make one with `eddy profile`, or \
-                         write `anomaly_above`",
+                        "no reference profile of model `{}` says what is ordinary of this signal; make one with `eddy profile`, \
+                         write `anomaly_above`, or name another signal",
                         served.model
                     ),
                 ));
@@ -325,20 +334,26 @@ impl Draft<'_> {
     }
 
     fn disagreement(&mut self) -> Option<Lottery> {
-        let signal = self.settings.disagreement.signal;
+        let named = self.settings.disagreement.signal;
         let is_on = self.settings.has_budget() && self.settings.shares.disagreement > 0.0;
         let committee = self.offer.committee.as_ref().filter(|_| is_on)?;
-        if !committee.signals.contains(&signal) {
+        if let Some(signal) = named.filter(|signal| !committee.signals.contains(signal)) {
             let words: Vec<&str> = committee.signals.iter().map(|signal| signal.as_str()).collect();
+            let given = match words.is_empty() {
+                true => "nothing without a reference profile".to_owned(),
+                false => words.join(", "),
+            };
             let message = format!(
-                "`{}` is not what these models give together; they give {}",
-                signal.as_str(),
-                words.join(", ")
+                "`{}` is not what these models give together; they give {given}",
+                signal.as_str()
             );
             self.problems.push(Problem::new("select.disagreement.signal", message));
             return None;
         }
-        let column = self.column(committee.first, signal);
+        let given = DISAGREEMENT
+            .into_iter()
+            .find(|signal| committee.signals.contains(signal));
+        let column = self.column(committee.first, named.or(given)?);
         Some(lottery(Arm::Disagreement, None, Some((column, Scale::Unit)), None))
     }
 
@@ -398,6 +413,28 @@ impl Draft<'_> {
             let message = "no model gives what any of these arms ranks by, so the budget would never be spent; give \
                            `explore` a share";
             self.problems.push(Problem::new("select.shares", message));
+        }
+    }
+
+    /// What is left of each budget stands beside the committed offsets, where Kafka takes no more than so much.
+    fn check_note(&mut self, lotteries: &[Lottery], segments: Option<&Segments>) {
+        let slot = |name: &str| serde_json::Value::from(name).to_string().len() + NOTE_SLOT;
+        let with_time = |lottery: &Lottery| 2 * slot(&lottery.name) + "/time".len();
+        let of_lotteries: usize = lotteries.iter().map(with_time).sum();
+        let of_segments: usize = segments.map_or(0, |segments| segments.names.iter().map(|name| slot(name)).sum());
+        let bytes = NOTE_FRAME + of_lotteries + of_segments;
+        if self.settings.has_budget() && bytes > MAX_NOTE {
+            let key = match of_segments > of_lotteries {
+                true => "select.segments.field",
+                false => "select.shares",
+            };
+            let message = format!(
+                "what is left of the budgets of {} arms and {} segments takes up to {bytes} bytes beside each committed \
+                 offset, and Kafka takes {MAX_NOTE} there; use fewer models or segments, or give them shorter names",
+                lotteries.len(),
+                segments.map_or(0, |segments| segments.names.len())
+            );
+            self.problems.push(Problem::new(key, message));
         }
     }
 

@@ -6,6 +6,9 @@
 //! Invariant: tokens are earned by events of a partition and by time, in proportion to the partitions, and are spent once.
 //! A partition takes its account along, so no rebalance and no restart refills a budget or loses one; an account that
 //! nothing is known of begins at zero.
+//!
+//! What time earns for an account that is full goes to the others: a partition without events keeps nobody from spending
+//! what the lane may, and its own account is then what its next owner makes of its old note.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +22,8 @@ use crate::time::Now;
 const RATE_SECONDS: f64 = 600.0;
 /// Shortest span over which a rate is measured.
 const LOOK_SECONDS: f64 = 1.0;
+/// What many additions may have taken from a token.
+const ROUNDING: f64 = 1e-9;
 
 /// One kind of tokens: a budget of an arm, or what a segment may take of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +54,14 @@ pub struct Note {
     levels: BTreeMap<String, f64>,
 }
 
+impl Note {
+    /// Share of the control arm that was in force, if the rate that it was made for is known.
+    pub(super) fn explore(&self) -> Option<f64> {
+        let is_known = self.rate.is_finite() && self.rate > 0.0;
+        self.explore.filter(|share| is_known && (0.0..=1.0).contains(share))
+    }
+}
+
 /// What a slot earns, and how much of it can be saved up.
 #[derive(Debug, Clone, Copy)]
 struct Rate {
@@ -65,6 +78,8 @@ struct Account {
     rate: Option<f64>,
     /// Events a second at the last look, not smoothed.
     latest: f64,
+    /// Seconds over which it was smoothed.
+    smoothed_over: f64,
     /// Events since the rate was last looked at, and when that was.
     events: u64,
     looked_ms: i64,
@@ -158,6 +173,7 @@ impl Purse {
             rate: note
                 .map(|note| note.rate)
                 .filter(|rate| rate.is_finite() && *rate > 0.0),
+            smoothed_over: RATE_SECONDS,
             latest: 0.0,
             events: 0,
             looked_ms: now.unix_ms,
@@ -200,30 +216,55 @@ impl Purse {
         })
     }
 
+    /// Notes that an event of a partition has come, before any of its batch is decided on: the rate in force is that of
+    /// the batch as well.
+    pub(super) fn arrive(&mut self, partition: Partition, now: Now) {
+        let place = self.find_or_take(partition, now);
+        self.accounts[place].events += 1;
+    }
+
     /// Credits what time has earned, and looks at the rates; once a batch.
     pub(super) fn pass(&mut self, now: Now) {
-        let (all, lane_share, width) = (self.all_partitions(), self.share(), self.names.len());
-        for (place, account) in self.accounts.iter_mut().enumerate() {
-            let seconds = (now.unix_ms - account.at_ms).max(0) as f64 / 1e3;
-            account.at_ms = now.unix_ms;
-            let levels = &mut self.levels[place * width..][..width];
-            for ((rate, level), pool) in self.rates.iter().zip(levels).zip(&mut self.pool) {
-                let room = (rate.cap * lane_share).max(1.0) - *pool;
-                let earned = (rate.per_second / all * seconds).min(room).max(0.0);
-                *level += earned;
-                *pool += earned;
+        let (all, width) = (self.all_partitions(), self.names.len());
+        for slot in 0..width {
+            let (rate, ceiling) = (self.rates[slot], self.ceiling(slot));
+            let mut spilt = 0.0;
+            for (account, levels) in self.accounts.iter().zip(self.levels.chunks_exact_mut(width)) {
+                let seconds = now.unix_ms.saturating_sub(account.at_ms).max(0) as f64 / 1e3;
+                let level = levels[slot] + rate.per_second / all * seconds;
+                levels[slot] = level.min(ceiling);
+                // What is above because the budget was lowered is nobody's.
+                spilt += (level - ceiling).clamp(0.0, rate.per_second / all * seconds);
             }
+            // Debts first.
+            for most in [0.0, ceiling] {
+                for levels in self.levels.chunks_exact_mut(width) {
+                    let taken = spilt.min((most - levels[slot]).max(0.0));
+                    levels[slot] += taken;
+                    spilt -= taken;
+                }
+            }
+        }
+        for account in &mut self.accounts {
+            account.at_ms = now.unix_ms;
             account.look_at_rate(now);
+        }
+        self.sum();
+    }
+
+    /// Most tokens of one account. Those that time earns are shared out evenly; those that events earn may all be of one.
+    fn ceiling(&self, slot: usize) -> f64 {
+        match self.rates[slot] {
+            Rate { per_second, cap, .. } if per_second > 0.0 => {
+                (cap * self.share()).max(1.0) / self.accounts.len().max(1) as f64
+            }
+            Rate { cap, .. } => cap.max(1.0),
         }
     }
 
     /// Credits what one event of a partition has earned.
     pub(super) fn earn(&mut self, partition: Partition, now: Now) {
-        let place = self.find(partition).unwrap_or_else(|| {
-            self.take(partition, None, now);
-            self.find(partition).expect("it was taken up just now")
-        });
-        self.accounts[place].events += 1;
+        let place = self.find_or_take(partition, now);
         self.accounts[place].is_touched = true;
         let width = self.names.len();
         let levels = &mut self.levels[place * width..][..width];
@@ -234,10 +275,18 @@ impl Purse {
         }
     }
 
+    fn find_or_take(&mut self, partition: Partition, now: Now) -> usize {
+        self.find(partition).unwrap_or_else(|| {
+            self.take(partition, None, now);
+            self.find(partition).expect("it was taken up just now")
+        })
+    }
+
     /// Whether the lane can pay for one more. It pays out of partitions whose notes are written down next, so that what is
     /// spent leaves with nobody; these may borrow one token of what others have saved, and pay back before they borrow again.
     pub(super) fn affords(&self, slot: usize) -> bool {
-        self.pool[slot] >= 1.0 && self.richest(slot).is_some_and(|(_, level)| level >= 0.0)
+        let owes_nothing = |(_, level)| level >= -ROUNDING;
+        self.pool[slot] >= 1.0 - ROUNDING && self.richest(slot).is_some_and(owes_nothing)
     }
 
     /// Pays one token, out of the touched account that has most.
@@ -275,13 +324,14 @@ impl Purse {
     }
 
     /// Tokens of the lane.
+    #[cfg(test)]
     pub(super) fn level(&self, slot: usize) -> f64 {
         self.pool[slot]
     }
 
-    /// Most tokens that the lane saves up in time.
-    pub(super) fn cap(&self, slot: usize) -> f64 {
-        (self.rates[slot].cap * self.share()).max(1.0)
+    /// Tokens of the lane as a part of what it can save up in time: at most 1, negative for a debt.
+    pub(super) fn saved(&self, slot: usize) -> f64 {
+        (self.pool[slot] / (self.rates[slot].cap * self.share()).max(1.0)).min(1.0)
     }
 
     /// Events a second over all partitions of the lane; `None` while nothing is known. A stream that has just begun, or
@@ -317,7 +367,7 @@ impl Purse {
 
 impl Account {
     fn seconds_since_look(&self, now: Now) -> f64 {
-        (now.unix_ms - self.looked_ms).max(0) as f64 / 1e3
+        now.unix_ms.saturating_sub(self.looked_ms).max(0) as f64 / 1e3
     }
 
     fn look_at_rate(&mut self, now: Now) {
@@ -326,8 +376,12 @@ impl Account {
             return;
         }
         let measured = self.events as f64 / seconds;
-        let weight = 1.0 - (-seconds / RATE_SECONDS).exp();
-        self.rate = Some(self.rate.map_or(measured, |rate| rate + weight * (measured - rate)));
+        // At first the mean of all that was measured, so that the first of it does not count for long.
+        let over = self.rate.map_or(0.0, |_| self.smoothed_over) + seconds;
+        let weight = (1.0 - (-seconds / RATE_SECONDS).exp()).max(seconds / over);
+        let rate = self.rate.unwrap_or(0.0);
+        self.rate = Some(rate + weight * (measured - rate));
+        self.smoothed_over = over;
         self.latest = measured;
         self.events = 0;
         self.looked_ms = now.unix_ms;
@@ -335,174 +389,4 @@ impl Account {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn partition(number: i32) -> Partition {
-        Partition { topic: 0, number }
-    }
-
-    fn at(seconds: i64) -> Now {
-        Now {
-            monotonic: std::time::Duration::from_secs(seconds as u64),
-            unix_ms: seconds * 1000,
-        }
-    }
-
-    fn purse(slots: &[(&str, f64, f64, f64)], partitions: u32) -> Purse {
-        let mut purse = Purse::default();
-        let slots = slots.iter().map(|(name, per_event, per_second, cap)| Slot {
-            name: (*name).to_owned(),
-            per_event: *per_event,
-            per_second: *per_second,
-            cap: *cap,
-        });
-        purse.set_slots(slots.collect());
-        purse.set_partitions(partitions);
-        purse
-    }
-
-    #[test]
-    fn a_token_is_earned_by_as_many_events_as_the_budget_says() {
-        let mut purse = purse(&[("a", 0.25, 0.0, 10.0)], 1);
-        for _ in 0..3 {
-            purse.earn(partition(0), at(0));
-            assert!(!purse.affords(0));
-        }
-        purse.earn(partition(0), at(0));
-        assert!(purse.affords(0));
-        purse.pay(0);
-        assert_eq!(purse.level(0), 0.0);
-    }
-
-    #[test]
-    fn no_more_is_saved_up_than_the_cap() {
-        let mut purse = purse(&[("a", 0.5, 100.0, 4.0)], 1);
-        (0..1000).for_each(|_| purse.earn(partition(0), at(0)));
-        assert_eq!(purse.level(0), 4.0);
-        purse.pass(at(1000));
-        assert_eq!(purse.level(0), 4.0);
-    }
-
-    #[test]
-    fn time_earns_in_proportion_to_the_partitions_held() {
-        let mut purse = purse(&[("a", 0.0, 8.0, 1e9)], 8);
-        (0..2).for_each(|number| purse.take(partition(number), None, at(0)));
-        purse.pass(at(10));
-        assert_eq!(purse.level(0), 20.0);
-    }
-
-    #[test]
-    fn a_partition_takes_its_account_along_also_a_debt() {
-        let mut here = purse(&[("a", 0.5, 0.0, 10.0), ("b", 0.0, 1.0, 10.0)], 2);
-        (0..2).for_each(|number| here.take(partition(number), None, at(0)));
-        (0..4).for_each(|_| here.earn(partition(0), at(0)));
-        here.charge(partition(1), 0, 1.0);
-        here.pass(at(4));
-        let notes = [0, 1].map(|number| here.note(partition(number)).expect("it is here"));
-        let text = serde_json::to_string(&notes).expect("JSON");
-        let notes: [Note; 2] = serde_json::from_str(&text).expect("JSON");
-
-        let mut there = purse(&[("b", 0.0, 1.0, 10.0), ("a", 0.5, 0.0, 10.0)], 2);
-        there.take(partition(1), Some(&notes[1]), at(4));
-        assert_eq!((there.level(1), there.level(0)), (-1.0, 2.0));
-        there.take(partition(0), Some(&notes[0]), at(4));
-        assert_eq!((there.level(1), there.level(0)), (here.level(0), here.level(1)));
-    }
-
-    #[test]
-    fn what_time_earned_while_nobody_owned_the_partition_is_not_lost_and_not_beyond_the_cap() {
-        let mut purse = purse(&[("a", 0.0, 1.0, 30.0)], 1);
-        purse.take(partition(0), None, at(0));
-        purse.pass(at(5));
-        let note = purse.note(partition(0));
-        purse.take(partition(0), note.as_ref(), at(15));
-        purse.pass(at(15));
-        assert_eq!(purse.level(0), 15.0);
-        purse.take(partition(0), note.as_ref(), at(1000));
-        purse.pass(at(1000));
-        assert_eq!(purse.level(0), 30.0);
-    }
-
-    #[test]
-    fn a_clock_that_goes_back_earns_nothing_and_costs_nothing() {
-        let mut purse = purse(&[("a", 0.0, 1.0, 30.0)], 1);
-        purse.take(partition(0), None, at(100));
-        purse.pass(at(110));
-        purse.pass(at(50));
-        assert_eq!(purse.level(0), 10.0);
-    }
-
-    #[test]
-    fn the_rate_is_measured_over_a_second_at_least_and_moves_with_a_partition() {
-        let mut purse = purse(&[], 2);
-        assert_eq!(purse.rate(at(0)), None);
-        (0..500).for_each(|_| purse.earn(partition(0), at(0)));
-        assert_eq!(purse.rate(at(0)), Some(500.0));
-        purse.pass(at(5));
-        assert_eq!(purse.rate(at(5)), Some(100.0));
-        let note = purse.note(partition(0));
-        purse.take(partition(0), note.as_ref(), at(5));
-        assert_eq!(purse.rate(at(5)), Some(100.0));
-    }
-
-    #[test]
-    fn a_stream_that_begins_after_a_quiet_hour_is_taken_at_its_present_pace() {
-        let mut purse = purse(&[], 1);
-        purse.take(partition(0), None, at(0));
-        (1..3600).for_each(|second| purse.pass(at(second)));
-        assert_eq!(purse.rate(at(3600)), None);
-        (0..900).for_each(|_| purse.earn(partition(0), at(3600)));
-        assert!(purse.rate(at(3600)).is_some_and(|rate| rate >= 450.0));
-        purse.pass(at(3601));
-        assert!(purse.rate(at(3601)).is_some_and(|rate| rate >= 450.0));
-    }
-
-    #[test]
-    fn property_tokens_are_neither_made_nor_lost_while_partitions_move() {
-        proptest!(|(moves in prop::collection::vec((0..4u8, 0..6i32, 0..3usize), 1..200))| {
-            let slots = [("a", 0.25, 0.0, 1e9)];
-            let mut lanes = [purse(&slots, 6), purse(&slots, 6), purse(&slots, 6)];
-            let (mut owner, mut notes) = ([0; 6], vec![None; 6]);
-            (0..6).for_each(|number| lanes[0].take(partition(number), None, at(0)));
-            let mut expected = 0.0;
-            for (what, number, lane) in moves {
-                let own = &mut owner[number as usize];
-                if what == 3 {
-                    lanes[*own].drop(partition(number));
-                    *own = lane;
-                    lanes[lane].take(partition(number), notes[number as usize].as_ref(), at(0));
-                    continue;
-                }
-                // One span: what it touches is written down.
-                lanes[*own].earn(partition(number), at(0));
-                expected += 0.25;
-                if what == 2 && lanes[*own].affords(0) {
-                    lanes[*own].pay(0);
-                    expected -= 1.0;
-                }
-                notes[number as usize] = lanes[*own].note(partition(number));
-                lanes[*own].close();
-            }
-            let total: f64 = lanes.iter().map(|lane| lane.level(0)).sum();
-            prop_assert!((total - expected).abs() < 1e-3 && total <= expected + 1e-9, "{total}, not {expected}");
-            prop_assert!(total >= -6.0, "at most one for each partition is spent ahead: {total}");
-        });
-    }
-
-    #[test]
-    fn new_slots_keep_the_levels_of_old_ones_by_their_names() {
-        let mut purse = purse(&[("a", 1.0, 0.0, 10.0), ("b", 2.0, 0.0, 10.0)], 1);
-        purse.earn(partition(0), at(0));
-        let slot = |name: &str| Slot {
-            name: name.to_owned(),
-            per_event: 0.0,
-            per_second: 0.0,
-            cap: 10.0,
-        };
-        purse.set_slots(vec![slot("b"), slot("c")]);
-        assert_eq!((purse.level(0), purse.level(1)), (2.0, 0.0));
-    }
-}
+mod tests;

@@ -56,8 +56,7 @@ impl Selection {
         selection
     }
 
-    /// Takes up another plan, between batches and with nothing under way that is not marked. Budgets, histograms and
-    /// duplicates are kept, by the names of the lotteries.
+    /// Takes up another plan, between batches. Budgets, histograms and duplicates are kept, by the names of the lotteries.
     pub fn set_plan(&mut self, plan: Arc<Plan>) {
         let states = [&mut self.live, &mut self.durable];
         for state in states.into_iter().chain(&mut self.marked) {
@@ -88,13 +87,11 @@ impl Selection {
             }
         }
         // What was in force where the others left off, so that what they had under way meets the same again.
-        let explore = partitions
-            .iter()
-            .find_map(|(_, note)| note.as_ref()?.explore)
-            .filter(|_| is_first);
-        if let Some(explore) = explore.filter(|explore| (0.0..=1.0).contains(explore)) {
-            self.live.explore = explore;
-            self.durable.explore = explore;
+        let most = self.plan.explore * self.plan.settings.fraction.unwrap_or(1.0);
+        let explore = partitions.iter().find_map(|(_, note)| note.as_ref()?.explore());
+        if let Some(explore) = explore.filter(|_| is_first && most > 0.0) {
+            self.live.explore = explore.min(most);
+            self.durable.explore = self.live.explore;
         }
     }
 
@@ -121,11 +118,16 @@ impl Selection {
         Some(note)
     }
 
-    /// Begins a batch of `rows`: credits what time has earned and follows the rate of events.
-    pub fn begin(&mut self, rows: usize, picks: &mut Picks, now: Now) {
+    /// Begins a batch of `rows`, of which these partitions have events to decide on, one for each: credits what time has
+    /// earned and follows the rate of events.
+    pub fn begin(&mut self, rows: usize, events: impl Iterator<Item = Partition>, picks: &mut Picks, now: Now) {
         picks.reset(rows);
         if self.has_budget() {
-            self.live.purse.pass(now);
+            events.for_each(|partition| self.live.purse.arrive(partition, now));
+        }
+        // Also without a budget: what comes of one later begins then.
+        self.live.purse.pass(now);
+        if self.has_budget() {
             self.live.follow(&self.plan, &self.slots, now);
             self.duplicates.pass(now);
         }
@@ -144,11 +146,18 @@ impl Selection {
             let draw = self.explore.draw(event.id);
             chances.push(Chance::new(Arm::Explore, None, (explore, draw)));
         }
-        let is_explored = chances.iter().any(|chance| chance.drawn == Drawn::Selected);
-        if !is_explored {
+        self.enter(event, facts, &mut chances);
+        // Where nothing else might have selected it, that the control arm did not is no news.
+        if let [
+            Chance {
+                arm: Arm::Explore,
+                drawn: Drawn::NotDrawn,
+                ..
+            },
+        ] = chances[..]
+        {
             chances.clear();
         }
-        self.enter(event, facts, &mut chances);
         let is_drawn = chances.iter().any(|chance| chance.drawn == Drawn::Selected);
         if is_drawn && self.has_budget() && self.plan.settings.duplicates.suppress {
             self.suppress(facts.fingerprint(event.row), &mut chances);

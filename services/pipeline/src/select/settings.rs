@@ -126,17 +126,11 @@ impl Default for AnomalySettings {
 }
 
 /// `[select.disagreement]`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DisagreementSettings {
-    /// The signal to rank by: `js`, `bald` or `vote_entropy`. Default `js`.
-    pub signal: Signal,
-}
-
-impl Default for DisagreementSettings {
-    fn default() -> Self {
-        Self { signal: Signal::Js }
-    }
+    /// The signal to rank by. Default: the first that the models give together of `js`, `bald`, `vote_entropy` and `delta`.
+    pub signal: Option<Signal>,
 }
 
 /// `[select.segments]`: no value of a field takes more than its part of the budget. The control arm is exempt.
@@ -204,64 +198,24 @@ impl SelectSettings {
 
     /// What is wrong with the table by itself.
     pub fn check(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
+        let mut problems = self.check_budget();
+        problems.extend(self.check_thresholds());
         let mut wrong = |key: &str, message: String| problems.push(Problem::new(format!("select.{key}"), message));
-        let is_part = |value: f64| value > 0.0 && value <= 1.0;
-        if let Some(fraction) = self.fraction.filter(|fraction| !is_part(*fraction)) {
-            wrong(
-                "fraction",
-                format!("{fraction} is no share of the events; write a number above 0 and up to 1, such as 0.001"),
-            );
-        }
-        if self.per_hour.is_some() && self.per_day.is_some() {
-            wrong(
-                "per_day",
-                "`per_hour` is set too, and one of them is enough; remove the other".into(),
-            );
-        }
-        for (key, budget) in [("per_hour", self.per_hour), ("per_day", self.per_day)] {
-            if budget == Some(0) {
-                wrong(key, "0 selects nothing; write 1 or more, or leave the key out".into());
-            }
-        }
-        if let Some(threshold) = self
-            .confidence_below
-            .filter(|threshold| !(0.0..=1.0).contains(threshold))
-        {
-            wrong(
-                "confidence_below",
-                format!("a confidence lies between 0 and 1, and {threshold} does not; write a number such as 0.6"),
-            );
-        }
-        if let Some(threshold) = self.anomaly_above.filter(|threshold| !threshold.is_finite()) {
-            wrong(
-                "anomaly_above",
-                format!("{threshold} is no threshold; write a finite number, or leave the key out to switch it off"),
-            );
-        }
-        for arm in Arm::ALL {
-            let share = self.shares.of(arm);
-            if !(0.0..=1.0).contains(&share) {
-                wrong(
-                    &format!("shares.{arm}"),
-                    format!("{share} is no share of the budget; write a number from 0 to 1"),
+        let named = [
+            ("uncertainty", self.uncertainty.signal),
+            ("anomaly", self.anomaly.signal),
+            ("disagreement", self.disagreement.signal),
+        ];
+        for (arm, signal) in named {
+            if let Some(signal) = signal.filter(|signal| !signal.is_utility()) {
+                let message = format!(
+                    "`{}` is lower where a label is worth more, so it would select the least of all; write another one, such \
+                     as `{}`, or leave the key out",
+                    signal.as_str(),
+                    Signal::LeastConfidence.as_str()
                 );
+                wrong(&format!("{arm}.signal"), message);
             }
-        }
-        if self.has_budget() && Arm::ALL.iter().all(|arm| self.shares.of(*arm) == 0.0) {
-            wrong(
-                "shares",
-                "every arm's share is 0, so the budget would never be spent; give one arm a share".into(),
-            );
-        }
-        if !(self.anomaly.false_alarms > 0.0 && self.anomaly.false_alarms < 1.0) {
-            wrong(
-                "anomaly.false_alarms",
-                format!(
-                    "{} is no rate of false alarms; write a number above 0 and below 1, such as 0.01",
-                    self.anomaly.false_alarms
-                ),
-            );
         }
         if let Some(segments) = self.segments.as_ref().filter(|segments| !is_part(segments.most)) {
             wrong(
@@ -286,4 +240,72 @@ impl SelectSettings {
         }
         problems
     }
+
+    fn check_budget(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut wrong = |key: &str, message: String| problems.push(Problem::new(format!("select.{key}"), message));
+        if let Some(fraction) = self.fraction.filter(|fraction| !is_part(*fraction)) {
+            wrong(
+                "fraction",
+                format!("{fraction} is no share of the events; write a number above 0 and up to 1, such as 0.001"),
+            );
+        }
+        if self.per_hour.is_some() && self.per_day.is_some() {
+            wrong(
+                "per_day",
+                "`per_hour` is set too, and one of them is enough; remove the other".into(),
+            );
+        }
+        for (key, budget) in [("per_hour", self.per_hour), ("per_day", self.per_day)] {
+            if budget == Some(0) {
+                wrong(key, "0 selects nothing; write 1 or more, or leave the key out".into());
+            }
+        }
+        for arm in Arm::ALL {
+            let share = self.shares.of(arm);
+            if !(0.0..=1.0).contains(&share) {
+                wrong(
+                    &format!("shares.{arm}"),
+                    format!("{share} is no share of the budget; write a number from 0 to 1"),
+                );
+            }
+        }
+        if self.has_budget() && Arm::ALL.iter().all(|arm| self.shares.of(*arm) == 0.0) {
+            wrong(
+                "shares",
+                "every arm's share is 0, so the budget would never be spent; give one arm a share".into(),
+            );
+        }
+        problems
+    }
+
+    fn check_thresholds(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut wrong = |key: &str, message: String| problems.push(Problem::new(format!("select.{key}"), message));
+        let is_confidence = |threshold: &f32| (0.0..=1.0).contains(threshold);
+        if let Some(threshold) = self.confidence_below.filter(|threshold| !is_confidence(threshold)) {
+            wrong(
+                "confidence_below",
+                format!("a confidence lies between 0 and 1, and {threshold} does not; write a number such as 0.6"),
+            );
+        }
+        if let Some(threshold) = self.anomaly_above.filter(|threshold| !threshold.is_finite()) {
+            wrong(
+                "anomaly_above",
+                format!("{threshold} is no threshold; write a finite number, or leave the key out to switch it off"),
+            );
+        }
+        let rate = self.anomaly.false_alarms;
+        if !(rate > 0.0 && rate < 1.0) {
+            wrong(
+                "anomaly.false_alarms",
+                format!("{rate} is no rate of false alarms; write a number above 0 and below 1, such as 0.01"),
+            );
+        }
+        problems
+    }
+}
+
+fn is_part(value: f64) -> bool {
+    value > 0.0 && value <= 1.0
 }

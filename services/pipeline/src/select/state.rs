@@ -11,6 +11,11 @@ use crate::time::Now;
 /// A rate in force is left as it is until the measured one is this far from it: so it changes rarely, and an event that is
 /// read again meets the same.
 const HYSTERESIS: f64 = 0.1;
+/// How much faster the control arm is for all that it can save up, and how much slower for as much that it owes, as powers of
+/// e: a stream that comes in bursts is taken at their pace, and its control arm would hardly select without this.
+const HASTE: f64 = 8.0;
+/// The control arm is never slowed down further than this: it is not cut off.
+const LEAST_HASTE: f64 = 0.02;
 /// Most tokens that a segment saves up, so that a quiet one cannot take a burst of the budget later.
 const SEGMENT_CAP: f64 = 10.0;
 
@@ -21,6 +26,35 @@ pub(super) struct Shared {
     pub(super) time: Option<(usize, usize)>,
     /// One for each segment.
     pub(super) segments: Range<usize>,
+}
+
+impl Shared {
+    /// Adds the slots that belong to no lottery.
+    fn among(slots: &mut Vec<Slot>, plan: &Plan) -> Self {
+        let time = plan.settings.absolute().map(|(per_second, saved_up)| {
+            for (name, part) in [("time", 1.0), ("explore/time", plan.explore)] {
+                slots.push(Slot {
+                    name: name.to_owned(),
+                    per_event: 0.0,
+                    per_second: per_second * part,
+                    cap: saved_up * part,
+                });
+            }
+            (slots.len() - 2, slots.len() - 1)
+        });
+        let first = slots.len();
+        let segments = plan.segments.iter().flat_map(|segments| &segments.names);
+        slots.extend(segments.map(|name| Slot {
+            name: name.clone(),
+            per_event: 0.0,
+            per_second: 0.0,
+            cap: 1.0,
+        }));
+        Self {
+            time,
+            segments: first..slots.len(),
+        }
+    }
 }
 
 /// Everything that falls back with a checkpoint, but for the duplicates.
@@ -92,30 +126,11 @@ impl State {
                 floors: floors.unwrap_or_else(|| vec![(0.0, self.events); lottery.classes]),
             }));
         }
-        let time = by_time.map(|(per_second, saved_up)| {
-            for (name, part) in [("time", 1.0), ("explore/time", new.explore)] {
-                slots.push(Slot {
-                    name: name.to_owned(),
-                    per_event: 0.0,
-                    per_second: per_second * part,
-                    cap: saved_up * part,
-                });
-            }
-            (slots.len() - 2, slots.len() - 1)
-        });
-        let first = slots.len();
-        let segments = new.segments.iter().flat_map(|segments| &segments.names);
-        slots.extend(segments.map(|name| Slot {
-            name: name.clone(),
-            per_event: 0.0,
-            per_second: 0.0,
-            cap: 1.0,
-        }));
-        let shared = Shared {
-            time,
-            segments: first..slots.len(),
-        };
-        self.purse.set_slots(slots);
+        let shared = Shared::among(&mut slots, new);
+        // What was spent is known again when a budget comes back.
+        if new.settings.has_budget() {
+            self.purse.set_slots(slots);
+        }
         let is_same = old.explore == new.explore && old.settings.fraction == new.settings.fraction;
         if !(is_same && self.explore > 0.0) {
             self.explore = new.settings.fraction.map_or(0.0, |fraction| fraction * new.explore);
@@ -134,9 +149,9 @@ impl State {
             }),
         };
         if plan.explore > 0.0 {
-            // The control arm is never cut off. What it has saved or owes makes it a little faster or slower.
+            // The control arm is never cut off. What it has saved or owes makes it faster or slower.
             let haste = slots.time.map_or(1.0, |(_, slot)| {
-                (0.5 + self.purse.level(slot) / self.purse.cap(slot)).clamp(0.1, 1.5)
+                (HASTE * (self.purse.saved(slot) - 0.5)).exp().max(LEAST_HASTE)
             });
             self.explore = pace.next(self.explore, plan.explore, haste);
         }
@@ -145,7 +160,11 @@ impl State {
             let (Some(seat), Some(part)) = (seat, lottery.part) else {
                 continue;
             };
-            let fraction = pace.next(seat.hqb.budget(), part, 1.0);
+            // Tokens limit what is spent; this only sees to it that what is measured too large or too late is spent too.
+            let haste = seat
+                .by_time
+                .map_or(1.0, |slot| 0.9 + 0.3 * self.purse.saved(slot).max(0.0));
+            let fraction = pace.next(seat.hqb.budget(), part, haste);
             if fraction != seat.hqb.budget() {
                 seat.hqb.set_budget(fraction);
                 self.purse.set_rate(seat.by_event, fraction, seat.hqb.token_cap());

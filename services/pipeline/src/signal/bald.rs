@@ -8,6 +8,7 @@ pub(super) const KIND: Kind = Kind {
     words: "a BALD score",
     range: Range::Unit,
     is_costly: false,
+    reads_features: false,
     make,
     #[cfg(test)]
     specimens,

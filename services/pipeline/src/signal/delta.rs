@@ -9,6 +9,7 @@ pub(super) const KIND: Kind = Kind {
     words: "a difference from another model",
     range: Range::Unit,
     is_costly: false,
+    reads_features: false,
     make,
     #[cfg(test)]
     specimens,

@@ -9,6 +9,7 @@ pub(super) const KIND: Kind = Kind {
     words: "an energy",
     range: Range::Open,
     is_costly: false,
+    reads_features: false,
     make,
     #[cfg(test)]
     specimens,

@@ -8,6 +8,7 @@ pub(super) const KIND: Kind = Kind {
     words: "an entropy",
     range: Range::Unit,
     is_costly: false,
+    reads_features: false,
     make,
     #[cfg(test)]
     specimens,

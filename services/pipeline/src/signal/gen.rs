@@ -12,6 +12,7 @@ pub(super) const KIND: Kind = Kind {
     words: "a generalised entropy",
     range: Range::Open,
     is_costly: false,
+    reads_features: false,
     make,
     #[cfg(test)]
     specimens,

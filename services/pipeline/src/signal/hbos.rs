@@ -12,6 +12,7 @@ pub(super) const KIND: Kind = Kind {
     words: "an HBOS score",
     range: Range::Open,
     is_costly: false,
+    reads_features: true,
     make,
     #[cfg(test)]
     specimens,

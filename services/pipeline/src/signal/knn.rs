@@ -16,6 +16,7 @@ pub(super) const KIND: Kind = Kind {
     words: "a distance from the nearest neighbours",
     range: Range::Open,
     is_costly: true,
+    reads_features: true,
     make,
     #[cfg(test)]
     specimens,

@@ -11,6 +11,7 @@ pub(super) const KIND: Kind = Kind {
     words: "a margin",
     range: Range::Unit,
     is_costly: false,
+    reads_features: false,
     make,
     #[cfg(test)]
     specimens,

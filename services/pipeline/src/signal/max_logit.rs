@@ -8,6 +8,7 @@ pub(super) const KIND: Kind = Kind {
     words: "a highest logit",
     range: Range::Open,
     is_costly: false,
+    reads_features: false,
     make,
     #[cfg(test)]
     specimens,

@@ -24,8 +24,8 @@ use crate::head::{Holds, Predictions};
 /// Measures one signal of one model. Made once a model version by [`measures`]; shared between lanes, so it holds no
 /// state.
 ///
-/// `measure` is called from the lane's thread once a batch, and `measure_row` for candidates of signals that
-/// [cost much](Signal::is_costly). Neither allocates.
+/// `measure` is called from the lane's thread once a batch; `measure_row` for selected events, where a signal that
+/// [costs much](Signal::is_costly) decides nothing and is only shown. Neither allocates.
 pub trait Measure: Send + Sync + Debug {
     /// Which signal.
     fn signal(&self) -> Signal;
@@ -131,8 +131,10 @@ struct Kind {
     /// The signal with its article, for messages: "no head gives an anomaly score".
     words: &'static str,
     range: Range,
-    /// Whether it is measured on candidates only, because it costs microseconds an event.
+    /// Whether it costs microseconds an event, so that it is measured on as few as will do.
     is_costly: bool,
+    /// Whether it looks at the features of an event, and not only at what the models say.
+    reads_features: bool,
     /// The measure for a model, if the model can serve the signal.
     make: fn(&Subject<'_>) -> Option<Box<dyn Measure>>,
     /// What the laws measure.
@@ -244,9 +246,14 @@ impl Signal {
         self.kind().range
     }
 
-    /// Whether it costs microseconds an event, so that only candidates are measured.
+    /// Whether it costs microseconds an event: where it is only shown, it is measured on selected events alone.
     pub const fn is_costly(self) -> bool {
         self.kind().is_costly
+    }
+
+    /// Whether it looks at the features of an event, and not only at what the models say.
+    pub const fn reads_features(self) -> bool {
+        self.kind().reads_features
     }
 
     /// Whether a higher number means that a label is worth more. Only such a signal may be spent from a budget.

@@ -7,6 +7,7 @@ pub(super) const KIND: Kind = Kind {
     words: "a reconstruction error",
     range: Range::Open,
     is_costly: false,
+    reads_features: false,
     make,
     #[cfg(test)]
     specimens,

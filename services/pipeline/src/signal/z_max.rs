@@ -6,6 +6,7 @@ pub(super) const KIND: Kind = Kind {
     words: "a largest deviation",
     range: Range::Open,
     is_costly: false,
+    reads_features: true,
     make,
     #[cfg(test)]
     specimens,

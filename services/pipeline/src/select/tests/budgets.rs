@@ -204,3 +204,125 @@ fn another_plan_keeps_what_was_spent_and_known() {
     let third = decide_for_good(&mut selection, &batch(2_000), at(2.0));
     assert!(third.iter().all(|decision| decision.arms.is_empty()));
 }
+
+/// Decides on batches of so many events at these seconds, all of one partition; returns what each arm selected.
+fn batches(
+    selection: &mut Selection,
+    (events, partition): (u64, i32),
+    seconds: impl Iterator<Item = u64>,
+) -> (usize, usize) {
+    let mut spent = (0, 0);
+    for second in seconds {
+        let batch: Vec<_> = (second * events..(second + 1) * events)
+            .map(|number| Event {
+                partition,
+                ..Event::new(number, spread(number))
+            })
+            .collect();
+        let decisions = decide_for_good(selection, &batch, at(second as f64));
+        spent.0 += selected(&decisions, Arm::Explore);
+        spent.1 += selected(&decisions, Arm::Uncertainty);
+    }
+    spent
+}
+
+#[test]
+fn a_partition_without_events_keeps_no_arm_from_its_budget() {
+    for partitions in [1, 2, 20] {
+        let mut selection = Selection::new(plan(json!({"per_day": 480, "duplicates": {"suppress": false}})));
+        let taken: Vec<_> = (0..partitions).map(|number| (partition(number), None)).collect();
+        selection.take(&taken, partitions as u32, at(0.0));
+        let (explore, uncertainty) = batches(&mut selection, (5, 0), 0..86_400);
+        // Shares 3 to 4 of 480 but for the 20 that cannot be saved up in time.
+        assert!((150..=236).contains(&explore), "{explore} with {partitions} partitions");
+        // A partition alone borrows one token at a time of what 19 others save, so it now and then has to wait.
+        let least = if partitions == 20 { 210 } else { 240 };
+        assert!((least..=275).contains(&uncertainty), "{uncertainty} with {partitions}");
+    }
+}
+
+#[test]
+fn a_burst_after_a_quiet_night_spends_no_more_than_was_saved_up() {
+    let mut selection = Selection::new(plan(json!({"per_day": 100})));
+    selection.take(&[(partition(0), None)], 1, at(0.0));
+    batches(&mut selection, (1, 0), 0..3_600);
+    for second in 3_600..40_000 {
+        decide_for_good(&mut selection, &[], at(f64::from(second)));
+    }
+    let (explore, uncertainty) = batches(&mut selection, (256, 0), 40_000..40_060);
+    assert!(
+        explore <= 4 && uncertainty <= 4,
+        "{explore} and {uncertainty} of a day's 100"
+    );
+}
+
+#[test]
+fn a_stream_that_comes_in_bursts_has_its_control_arm_all_the_same() {
+    let mut selection = Selection::new(plan(json!({"per_day": 2400})));
+    selection.take(&[(partition(0), None)], 1, at(0.0));
+    let mut explored = 0;
+    for burst in 0..1_440 {
+        for quiet in 1..60 {
+            decide_for_good(&mut selection, &[], at(f64::from(burst * 60 + quiet)));
+        }
+        explored += batches(&mut selection, (600, 0), std::iter::once(burst as u64 * 60 + 60)).0;
+    }
+    // 3 of 7 shares, but for what cannot be saved up in time.
+    assert!((700..=1_030).contains(&explored), "{explored}");
+}
+
+#[test]
+fn the_first_selections_of_a_backlog_are_worth_as_much_as_the_later_ones() {
+    let mut selection = Selection::new(plan(json!({"per_day": 2400, "shares": {"explore": 0.0}})));
+    selection.take(&[(partition(0), None)], 1, at(0.0));
+    let mut worth = Vec::new();
+    for second in 0..3_600_u64 {
+        let batch: Vec<_> = (second * 256..(second + 1) * 256)
+            .map(|number| Event {
+                partition: 0,
+                ..Event::new(number, spread(number))
+            })
+            .collect();
+        let decisions = decide_for_good(&mut selection, &batch, at(second as f64));
+        let picked = decisions
+            .iter()
+            .zip(&batch)
+            .filter(|(decision, _)| !decision.arms.is_empty());
+        worth.extend(picked.map(|(_, event)| event.margin));
+    }
+    let mean = worth.iter().sum::<f32>() / worth.len() as f32;
+    assert!(worth.len() > 80 && mean > 0.97, "{mean} of {}", worth.len());
+}
+
+#[test]
+fn what_was_written_down_of_a_control_arm_that_is_gone_or_was_larger_is_not_taken_up() {
+    let of = |json: serde_json::Value, explore: f64| {
+        let note = json!({"at": 0, "rate": 10.0, "explore": explore, "levels": {}});
+        let note: Note = serde_json::from_value(note).expect("a note");
+        let mut selection = Selection::new(plan(json));
+        selection.take(&[(partition(0), Some(note))], 1, at(0.0));
+        let batch: Vec<_> = (0..1_000).map(|number| Event::new(number * 4, 0.5)).collect();
+        selected(&decide(&mut selection, &batch, at(0.0)), Arm::Explore)
+    };
+    assert_eq!(of(json!({"per_day": 100, "shares": {"explore": 0.0}}), 1.0), 0);
+    let some = of(json!({"fraction": 0.01}), 1.0);
+    assert!(some <= 20, "{some}");
+}
+
+#[test]
+fn a_budget_that_a_policy_brings_begins_with_nothing_and_one_that_comes_back_as_it_was() {
+    let day = json!({"per_day": 24_000, "shares": {"explore": 0.0}});
+    let mut selection = Selection::new(plan(json!({})));
+    selection.take(&[(partition(0), None)], 1, at(0.0));
+    batches(&mut selection, (10, 0), 0..3_600);
+    selection.set_plan(plan(day.clone()));
+    let (_, first) = batches(&mut selection, (1_000, 0), 3_600..3_601);
+    assert!(first <= 1, "{first} at once");
+    batches(&mut selection, (1_000, 0), 3_601..3_660);
+    let levels = |selection: &Selection| selection.note(partition(0), 0);
+    let before = levels(&selection);
+    selection.set_plan(plan(json!({})));
+    assert_eq!(levels(&selection), None);
+    selection.set_plan(plan(day));
+    assert_eq!(levels(&selection), before);
+}

@@ -160,3 +160,21 @@ fn work_that_is_undone_is_forgotten_to_the_last_token() {
     selection.rollback();
     assert_eq!(decide(&mut selection, &batch(5_000), at(10.0)), once);
 }
+
+#[test]
+fn where_another_arm_might_have_selected_an_event_the_draw_of_the_control_arm_is_told_too() {
+    let mut selection = Selection::new(plan(json!({"fraction": 0.2, "duplicates": {"suppress": false}})));
+    let events: Vec<_> = (0..4_000).map(|number| Event::new(number, 0.5)).collect();
+    let decisions = decide(&mut selection, &events, at(0.0));
+    let told = decisions.iter().filter(|decision| !decision.chances.is_empty());
+    for decision in told.clone() {
+        assert_eq!(decision.chances[0].arm, Arm::Explore, "{decision:?}");
+        let missed: f64 = decision.chances.iter().map(|chance| 1.0 - chance.probability).product();
+        assert!((decision.probability - (1.0 - missed)).abs() < 1e-12, "{decision:?}");
+        assert!(
+            decision.chances.len() > 1 || decision.arms == [Arm::Explore],
+            "{decision:?}"
+        );
+    }
+    assert!(told.clone().any(|decision| decision.arms == [Arm::Uncertainty]));
+}

@@ -123,7 +123,8 @@ pub(super) fn decide(selection: &mut Selection, events: &[Event], now: Now) -> V
     let columns = selection.plan().columns().iter().map(|column| column.signal).collect();
     let script = Script { events, columns };
     let mut picks = Picks::default();
-    selection.begin(events.len(), &mut picks, now);
+    let arrivals = events.iter().map(|event| partition(event.partition));
+    selection.begin(events.len(), arrivals, &mut picks, now);
     for (row, event) in events.iter().enumerate() {
         let sighting = Sighting {
             id: &event.id,

@@ -36,6 +36,14 @@ fn a_number_that_makes_no_sense_is_a_problem_at_its_key() {
             "select.segments.most",
         ),
         (
+            json!({"fraction": 0.1, "uncertainty": {"signal": "confidence"}}),
+            "select.uncertainty.signal",
+        ),
+        (
+            json!({"fraction": 0.1, "disagreement": {"signal": "confidence"}}),
+            "select.disagreement.signal",
+        ),
+        (
             json!({"fraction": 0.1, "duplicates": {"period": "0s"}}),
             "select.duplicates.period",
         ),
@@ -92,4 +100,63 @@ fn an_unknown_key_is_refused_and_an_empty_table_selects_nothing() {
     assert_eq!(parse("{}").ok(), Some(SelectSettings::default()));
     assert!(parse(r#"{"confidence_under":0.5}"#).is_err());
     assert!(parse(r#"{"shares":{"exploration":0.5}}"#).is_err());
+}
+
+#[test]
+fn models_that_only_differ_in_their_values_disagree_by_those_or_not_at_all() {
+    let together = |signals: &[Signal]| Offer {
+        committee: Some(Committee {
+            first: 0,
+            signals: signals.to_vec(),
+        }),
+        ..offer()
+    };
+    let lotteries = |json, signals: &[Signal]| {
+        let plan = Plan::compile(&settings(json), &together(signals))?;
+        let is_there = plan.lotteries().iter().any(|lottery| lottery.arm == Arm::Disagreement);
+        let column = plan.columns().last().map(|column| column.signal);
+        Ok::<_, Vec<crate::settings::Problem>>(column.filter(|_| is_there))
+    };
+    let budget = || json!({"fraction": 0.1});
+    assert_eq!(lotteries(budget(), &[Signal::Delta]), Ok(Some(Signal::Delta)));
+    assert_eq!(lotteries(budget(), &[Signal::Bald, Signal::Js]), Ok(Some(Signal::Js)));
+    assert_eq!(lotteries(budget(), &[]), Ok(None));
+    let named = lotteries(json!({"fraction": 0.1, "disagreement": {"signal": "js"}}), &[]);
+    assert!(
+        named.unwrap_err()[0]
+            .message
+            .contains("they give nothing without a reference profile")
+    );
+}
+
+#[test]
+fn budgets_that_would_not_fit_beside_an_offset_are_refused() {
+    let words: Vec<String> = (0..31).map(|word| format!("{word}{}", "市".repeat(40))).collect();
+    let long = Offer {
+        categories: vec![("region".to_owned(), words)],
+        ..offer()
+    };
+    let asked = settings(json!({"fraction": 0.1, "segments": {"field": "region"}}));
+    let problems = Plan::compile(&asked, &long).expect_err("4 KB are too much");
+    assert_eq!(problems[0].key, "select.segments.field");
+    assert!(problems[0].message.contains("Kafka takes 4000"), "{}", problems[0]);
+    // As long as it may be, and as it is written down.
+    let most: Vec<String> = (0..31).map(|word| format!("{word}{}", "x".repeat(60))).collect();
+    let fits = Offer {
+        categories: vec![("region".to_owned(), most)],
+        ..offer()
+    };
+    let asked = settings(json!({"per_day": 1_000_000_000, "segments": {"field": "region"}}));
+    let mut selection = Selection::new(Arc::new(Plan::compile(&asked, &fits).expect("it fits")));
+    selection.take(&[(partition(0), None)], 1, at(0.0));
+    for second in 0..100 {
+        let batch = (0..64).map(|number| Event {
+            segment: number % 31,
+            partition: 0,
+            ..Event::new(number as u64, 0.5)
+        });
+        decide_for_good(&mut selection, &batch.collect::<Vec<_>>(), at(1e5 * f64::from(second)));
+    }
+    let note = serde_json::to_string(&selection.note(partition(0), 0)).expect("JSON");
+    assert!((2_000..4_000).contains(&note.len()), "{}: {note}", note.len());
 }
