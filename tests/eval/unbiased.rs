@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use eddy_pipeline::conformal::Conformal;
 use eddy_pipeline::seed::{normal, uniform};
-use eddy_pipeline::select::{Arm, Selection, Served, hajek};
+use eddy_pipeline::select::{Arm, Chance, Drawn, Selection, Served, hajek};
 use eddy_pipeline::signal::Signal;
 use serde_json::json;
 
@@ -160,7 +160,8 @@ fn replay(seed: u64) -> (f64, Vec<Sample>) {
             if pick.all_arms().is_empty() {
                 return;
             }
-            let explored = pick.chances.iter().find(|chance| chance.arm == Arm::Explore);
+            let by_explore = |chance: &&Chance| (chance.arm, chance.drawn) == (Arm::Explore, Drawn::Selected);
+            let explored = pick.chances.iter().find(by_explore);
             samples.push(Sample {
                 value,
                 probability: pick.probability,

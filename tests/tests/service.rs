@@ -8,6 +8,8 @@ mod budgets;
 mod faults;
 #[path = "service/large.rs"]
 mod large;
+#[path = "service/onboarding.rs"]
+mod onboarding;
 #[path = "service/oncall.rs"]
 mod oncall;
 #[path = "service/outputs.rs"]

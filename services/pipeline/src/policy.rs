@@ -1,6 +1,6 @@
 //! The policy: what may change while the service runs.
 //!
-//! Owns: the policy file's settings: selection, and the operating points of binary heads.
+//! Owns: the policy file's settings: selection, and the operating points of heads with two classes.
 //! Never does: read the file, or decide when a change is taken up.
 //!
 //! Invariant: a policy that was checked against a pipeline can be put in the place of any other.
@@ -17,6 +17,9 @@ use crate::settings::{Problem, nearest};
 /// The format that this program reads.
 pub const FORMAT: u32 = 1;
 
+/// Where a head decides that has no threshold of its own.
+const MORE_PROBABLE: f32 = 0.5;
+
 /// The policy file: what all replicas take up between batches, without a restart. What it does not say is as in the
 /// pipeline file.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -29,17 +32,17 @@ pub struct PolicyFile {
     /// Selection, in the place of the pipeline file's whole table `[select]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<SelectSettings>,
-    /// Operating points by the name of the model, for heads of type `binary`.
+    /// Operating points by the name of the model, for heads with two classes.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub models: IndexMap<String, OperatingPoint>,
 }
 
-/// `[models.NAME]`: where a binary head decides for the second class. Uncertainty is the distance to that threshold.
+/// `[models.NAME]`: where a head with two classes decides for the second one. Uncertainty is the distance to that threshold.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OperatingPoint {
     /// Probability from which on the second class is decided for, where no segment has a threshold of its own. Default: the
-    /// head's.
+    /// head's, or 0.5.
     #[schemars(range(min = 0.0, max = 1.0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f32>,
@@ -118,11 +121,11 @@ impl OperatingPoint {
     /// # Errors
     /// What does not fit, below `key`.
     pub fn fit(&self, key: &str, holds: Holds, features: &[Feature]) -> Result<Thresholds, Vec<Problem>> {
-        let (Values::Classes(2), Some(own)) = (holds.values, holds.threshold) else {
-            let message = "has no threshold: only a head of type `binary` has one; remove the table";
+        let Values::Classes(2) = holds.values else {
+            let message = "has no threshold: only a head with two classes has one; remove the table";
             return Err(vec![Problem::new(key, message)]);
         };
-        let default = self.threshold.unwrap_or(own);
+        let default = self.threshold.or(holds.threshold).unwrap_or(MORE_PROBABLE);
         let Some(field) = &self.field else {
             return Ok(Thresholds {
                 default,
@@ -209,13 +212,18 @@ mod tests {
 
     #[test]
     fn without_a_field_the_threshold_is_the_same_for_all() {
-        let fit = |json| {
+        let fit = |json, holds| {
             point(json)
-                .fit("models.m", binary(), &features())
+                .fit("models.m", holds, &features())
                 .expect("it fits")
                 .of(&[])
         };
-        assert_eq!((fit(json!({})), fit(json!({"threshold": 0.9}))), (0.5, 0.9));
+        let own = Holds {
+            threshold: Some(0.3),
+            ..binary()
+        };
+        assert_eq!((fit(json!({}), own), fit(json!({"threshold": 0.9}), own)), (0.3, 0.9));
+        assert_eq!(fit(json!({}), Holds::only(Values::Classes(2))), 0.5);
     }
 
     #[test]
@@ -227,7 +235,7 @@ mod tests {
             problems[0].to_string()
         };
         let three = Holds::only(Values::Classes(3));
-        assert!(problem(json!({"threshold": 0.4}), three).contains("only a head of type `binary`"));
+        assert!(problem(json!({"threshold": 0.4}), three).contains("only a head with two classes"));
         assert!(problem(json!({"threshold": 1.4}), binary()).starts_with("models.m.threshold:"));
         assert!(problem(json!({"field": "age"}), binary()).starts_with("models.m.field:"));
         let misspelt = json!({"field": "region", "thresholds": {"nort": 0.2}});
