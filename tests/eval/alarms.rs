@@ -1,6 +1,7 @@
 //! False alarms of conformal thresholds, on rows that the profile never saw.
 
-use eddy_pipeline::profile::{About, FeatureSpec, Plan, Profile, ProfileBuilder, Source};
+use eddy_pipeline::fields::{Feature, FeatureKind};
+use eddy_pipeline::profile::{About, Plan, Profile, ProfileBuilder, Source};
 use eddy_pipeline::seed;
 use eddy_pipeline::signal::{Matrix, Signal};
 
@@ -120,9 +121,9 @@ fn outcomes(scored: &Scored, split: u64) -> Vec<Outcome> {
 
 fn profile(scored: &Scored, rows: &[usize], seed: u64) -> (Profile, Model) {
     let (model, features) = part(scored, rows);
-    let specs = scored.table.names().iter().map(|name| FeatureSpec {
+    let specs = scored.table.names().iter().map(|name| Feature {
         name: name.clone(),
-        categories: None,
+        kind: FeatureKind::Number,
     });
     let mut plan = Plan::new(specs.collect(), &*model.head);
     plan.seed = seed;

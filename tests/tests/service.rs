@@ -23,24 +23,14 @@ mod recall;
 #[path = "service/refused.rs"]
 mod refused;
 
-use eddy_tests::stage::{AT_LEAST_ONCE, EXACTLY_ONCE, PICK, Plan, Stage};
+use eddy_tests::stage::{AT_LEAST_ONCE, EXACTLY_ONCE, MLP, PICK, Plan, Stage};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_eddy-under-test");
 
 /// A model of 32 features whose every prediction is worth a label.
-const ALL_UNSURE: &str = r#"
-[fields.features]
-type = "vector"
-length = 32
-
-[[models]]
-name = "mlp"
-path = "{models}/mlp32.onnx"
-head = { type = "classification", from = "logits" }
-
-[select]
-confidence_below = 1.0
-"#;
+fn all_unsure() -> String {
+    format!("{MLP}\n[select]\nconfidence_below = 1.0\n")
+}
 
 fn stage(name: &str, guarantee: &str, text: &str) -> Stage {
     Stage::new(&Plan {

@@ -383,7 +383,7 @@ fn job(text: &str) -> Result<String, String> {
 }
 
 fn record(text: &str) -> Result<String, String> {
-    crate::desk::place(text).map(|_| text.to_owned())
+    eddy_pipeline::event::place(text).map(|_| text.to_owned())
 }
 
 #[cfg(test)]

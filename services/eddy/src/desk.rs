@@ -8,7 +8,7 @@ use std::sync::Arc;
 use eddy_host::{Control, Refusal};
 use eddy_inference::LaneReport;
 use eddy_inference::orders::{MOST_SKIPS, Orders};
-use eddy_pipeline::event::{Partition, Source};
+use eddy_pipeline::event::{Partition, Source, place};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -106,23 +106,6 @@ fn said(text: &str) -> Value {
     json!({ "answer": text })
 }
 
-/// Takes `topic/partition/offset` apart.
-///
-/// # Errors
-/// One sentence.
-pub(crate) fn place(record: &str) -> Result<(&str, i32, i64), String> {
-    let parse = || {
-        let mut parts = record.rsplitn(3, '/');
-        let offset: i64 = parts.next()?.parse().ok()?;
-        let partition: i32 = parts.next()?.parse().ok()?;
-        let topic = parts.next().filter(|topic| !topic.is_empty())?;
-        (offset >= 0 && partition >= 0).then_some((topic, partition, offset))
-    };
-    parse().ok_or_else(|| {
-        format!("`{record}` is no record; write topic/partition/offset, such as events/0/17, as `eddy.source` says it")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,24 +120,6 @@ mod tests {
 
     fn skip(desk: &Desk, record: &str) -> Result<Value, Refusal> {
         desk.perform("skip", json!({ "record": record }).to_string().as_bytes(), "1.2.3.4:5")
-    }
-
-    #[test]
-    fn a_record_is_named_as_the_outputs_name_it() {
-        assert_eq!(place("events/0/17"), Ok(("events", 0, 17)));
-        assert_eq!(place("a.b_c-d/12/0"), Ok(("a.b_c-d", 12, 0)));
-        for wrong in [
-            "",
-            "events",
-            "events/0",
-            "/0/1",
-            "events/0/-1",
-            "events/-1/0",
-            "events/x/1",
-            "events/0/1 ",
-        ] {
-            assert!(place(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]

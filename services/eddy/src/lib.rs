@@ -15,6 +15,7 @@ pub mod file;
 pub mod init;
 pub mod onboard;
 mod oncall;
+mod paths;
 mod policy;
 pub mod profile;
 pub mod program;

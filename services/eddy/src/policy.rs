@@ -2,7 +2,8 @@
 //!
 //! Owns: when the file is looked at, and what becomes of a change. Never does: decide on an event.
 //!
-//! Invariant: only a policy that fits the pipeline comes into force; on any error the one before stays.
+//! Invariant: only a policy that fits the pipeline comes into force; on any error the one before stays. Half of a file can be
+//! a policy that fits, so what is found is judged only when the look before has found the same.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +28,8 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicySettings {
-    /// The policy file (TOML), relative to the pipeline file. Default: none.
+    /// The policy file (TOML), relative to the pipeline file. A change is taken up when two looks in a row find it the same;
+    /// write the new file beside it and rename it over the old one, so that nobody reads half of it. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// How often the file is looked at. Between 1s and 1h. Default 5s.
@@ -144,12 +146,7 @@ pub(crate) fn watch(
         on_drain: OnDrain::Finish,
     };
     tasks.spawn_thread("policy", policy, move |shutdown| {
-        let mut watched = Watched {
-            in_force: assembly.in_force(),
-            refused: None,
-            assembly,
-            path,
-        };
+        let mut watched = Watched::new(assembly, path);
         while !shutdown.wait_for(every) {
             watched.look();
         }
@@ -163,12 +160,43 @@ struct Watched {
     in_force: Arc<InForce>,
     /// What was wrong the last time: said once.
     refused: Option<String>,
+    steady: Steady,
+}
+
+/// Whether what is found is what was found the time before.
+#[derive(Debug, Default)]
+struct Steady(Option<String>);
+
+impl Steady {
+    fn is(&mut self, found: String) -> bool {
+        let is_same = self.0.as_ref() == Some(&found);
+        self.0 = Some(found);
+        is_same
+    }
 }
 
 impl Watched {
+    fn new(assembly: Arc<Assembly>, path: PathBuf) -> Self {
+        Self {
+            in_force: assembly.in_force(),
+            refused: None,
+            steady: Steady::default(),
+            assembly,
+            path,
+        }
+    }
+
     fn look(&mut self) {
         let before = self.in_force.current().1.policy;
-        let judged = load(&self.path).and_then(|loaded| {
+        let read = load(&self.path);
+        let found = match &read {
+            Ok(loaded) => loaded.hash.clone(),
+            Err(problems) => problems.to_string(),
+        };
+        if !self.steady.is(found) {
+            return;
+        }
+        let judged = read.and_then(|loaded| {
             if Some(&loaded.hash) == before.as_ref() {
                 return Ok(None);
             }
@@ -198,5 +226,45 @@ impl Watched {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assemble::assemble;
+    use crate::file;
+
+    #[test]
+    fn half_a_file_is_not_taken_up_though_it_is_a_policy_and_the_whole_is_at_the_second_look() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("policy.toml");
+        let write = |text: &str| std::fs::write(&path, text).expect("there is room");
+        write("format = 1\n");
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/shuttle/pipeline.toml");
+        let variable = ("EDDY__POLICY__PATH".to_owned(), path.display().to_string());
+        let pipeline = file::load(&example, [variable]).unwrap_or_else(|problems| panic!("{problems}"));
+        let assembly = assemble(&pipeline).unwrap_or_else(|problems| panic!("{problems}"));
+        let mut watched = Watched::new(Arc::new(assembly), path.clone());
+        let hash = |watched: &Watched| watched.in_force.current().1.policy;
+        let before = hash(&watched);
+        watched.look();
+        let whole = "format = 1\n[select]\nconfidence_below = 0.55\n";
+        write(whole.strip_suffix("5\n").expect("its end"));
+        watched.look();
+        assert_eq!(hash(&watched), before, "what was found once may be half of it");
+        write(whole);
+        watched.look();
+        assert_eq!(hash(&watched), before);
+        watched.look();
+        assert_eq!(hash(&watched), Some(load(&path).expect("it is whole").hash));
+        write("format = 1\n[select]\nconfidence_below = ");
+        watched.look();
+        assert_eq!(
+            watched.refused, None,
+            "a file that is being written is no reason for an alarm"
+        );
+        watched.look();
+        assert!(watched.refused.is_some());
     }
 }

@@ -11,19 +11,21 @@ use std::path::{Path, PathBuf};
 
 use eddy_broker::BrokerError;
 use eddy_broker::kafka::{Stretch, TopicReader};
-use eddy_host::{ExitCode, SystemClock};
+use eddy_host::ExitCode;
 use eddy_model::Model;
-use eddy_pipeline::fields::{Feature, FeatureKind};
+use eddy_pipeline::fields::Feature;
 use eddy_pipeline::head::{Head, Values};
-use eddy_pipeline::profile::{About, Error as ProfileError, FeatureSpec, Plan, Profile, ProfileBuilder, Source};
-use eddy_pipeline::time::Clock as _;
+use eddy_pipeline::profile::{About, Error as ProfileError, Plan, Profile, ProfileBuilder, Source};
+use eddy_pipeline::select::SelectSettings;
 use eddy_storage::data::DataSet;
+use eddy_storage::table::{Existing, WholeFile};
 
 use crate::assemble::assemble;
 use crate::cli::ProfileArguments;
-use crate::file::{self, Pipeline};
-use crate::recall::exit_code;
+use crate::file::{self, Pipeline, PipelineFile};
+use crate::paths;
 use crate::recall::moment::{self, Moment};
+use crate::recall::{exit_code, now_ms};
 use crate::replay::{self, Batch, Replay, Tally, class_of};
 use crate::settings::problems::Problems;
 
@@ -65,13 +67,8 @@ pub enum Error {
     #[error(transparent)]
     Profile(#[from] ProfileError),
     /// The file cannot be written.
-    #[error("{}: cannot be written: {source}; name another file as --out", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error("{0}; or name another file as --out")]
+    Write(eddy_storage::Error),
 }
 
 /// Carries the command out: the summary goes to standard output, what is wrong to standard error.
@@ -101,7 +98,8 @@ pub fn build(
     arguments: &ProfileArguments,
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<String, Error> {
-    let pipeline = file::load(&arguments.pipeline, variables).map_err(Error::Pipeline)?;
+    let mut pipeline = file::load(&arguments.pipeline, variables).map_err(Error::Pipeline)?;
+    leave_bare(&mut pipeline.file);
     let assembly = assemble(&pipeline).map_err(Error::Pipeline)?;
     let position = which(assembly.models(), arguments.model.as_deref())?;
     let (model, head) = (&assembly.models()[position], assembly.heads()[position].as_ref());
@@ -123,7 +121,8 @@ pub fn build(
     let decides = recorder.decides();
     let profile = recorder.finish(model, source)?;
     let out = arguments.out.clone().unwrap_or_else(|| pipeline.folder.join(FILE));
-    write(&out, &profile)?;
+    let file = WholeFile::holding(&out, Existing::Replace, &profile.to_json());
+    file.and_then(WholeFile::finish).map_err(Error::Write)?;
     let mut text = summary(&profile);
     if tally.rejected() > 0 {
         text.push_str(&format!(
@@ -135,7 +134,7 @@ pub fn build(
     if arguments.label.is_some() && !decides {
         text.push_str("note         the head decides for no class, so the labels say nothing\n");
     }
-    let path = out.strip_prefix(&pipeline.folder).unwrap_or(&out);
+    let path = named_in(&pipeline.folder, &out);
     let line = format!(
         "written to   {}\nadd this line below [[models]] of model `{}`:\n\nprofile = {:?}\n",
         out.display(),
@@ -144,6 +143,24 @@ pub fn build(
     );
     text.push_str(&line);
     Ok(text)
+}
+
+/// What a pipeline file of this folder calls a file.
+fn named_in(folder: &Path, file: &Path) -> PathBuf {
+    match (paths::real(folder), paths::real_file(file)) {
+        (Ok(folder), Ok(file)) => paths::relative(&folder, &file),
+        _ => file.to_owned(),
+    }
+}
+
+/// Leaves out whatever needs a profile or a policy: the command must run where the one is missing, broken or of another
+/// version, since it is the remedy, and neither changes what the models say.
+fn leave_bare(file: &mut PipelineFile) {
+    for model in &mut file.models {
+        (model.profile, model.signals) = (None, None);
+    }
+    file.policy.path = None;
+    file.select = SelectSettings::default();
 }
 
 /// The rows of a data set.
@@ -169,8 +186,7 @@ fn of_topic(
     each: impl FnMut(&Batch<'_>) -> Result<(), Error>,
 ) -> Result<Tally, Error> {
     let since = since.ok_or_else(|| Error::Span("name what to profile: --data FILE, or --since TIME".into()))?;
-    let now = SystemClock::start().now().unix_ms;
-    let span = moment::span(since, arguments.until, now).map_err(Error::Span)?;
+    let span = moment::span(since, arguments.until, now_ms()).map_err(Error::Span)?;
     let settings = pipeline.file.broker(&pipeline.folder);
     let reader = TopicReader::open(&settings, &settings.topics.events)?;
     let mut stretches = reader.between(Some(span.start), Some(span.end))?;
@@ -219,16 +235,9 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// A profile without rows for the model at `position`.
     pub(crate) fn new(position: usize, head: &dyn Head, features: &[Feature]) -> Self {
-        let spec = |feature: &Feature| FeatureSpec {
-            name: feature.name.clone(),
-            categories: match &feature.kind {
-                FeatureKind::Number => None,
-                FeatureKind::Category(words) => Some(words.clone()),
-            },
-        };
         let is_decided = matches!(head.holds().values, Values::Classes(_));
         Self {
-            builder: ProfileBuilder::new(Plan::new(features.iter().map(spec).collect(), head)),
+            builder: ProfileBuilder::new(Plan::new(features.to_vec(), head)),
             position,
             classes: is_decided.then(|| head.classes().to_vec()),
             labelled: 0,
@@ -273,16 +282,10 @@ impl Recorder {
         self.builder.finish(About {
             model: model.name().to_owned(),
             version: model.version().to_owned(),
-            created: now(),
+            created: moment::now(),
             source,
         })
     }
-}
-
-/// The time, RFC 3339, to the second.
-fn now() -> String {
-    let seconds = SystemClock::start().now().unix_ms.div_euclid(1000);
-    jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string()
 }
 
 /// What is in a profile, for people.
@@ -309,34 +312,6 @@ pub(crate) fn summary(profile: &Profile) -> String {
         line("note", note.to_string());
     }
     text
-}
-
-/// Writes the document under a temporary name and then gives it its own.
-fn write(path: &Path, profile: &Profile) -> Result<(), Error> {
-    let wrong = |source: io::Error| Error::Write {
-        path: path.to_owned(),
-        source,
-    };
-    let file = staged(path, &profile.to_json()).map_err(wrong)?;
-    file.persist(path).map_err(|error| wrong(error.error))?;
-    Ok(())
-}
-
-/// A file with this content under a temporary name beside `path`, durable, which goes unless it is persisted.
-pub(crate) fn staged(path: &Path, content: &[u8]) -> io::Result<tempfile::NamedTempFile> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".eddy-").suffix(".unfinished");
-    // It is for others to read, as far as the umask lets them.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    Ok(file)
 }
 
 #[cfg(test)]

@@ -271,6 +271,37 @@ fn what_is_there_is_replaced_only_by_force() {
     assert!(text.contains("brokers = \"kafka-1:9092,kafka-2:9092\""), "{text}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_folder_that_is_a_link_leads_to_the_model_all_the_same() {
+    let root = tempfile::tempdir().unwrap();
+    let (far, near) = (root.path().join("a/b/far"), root.path().join("near"));
+    std::fs::create_dir_all(&far).unwrap();
+    std::os::unix::fs::symlink(&far, &near).unwrap();
+    let model = root.path().join("model.onnx");
+    std::fs::copy(example("cancer/model.onnx"), &model).unwrap();
+    let mut arguments = arguments("cancer", fixture("cancer.csv"), &near);
+    arguments.model = model;
+    succeeds(&arguments);
+    let text = std::fs::read_to_string(far.join("pipeline.toml")).unwrap();
+    assert!(text.contains("path = \"../../../model.onnx\""), "{text}");
+    loads(&near);
+    loads(&far);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_model_that_no_pipeline_file_can_name_is_refused_with_what_to_do() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let root = tempfile::tempdir().unwrap();
+    let model = root.path().join(std::ffi::OsStr::from_bytes(b"m\xff.onnx"));
+    std::fs::copy(example("cancer/model.onnx"), &model).unwrap();
+    let mut arguments = arguments("cancer", fixture("cancer.csv"), &root.path().join("out"));
+    arguments.model = model;
+    let message = refused(&arguments, ExitCode::Configuration);
+    assert!(message.contains("not UTF-8") && message.contains("rename"), "{message}");
+}
+
 /// Counts of values at most as large as each edge, by numpy, against the bins of a profile.
 #[track_caller]
 fn counts_as_numpy(profile: &Profile, expected: &Value) {
@@ -353,6 +384,56 @@ fn a_profile_of_a_pipeline_that_is_there_has_the_same_counts_with_and_without_a_
     let profile = Profile::from_json(&std::fs::read(arguments.out.unwrap()).unwrap()).unwrap();
     counts_as_numpy(&profile, &expected()["shuttle"]);
     assert_eq!(profile.outputs.quality, None);
+}
+
+/// A pipeline in a folder of its own: that of Shuttle, with these lines below its model and these tables at its end.
+fn shuttle(folder: &Path, below: &str, tables: &str) -> PathBuf {
+    let text = std::fs::read_to_string(example("shuttle/pipeline.toml")).unwrap();
+    let model = format!("path = {:?}\n{below}", example("shuttle/model.onnx"));
+    let text = text.replace("path = \"model.onnx\"", &model);
+    let lines = text.lines().filter(|line| !line.starts_with("golden"));
+    let file = folder.join("pipeline.toml");
+    std::fs::write(&file, lines.collect::<Vec<_>>().join("\n") + tables).unwrap();
+    file
+}
+
+#[test]
+fn a_profile_can_be_made_where_the_one_that_is_named_is_missing_broken_or_of_another_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut arguments = profile_arguments(folder.path());
+    let below = "profile = \"profile.json\"\nsignals = [\"hbos\"]\n";
+    arguments.pipeline = shuttle(folder.path(), below, "\n[policy]\npath = \"policy.toml\"\n");
+    std::fs::write(
+        folder.path().join("policy.toml"),
+        "format = 1\n[select]\nanomaly = { signal = \"knn\" ",
+    )
+    .unwrap();
+    let make = |arguments: &ProfileArguments, variables: &[(&str, &str)]| {
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        profile::build(arguments, variables).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let of_missing = make(&arguments, &[("EDDY__SELECT__ANOMALY__SIGNAL", "hbos")]);
+    assert!(of_missing.contains("\nprofile = \"profile.json\"\n"), "{of_missing}");
+    let next = [("EDDY__MODELS__0__VERSION", "2")];
+    let of_stale = make(&arguments, &next);
+    assert!(of_stale.contains("shuttle 2"), "{of_stale}");
+    std::fs::write(folder.path().join("profile.json"), "{").unwrap();
+    make(&arguments, &next);
+    let profile = Profile::from_json(&std::fs::read(folder.path().join("profile.json")).unwrap()).unwrap();
+    assert_eq!(profile.version, "2");
+}
+
+#[test]
+fn the_line_to_add_names_the_profile_from_the_folder_of_the_pipeline() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("pipelines");
+    std::fs::create_dir(&folder).unwrap();
+    let mut arguments = profile_arguments(root.path());
+    arguments.pipeline = shuttle(&folder, "", "");
+    let summary = profile::build(&arguments, []).unwrap_or_else(|error| panic!("{error}"));
+    assert!(summary.contains("\nprofile = \"../profile.json\"\n"), "{summary}");
 }
 
 #[test]

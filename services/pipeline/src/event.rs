@@ -58,6 +58,23 @@ impl Source {
     }
 }
 
+/// Takes `topic/partition/offset` apart, as [`Source::write`] puts it together: topic, partition, offset.
+///
+/// # Errors
+/// One sentence.
+pub fn place(record: &str) -> Result<(&str, i32, i64), String> {
+    let parse = || {
+        let mut parts = record.rsplitn(3, '/');
+        let offset: i64 = parts.next()?.parse().ok()?;
+        let partition: i32 = parts.next()?.parse().ok()?;
+        let topic = parts.next().filter(|topic| !topic.is_empty())?;
+        (offset >= 0 && partition >= 0).then_some((topic, partition, offset))
+    };
+    parse().ok_or_else(|| {
+        format!("`{record}` is no record; write topic/partition/offset, such as events/0/17, as `eddy.source` says it")
+    })
+}
+
 /// One header: a name and, as Kafka allows, perhaps no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header<'a> {
@@ -140,4 +157,32 @@ pub struct Output<'a> {
     pub value: Option<&'a [u8]>,
     /// Headers in their order.
     pub headers: &'a [Header<'a>],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_taken_apart_as_it_was_put_together() {
+        let source = Source {
+            partition: Partition { topic: 0, number: 12 },
+            offset: 7,
+        };
+        let mut text = String::new();
+        source.write("a.b_c-d", &mut text);
+        assert_eq!(place(&text), Ok(("a.b_c-d", 12, 7)));
+        for wrong in [
+            "",
+            "events",
+            "events/0",
+            "/0/1",
+            "events/0/-1",
+            "events/-1/0",
+            "events/x/1",
+            "events/0/1 ",
+        ] {
+            assert!(place(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use twox_hash::XxHash3_64;
+use twox_hash::{XxHash3_64, XxHash3_128};
 
 use crate::render::json;
 
@@ -29,6 +29,12 @@ pub fn canonical(document: &Value) -> Vec<u8> {
 /// The xxh3-64 of a text as 16 hexadecimal digits.
 pub fn xxh3_hex(text: &[u8]) -> String {
     format!("{:016x}", XxHash3_64::oneshot(text))
+}
+
+/// The xxh3-128 of a text: stands for it where there are too many to keep. Among a billion texts no two are alike by
+/// chance, but somebody who wants two alike can find them.
+pub fn xxh3_128(text: &[u8]) -> u128 {
+    XxHash3_128::oneshot(text)
 }
 
 fn write_canonical(value: &Value, text: &mut Vec<u8>) {

@@ -1,12 +1,14 @@
 //! Reading a topic back: spans, ends, and what is not to be seen.
 
-use eddy_broker::kafka::{Stretch, TopicReader};
+use eddy_broker::kafka::{Committed, Stretch, TopicReader};
 use eddy_broker::settings::{Guarantee, Settings};
 use eddy_broker::{BrokerError, Fault};
 use eddy_tests::kafka::Kafka;
 use eddy_tests::service::wait_for;
 use eddy_tests::stage::{Event, send};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
 
 use crate::driver::{PATIENCE, stage};
 
@@ -165,4 +167,19 @@ fn what_a_group_has_committed_is_seen_without_joining_it() {
     let settings = stage(kafka, "read-group", 2, Guarantee::AtLeastOnce);
     let reader = TopicReader::open(&settings, events(&settings)).unwrap();
     assert_eq!(reader.committed().unwrap(), [None, None]);
+    let mut config = kafka.client();
+    config.set("group.id", settings.group());
+    let member: BaseConsumer = config.create().expect("a consumer can be made");
+    let mut position = TopicPartitionList::new();
+    let mut partition = position.add_partition(events(&settings), 1);
+    partition.set_offset(Offset::Offset(7)).expect("an offset");
+    partition.set_metadata("a note");
+    member
+        .commit(&position, CommitMode::Sync)
+        .expect("a group without members takes offsets");
+    let committed = Committed {
+        offset: 7,
+        note: "a note".into(),
+    };
+    assert_eq!(reader.committed().unwrap(), [None, Some(committed)]);
 }

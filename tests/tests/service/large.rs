@@ -4,7 +4,7 @@ use eddy_tests::kafka::{Isolation, Message};
 use eddy_tests::oracle::Outputs;
 use eddy_tests::stage::{Event, Plan, Stage, by_id};
 
-use crate::{ALL_UNSURE, AT_LEAST_ONCE, BINARY, EXACTLY_ONCE};
+use crate::{AT_LEAST_ONCE, BINARY, EXACTLY_ONCE, all_unsure};
 
 /// Events of a run, and how many of them are large.
 const EVENTS: usize = 200;
@@ -38,7 +38,7 @@ fn run(name: &str, guarantee: &str, limit: (&str, &str), text: &str, events: &[E
         guarantee,
         partitions: 1,
         limits: &[limit],
-        text: &format!("{text}\n{ALL_UNSURE}"),
+        text: &format!("{text}\n{}", all_unsure()),
     });
     stage.send(events);
     stage.run(BINARY, &[("EDDY__DEAD_LETTERS__FLOOD_SHARE", "1.0")])
@@ -198,7 +198,7 @@ fn an_event_beyond_what_an_output_may_be_is_a_dead_letter_without_its_body() {
         guarantee: EXACTLY_ONCE,
         partitions: 1,
         limits: &[("events", "3000000")],
-        text: ALL_UNSURE,
+        text: &all_unsure(),
     });
     let large = Event::new(vec![b'x'; 2_000_000]).named("large");
     stage.send(&[event(0), large.clone(), event(1)]);
@@ -223,7 +223,7 @@ fn sizes_around_the_limit(name: &str, guarantee: &str) {
         guarantee,
         partitions: 1,
         limits: &[("dead-letters", LIMIT)],
-        text: ALL_UNSURE,
+        text: &all_unsure(),
     });
     let sizes: Vec<usize> = (0..EVENTS).map(|number| 1000 + 6 * number).collect();
     let text = |size: usize| noise(size)[..size].to_owned();
@@ -289,7 +289,7 @@ fn events_of_fifty_megabytes_are_scored_one_by_one_and_take_the_memory_of_a_few(
         guarantee: EXACTLY_ONCE,
         partitions: 1,
         limits: &[("events", "62914560")],
-        text: &format!("{limits}{ALL_UNSURE}"),
+        text: &format!("{limits}{}", all_unsure()),
     });
     let whole = |number: usize| {
         let note = "x".repeat(SIZE);
@@ -330,7 +330,7 @@ fn an_event_that_fills_its_topic_to_the_byte_is_predicted_and_its_sample_goes_wi
         guarantee: EXACTLY_ONCE,
         partitions: 1,
         limits: &[("events", bytes.as_str()), ("retraining", bytes.as_str())],
-        text: ALL_UNSURE,
+        text: &all_unsure(),
     });
     // One by one, since Kafka refuses requests and not events; those beyond the border are refused.
     for size in LIMIT - OVERHEAD.end..LIMIT - OVERHEAD.start {

@@ -6,7 +6,7 @@ use eddy_tests::kafka::Message;
 use eddy_tests::stage::{Event, Plan, Stage, by_id};
 use serde_json::{Value, json};
 
-use crate::{ALL_UNSURE, BINARY, EXACTLY_ONCE, PICK, stage};
+use crate::{BINARY, EXACTLY_ONCE, PICK, all_unsure, stage};
 
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -89,7 +89,7 @@ fn foreign(message: &Message) -> Vec<(String, Option<Vec<u8>>)> {
 
 #[test]
 fn traces_and_cloud_events_go_everywhere_and_all_headers_go_with_the_original_bytes() {
-    let stage = stage("headers", EXACTLY_ONCE, ALL_UNSURE);
+    let stage = stage("headers", EXACTLY_ONCE, &all_unsure());
     let good = features(r#", "note": "spaces   are kept""#);
     let bad = format!("{good} and more");
     stage.send(&[decorated(good.clone(), "good"), decorated(bad.clone(), "bad")]);

@@ -15,9 +15,12 @@ pub struct Topics {
     pub events: String,
     /// Where predictions are written. Default: `"predictions"`.
     pub predictions: String,
-    /// Where events worth a label are written, with their original bytes. Default: `"retraining"`.
+    /// Where events worth a label are written, with their original bytes. Pipelines may share it, except that those which
+    /// read the same events topic need one each: whose a sample is, is told by where its event came in. Default:
+    /// `"retraining"`.
     pub retraining: String,
-    /// Where events that could not be scored are written, with their original bytes. Default: `"dead-letters"`.
+    /// Where events that could not be scored are written, with their original bytes. Shared as `retraining` is. Default:
+    /// `"dead-letters"`.
     pub dead_letters: String,
 }
 

@@ -1,13 +1,14 @@
 //! Where the files of `eddy init` go, and their writing: all of them or none.
 
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use eddy_pipeline::profile::Profile;
+use eddy_storage::table::{Existing, WholeFile};
 
 use super::Error;
 use crate::cli::InitArguments;
-use crate::profile::{FILE, staged};
+use crate::paths::{self, in_here};
+use crate::profile::FILE;
 
 /// What the pipeline file is called.
 pub(crate) const PIPELINE: &str = "pipeline.toml";
@@ -16,9 +17,11 @@ pub(crate) const PIPELINE: &str = "pipeline.toml";
 #[derive(Debug)]
 pub(crate) struct Place {
     folder: PathBuf,
+    /// What becomes of files that are there.
+    existing: Existing,
     /// The model, from the root of the file system.
     pub(crate) model: PathBuf,
-    /// The model, relative to the folder.
+    /// The model, relative to the folder, links on the way to both followed.
     pub(crate) relative_model: PathBuf,
     /// What to call the pipeline.
     pub(crate) name: String,
@@ -34,16 +37,16 @@ impl Place {
         let parent = model.parent().map(Path::to_owned).unwrap_or_default();
         let folder = match &arguments.out {
             Some(out) => out.clone(),
-            None => match arguments.model.parent() {
-                Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-                _ => PathBuf::from("."),
-            },
+            None => in_here(arguments.model.parent().unwrap_or(Path::new(""))),
         };
         let taken = [PIPELINE, FILE].map(|name| folder.join(name));
         if let Some(path) = taken.iter().find(|path| !arguments.force && path.exists()) {
             return Err(Error::Exists(path.clone()));
         }
-        let absolute = std::path::absolute(&folder).map_err(|source| wrong(&folder, source))?;
+        let real = paths::real(&folder).map_err(|source| wrong(&folder, source))?;
+        let real_model = paths::real_file(&model).map_err(|source| wrong(&model, source))?;
+        let relative_model = paths::relative(&real, &real_model);
+        check_text(&relative_model)?;
         // `model.onnx` says nothing; the folder that it lies in may.
         let stem = model.file_stem().unwrap_or_default();
         let name = match stem.to_str() {
@@ -51,11 +54,26 @@ impl Place {
             _ => stem,
         };
         Ok(Self {
-            relative_model: relative(&absolute, &model),
+            relative_model,
             name: name.to_string_lossy().into_owned(),
+            existing: if arguments.force {
+                Existing::Replace
+            } else {
+                Existing::Refuse
+            },
             folder,
             model,
         })
+    }
+
+    /// What the pipeline file calls the model: by the way from its folder if that leads there, else by its path from the
+    /// root. The folder is there by now.
+    fn model_as_written(&self) -> Result<&Path, Error> {
+        if paths::is_same(&self.folder.join(&self.relative_model), &self.model) {
+            return Ok(&self.relative_model);
+        }
+        check_text(&self.model)?;
+        Ok(&self.model)
     }
 
     /// The pipeline file.
@@ -64,71 +82,64 @@ impl Place {
     }
 }
 
-/// The way from a folder to a file, both from the root.
-fn relative(folder: &Path, file: &Path) -> PathBuf {
-    let clean = |path: &Path| -> Vec<PathBuf> {
-        let mut parts: Vec<PathBuf> = Vec::new();
-        for part in path.components() {
-            match part {
-                Component::ParentDir => drop(parts.pop()),
-                part => parts.push(PathBuf::from(part.as_os_str())),
-            }
-        }
-        parts
-    };
-    let (from, to) = (clean(folder), clean(file));
-    let shared = from.iter().zip(&to).take_while(|(one, other)| one == other).count();
-    // Nothing but the root in common: a path from the root says it shorter.
-    if shared <= 1 && from.len() > 1 {
-        return file.to_owned();
-    }
-    let up = from[shared..].iter().map(|_| PathBuf::from(".."));
-    up.chain(to[shared..].iter().cloned()).collect()
-}
-
 /// Writes the files: under temporary names, then `sound` is asked for the pipeline that they make, then they get their
-/// names. Gives what was written.
+/// names. `text` makes the pipeline file, from what it is to call the model. Gives what was written.
 ///
 /// # Errors
-/// What cannot be written, or is not sound; files and folders that were made are then gone again.
+/// What cannot be written, or is not sound; files and folders that were made are then gone again, and what was there before
+/// is there.
 pub(crate) fn write(
     place: &Place,
-    text: &str,
-    profile: Option<&Profile>,
+    text: impl FnOnce(&Path) -> String,
+    profile: Option<&[u8]>,
     sound: impl FnOnce(&str, &Path) -> Result<(), Error>,
 ) -> Result<Vec<String>, Error> {
     let made = Made::folder(&place.folder).map_err(|source| wrong(&place.folder, source))?;
-    let pipeline = place.pipeline();
-    let path = place.folder.join(FILE);
-    let stage = |path: &Path, content: &[u8]| staged(path, content).map_err(|source| wrong(path, source));
-    let profile = profile.map(|profile| stage(&path, &profile.to_json())).transpose()?;
-    let temporary = profile.as_ref().and_then(|file| file.path().file_name());
-    let trial = match temporary.and_then(std::ffi::OsStr::to_str) {
+    let text = text(place.model_as_written()?);
+    let (pipeline, path) = (place.pipeline(), place.folder.join(FILE));
+    let stage = |path: &Path, content: &[u8]| WholeFile::holding(path, place.existing, content);
+    let profile = profile.map(|profile| stage(&path, profile)).transpose()?;
+    let hidden = profile.as_ref().and_then(|file| file.hidden().file_name());
+    let trial = match hidden.and_then(std::ffi::OsStr::to_str) {
         Some(name) => text.replace(&profile_line(FILE), &profile_line(name)),
-        None => text.to_owned(),
+        None => text.clone(),
     };
-    sound(&trial, &place.folder)?;
     let file = stage(&pipeline, text.as_bytes())?;
-    let mut written = Vec::new();
+    sound(&trial, &place.folder)?;
+    let mut written = vec![pipeline.display().to_string()];
+    let before = match profile.is_some() && path.exists() {
+        true => Some(std::fs::read(&path).map_err(|source| wrong(&path, source))?),
+        false => None,
+    };
+    let before = before.map(|before| stage(&path, &before)).transpose()?;
     if let Some(profile) = profile {
-        profile.persist(&path).map_err(|error| wrong(&path, error.error))?;
+        profile.finish()?;
         written.push(path.display().to_string());
     }
-    if let Err(error) = file.persist(&pipeline) {
-        if !written.is_empty() {
-            // The profile is of no use without its pipeline; that this failed is said in any case.
-            drop(std::fs::remove_file(&path));
+    if let Err(error) = file.finish() {
+        // The profile is of no use without its pipeline. That this failed is said in any case.
+        match before {
+            Some(before) => drop(before.finish()),
+            None if written.len() > 1 => drop(std::fs::remove_file(&path)),
+            None => {}
         }
-        return Err(wrong(&pipeline, error.error));
+        return Err(error.into());
     }
     made.keep();
-    written.insert(0, pipeline.display().to_string());
     Ok(written)
 }
 
 /// The line of the pipeline file that names a profile.
 pub(crate) fn profile_line(name: &str) -> String {
     format!("\nprofile = \"{name}\"\n")
+}
+
+/// A pipeline file is UTF-8, and so are the paths in it.
+fn check_text(path: &Path) -> Result<(), Error> {
+    match path.to_str() {
+        Some(_) => Ok(()),
+        None => Err(Error::NotText(path.to_owned())),
+    }
 }
 
 fn wrong(path: &Path, source: io::Error) -> Error {
@@ -169,14 +180,49 @@ impl Drop for Made {
 mod tests {
     use super::*;
 
+    fn place(folder: &Path) -> Place {
+        Place {
+            folder: folder.to_owned(),
+            existing: Existing::Replace,
+            model: folder.join("m.onnx"),
+            relative_model: "m.onnx".into(),
+            name: "m".into(),
+        }
+    }
+
     #[test]
-    fn the_model_is_found_from_the_folder_of_the_file() {
-        let way = |folder: &str, file: &str| relative(Path::new(folder), Path::new(file)).display().to_string();
-        assert_eq!(way("/a/b", "/a/b/m.onnx"), "m.onnx");
-        assert_eq!(way("/a/b", "/a/b/c/m.onnx"), "c/m.onnx");
-        assert_eq!(way("/a/b/out", "/a/b/m.onnx"), "../m.onnx");
-        assert_eq!(way("/a/b/../c", "/a/m.onnx"), "../m.onnx");
-        assert_eq!(way("/x/y", "/a/m.onnx"), "/a/m.onnx");
+    fn a_way_that_does_not_lead_to_the_model_is_not_written() {
+        let root = tempfile::tempdir().unwrap();
+        let mut place = place(root.path());
+        std::fs::write(&place.model, "").unwrap();
+        assert_eq!(place.model_as_written().unwrap(), Path::new("m.onnx"));
+        place.relative_model = "../m.onnx".into();
+        assert_eq!(place.model_as_written().unwrap(), place.model);
+    }
+
+    #[test]
+    fn what_was_there_is_there_again_when_the_pipeline_file_fails() {
+        let root = tempfile::tempdir().unwrap();
+        let (place, old) = (place(root.path()), root.path().join(FILE));
+        let write = || {
+            write(
+                &place,
+                |_| String::new(),
+                Some(b"{}"),
+                |_, folder| {
+                    // A folder takes its name while it is looked at.
+                    std::fs::create_dir_all(folder.join(PIPELINE).join("in the way"))
+                        .map_err(|source| wrong(folder, source))
+                },
+            )
+        };
+        std::fs::write(&old, "mine").unwrap();
+        assert!(write().is_err());
+        assert_eq!(std::fs::read_to_string(&old).unwrap(), "mine");
+        std::fs::remove_dir_all(place.pipeline()).unwrap();
+        std::fs::remove_file(&old).unwrap();
+        assert!(write().is_err());
+        assert!(!old.exists(), "a profile without its pipeline goes");
     }
 
     #[test]

@@ -91,6 +91,12 @@ pub enum Error {
     /// The profile.
     #[error(transparent)]
     Profile(#[from] profile::Error),
+    /// A path that a pipeline file cannot hold.
+    #[error(
+        "{}: the way to the model is not UTF-8, and a pipeline file can only hold text; rename what is not, or copy the model",
+        .0.display()
+    )]
+    NotText(PathBuf),
     /// A file cannot be written.
     #[error("{}: cannot be written: {source}; name another folder as --out", path.display())]
     Write {
@@ -140,8 +146,13 @@ pub fn run(arguments: &InitArguments, variables: Vec<(String, String)>) -> Resul
     }
     let (proved, profile) = shop.prove(&plan, arguments)?;
     plan.profile = profile.as_ref().ok().map(|_| PathBuf::from(profile::FILE));
-    let written = files::write(&place, &plan.to_toml(), profile.as_ref().ok(), |text, folder| {
-        shop.assemble(text, folder).map(drop)
+    let text = |model: &Path| {
+        plan.path = model.to_owned();
+        plan.to_toml()
+    };
+    let document = profile.as_ref().ok().map(document::Profile::to_json);
+    let written = files::write(&place, text, document.as_deref(), |text, folder| {
+        shop.assemble_as_written(text, folder).map(drop)
     })?;
     let mut report = format!("label        {}\n{proved}", shop.found);
     match &profile {
@@ -236,20 +247,29 @@ impl Shop {
 
     /// Loads a text as the pipeline file of `folder`, with the model from where it is.
     fn assemble(&self, text: &str, folder: &Path) -> Result<Assembly, Error> {
+        let mut pipeline = self.read(text, folder)?;
+        for model in &mut pipeline.file.models {
+            model.path = self.model.path().to_owned();
+        }
+        assemble(&pipeline).map_err(Error::Unsound)
+    }
+
+    /// The same, with the model from where the text says that it is.
+    fn assemble_as_written(&self, text: &str, folder: &Path) -> Result<Assembly, Error> {
+        assemble(&self.read(text, folder)?).map_err(Error::Unsound)
+    }
+
+    fn read(&self, text: &str, folder: &Path) -> Result<Pipeline, Error> {
         let source = Source {
             name: files::PIPELINE,
             text,
         };
-        let mut loaded = file::read(source, self.variables.clone()).map_err(Error::Unsound)?;
-        for model in &mut loaded.settings.models {
-            model.path = self.model.path().to_owned();
-        }
-        let pipeline = Pipeline {
+        let loaded = file::read(source, self.variables.clone()).map_err(Error::Unsound)?;
+        Ok(Pipeline {
             file: loaded.settings,
             folder: folder.to_owned(),
             document: loaded.document,
-        };
-        assemble(&pipeline).map_err(Error::Unsound)
+        })
     }
 
     /// The words of the label in the order of the model's classes, where nothing but its predictions says it.

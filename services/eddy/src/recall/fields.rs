@@ -153,14 +153,13 @@ fn one_field(name: &str, settings: &FieldSettings) -> OneField {
         FieldType::Vector => ColumnType::Floats,
         FieldType::Image => ColumnType::Floats32,
     };
-    let own_pointer = || format!("/{}", name.replace('~', "~0").replace('/', "~1"));
     OneField {
         name: name.to_owned(),
         kind,
         optional_at: settings
             .default
             .is_some()
-            .then(|| settings.pointer.clone().unwrap_or_else(own_pointer)),
+            .then(|| settings.pointer_or_default(name).into_owned()),
     }
 }
 

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use eddy_broker::{BrokerError, Fault};
 use eddy_host::{ExitCode, SystemClock};
+use eddy_pipeline::event::Record;
 use eddy_pipeline::time::Clock as _;
 
 use crate::file::{self, Pipeline};
@@ -33,14 +34,31 @@ pub(crate) enum Error {
     /// The table that was to be written.
     #[error(transparent)]
     Table(#[from] eddy_storage::Error),
+    /// An output that this release cannot read.
+    #[error("{place} {why}")]
+    Newer {
+        /// `topic/partition/offset`.
+        place: String,
+        /// The rest of the sentence.
+        why: String,
+    },
 }
 
 impl Error {
+    /// An output that a newer release wrote.
+    pub(crate) fn newer(record: &Record<'_>, why: String) -> Self {
+        Self::Newer {
+            place: place_of(record),
+            why,
+        }
+    }
+
     /// The code to end with.
     pub(crate) const fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Pipeline(_) => ExitCode::Configuration,
-            Self::Usage(_) | Self::Table(_) => ExitCode::Usage,
+            // A name that was given is wrong; all else that befalls a table is no matter of the command line.
+            Self::Usage(_) | Self::Table(eddy_storage::Error::File { .. }) => ExitCode::Usage,
+            Self::Pipeline(_) | Self::Table(_) | Self::Newer { .. } => ExitCode::Configuration,
             Self::Broker(error) => exit_code(error),
         }
     }
@@ -81,10 +99,39 @@ pub(crate) fn end(result: Result<String, Error>) -> ExitCode {
     }
 }
 
+/// Where a record stands, as `eddy.source` would say it.
+pub(crate) fn place_of(record: &Record<'_>) -> String {
+    let mut text = String::new();
+    record.source.write(record.topic, &mut text);
+    text
+}
+
 /// `1 sample`, `2 samples`.
 pub(crate) fn counted(count: u64, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
         _ => format!("{count} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_fault_of_the_command_line_and_a_name_that_is_taken_is() {
+        let path = PathBuf::from("week.csv");
+        let full = eddy_storage::Error::Write {
+            path: path.clone(),
+            source: io::ErrorKind::StorageFull.into(),
+        };
+        let taken = eddy_storage::Error::File {
+            path,
+            message: "is there already".into(),
+        };
+        assert_eq!(Error::Table(full).exit_code(), ExitCode::Configuration);
+        assert_eq!(Error::Table(taken).exit_code(), ExitCode::Usage);
     }
 }

@@ -11,6 +11,8 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 
+use super::now_ms;
+
 /// A point in time as a user writes it: `7d` ago, `2026-05-01`, `2026-05-01T12:00:00Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
@@ -58,6 +60,12 @@ impl FromStr for Moment {
 /// When it is empty.
 pub(crate) fn span(since: Moment, until: Option<Moment>, now_ms: i64) -> Result<Range<i64>, String> {
     let span = since.ms(now_ms)..until.map_or(now_ms, |until| until.ms(now_ms));
+    if span.is_empty() && until.is_none() {
+        return Err(format!(
+            "--since {} has not come yet; name a time that has passed",
+            utc(span.start)
+        ));
+    }
     if span.is_empty() {
         return Err(format!(
             "--since {} is not before --until {}; swap them",
@@ -66,6 +74,17 @@ pub(crate) fn span(since: Moment, until: Option<Moment>, now_ms: i64) -> Result<
         ));
     }
     Ok(span)
+}
+
+/// The time, RFC 3339, to the second.
+pub(crate) fn now() -> String {
+    rfc3339(now_ms())
+}
+
+fn rfc3339(ms: i64) -> String {
+    Timestamp::from_second(ms.div_euclid(1000))
+        .unwrap_or_default()
+        .to_string()
 }
 
 /// A time in UTC to the millisecond: `2026-05-01T12:00:00.000Z`.
@@ -91,6 +110,11 @@ mod tests {
         for text in ["", "7", "yesterday", "2026-13-01", "-1d"] {
             assert!(ms(text).unwrap_err().contains("RFC 3339"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_time_to_the_second_is_rfc_3339() {
+        assert_eq!(rfc3339(1_777_593_600_999), "2026-05-01T00:00:00Z");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The headers of Eddy's outputs, read back.
 //!
-//! Owns: what is a sample and what is not. Never does: fail on a foreign record; it says why it is none of ours.
+//! Owns: what is a sample and what is not, and which outputs are this pipeline's. Never does: fail on a foreign record; it
+//! says why it is none of ours.
 //!
 //! Invariant: members that are not known are ignored, so that outputs of newer releases can be read.
 
@@ -8,8 +9,9 @@ use std::collections::BTreeMap;
 
 use eddy_pipeline::event::{
     FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_FORMAT, HEADER_ID, HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON,
-    HEADER_SELECTION, HEADER_SOURCE, HEADER_TIME, Header, Record,
+    HEADER_SELECTION, HEADER_SOURCE, HEADER_TIME, Header, Record, place,
 };
+use eddy_pipeline::hash::xxh3_128;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -17,6 +19,70 @@ use serde_json::{Map, Value};
 pub(crate) fn header<'a>(headers: &[Header<'a>], name: &str) -> Option<&'a str> {
     let found = headers.iter().find(|header| header.name == name)?;
     str::from_utf8(found.value?).ok()
+}
+
+/// Stands for an event's id where there are too many to keep.
+pub(crate) fn fingerprint(id: &str) -> u128 {
+    xxh3_128(id.as_bytes())
+}
+
+/// Why a record of an output topic is not one of this pipeline's outputs: the rest of a sentence that begins with the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stranger {
+    /// It is no such output, or none of Eddy's.
+    Foreign(String),
+    /// Its event came in on another topic than this pipeline reads.
+    OtherPipeline(String),
+    /// A newer release wrote it, so that nothing can be said of it.
+    Newer(String),
+}
+
+/// The `eddy.source` of an output of the pipeline that reads the topic `events`.
+///
+/// # Errors
+/// Why it is none.
+pub(crate) fn source<'a>(headers: &[Header<'a>], events: &str) -> Result<&'a str, Stranger> {
+    let foreign = |why: &str| Stranger::Foreign(why.to_owned());
+    let format = header(headers, HEADER_FORMAT).ok_or_else(|| foreign("has no header `eddy.format`"))?;
+    let source = header(headers, HEADER_SOURCE);
+    let at = source.map(place);
+    // Before the format: what another pipeline writes does not concern this one, whatever release it is on.
+    if let Some(Ok((topic, ..))) = at
+        && topic != events
+    {
+        let why = format!("is of another pipeline: its event came in on `{topic}`, and this one reads `{events}`");
+        return Err(Stranger::OtherPipeline(why));
+    }
+    refuse_newer(headers).map_err(Stranger::Newer)?;
+    if format != FORMAT.to_string() {
+        return Err(Stranger::Foreign(format!(
+            "has an odd header `eddy.format`: {format:?}"
+        )));
+    }
+    let source = source.ok_or_else(|| foreign("has no header `eddy.source`"))?;
+    match at {
+        Some(Ok(_)) => Ok(source),
+        _ => Err(Stranger::Foreign(format!(
+            "has an odd header `eddy.source`: {source:?}"
+        ))),
+    }
+}
+
+/// # Errors
+/// When a newer release wrote the output, as the rest of a sentence that begins with the record.
+pub(crate) fn refuse_newer(headers: &[Header<'_>]) -> Result<(), String> {
+    let format: Option<u32> = header(headers, HEADER_FORMAT).and_then(|format| format.parse().ok());
+    match format.filter(|format| *format > FORMAT) {
+        Some(format) => Err(format!(
+            "is of format {format}, and this release of Eddy reads format {FORMAT}; use the release that wrote it"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The reciprocal of an inclusion probability: what a sample counts for.
+pub(crate) fn weight(probability: Option<f64>) -> Option<f64> {
+    probability.filter(|p| *p > 0.0).map(|p| 1.0 / p)
 }
 
 /// What one model said about a selected event: an entry of `eddy.selection`.
@@ -104,29 +170,32 @@ pub(crate) struct Sample<'a> {
 }
 
 impl<'a> Sample<'a> {
-    /// Reads the headers of a record of the retraining topic.
+    /// Reads the headers of a record of the retraining topic of the pipeline that reads the topic `events`.
     ///
     /// # Errors
-    /// Why it is no sample, as the rest of a sentence that begins with the record.
-    pub(crate) fn of(record: &Record<'a>) -> Result<Self, String> {
+    /// Why it is none of its samples.
+    pub(crate) fn of(record: &Record<'a>, events: &str) -> Result<Self, Stranger> {
         let text = |name: &str| header(record.headers, name);
-        let format = text(HEADER_FORMAT).ok_or("has no header `eddy.format`")?;
-        if format != FORMAT.to_string() {
-            return Err(format!("is of format {format}; use the release of Eddy that wrote it"));
-        }
-        let selection = text(HEADER_SELECTION).ok_or("has no header `eddy.selection`")?;
-        let models =
-            serde_json::from_str(selection).map_err(|error| format!("has an odd header `eddy.selection`: {error}"))?;
+        let needed = |name: &str| text(name).ok_or_else(|| Stranger::Foreign(format!("has no header `{name}`")));
+        let source = source(record.headers, events)?;
+        let models = serde_json::from_str(needed(HEADER_SELECTION)?)
+            .map_err(|error| Stranger::Foreign(format!("has an odd header `eddy.selection`: {error}")))?;
         Ok(Self {
-            id: text(HEADER_ID).ok_or("has no header `eddy.id`")?,
-            source: text(HEADER_SOURCE).ok_or("has no header `eddy.source`")?,
+            id: needed(HEADER_ID)?,
+            source,
             time_ms: text(HEADER_TIME).and_then(|time| time.parse().ok()),
             probability: text(HEADER_PROBABILITY).and_then(|probability| probability.parse().ok()),
             config: text(HEADER_CONFIG),
             policy: text(HEADER_POLICY),
-            body: Body::of(record.headers).ok_or("has no header `eddy.body` that is known")?,
+            body: Body::of(record.headers)
+                .ok_or_else(|| Stranger::Foreign("has no header `eddy.body` that is known".into()))?,
             models,
         })
+    }
+
+    /// What it counts for: 1 by its inclusion probability.
+    pub(crate) fn weight(&self) -> Option<f64> {
+        weight(self.probability)
     }
 
     /// The arms that selected it, whichever model it was for.
@@ -194,14 +263,14 @@ pub(crate) mod tests {
     #[test]
     fn a_sample_is_read_from_its_headers_and_what_is_new_is_ignored() {
         with_record(&SAMPLE, b"{}", |record| {
-            let sample = Sample::of(record).expect("a sound sample");
+            let sample = Sample::of(record, "events").expect("a sound sample");
             assert_eq!(
                 (sample.id, sample.source, sample.config),
                 ("a", "events/0/3", Some("c0"))
             );
             assert_eq!(
-                (sample.time_ms, sample.probability),
-                (Some(1_777_593_600_000), Some(0.5))
+                (sample.time_ms, sample.probability, sample.weight()),
+                (Some(1_777_593_600_000), Some(0.5), Some(2.0))
             );
             assert_eq!(
                 (sample.body, sample.arms()),
@@ -222,12 +291,31 @@ pub(crate) mod tests {
             let mut headers = SAMPLE.to_vec();
             headers.remove(left_out);
             let is_needed = !["eddy.probability", "eddy.time", "eddy.config"].contains(&name);
-            let why = with_record(&headers, b"", |record| Sample::of(record).err());
-            assert_eq!(why.is_some(), is_needed, "{name}");
-            assert!(why.is_none_or(|why| why.contains(name)), "{name}");
+            match with_record(&headers, b"", |record| Sample::of(record, "events").err()) {
+                Some(Stranger::Foreign(why)) => assert!(is_needed && why.contains(name), "{name}: {why}"),
+                other => assert!(other.is_none() && !is_needed, "{name}: {other:?}"),
+            }
         }
-        let newer = SAMPLE.map(|(name, value)| (name, if name == "eddy.format" { "2" } else { value }));
-        let why = with_record(&newer, b"", |record| Sample::of(record).unwrap_err());
-        assert!(why.contains("format 2"), "{why}");
+    }
+
+    #[test]
+    fn a_sample_of_another_pipeline_is_told_by_the_topic_of_its_event_whatever_its_format() {
+        for format in ["1", "2"] {
+            let headers = SAMPLE.map(|(name, value)| (name, if name == "eddy.format" { format } else { value }));
+            match with_record(&headers, b"", |record| Sample::of(record, "others").unwrap_err()) {
+                Stranger::OtherPipeline(why) => assert!(why.contains("`events`") && why.contains("`others`"), "{why}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_sample_of_a_newer_release_is_told_apart_from_what_is_none() {
+        let of_format = |format: &str| {
+            let headers = SAMPLE.map(|(name, value)| (name, if name == "eddy.format" { format } else { value }));
+            with_record(&headers, b"", |record| Sample::of(record, "events").unwrap_err())
+        };
+        assert!(matches!(of_format("2"), Stranger::Newer(why) if why.contains("format 2") && why.contains("release")));
+        assert!(matches!(of_format("two"), Stranger::Foreign(_)));
     }
 }

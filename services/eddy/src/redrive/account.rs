@@ -14,6 +14,7 @@ pub(super) struct Account {
     words: BTreeMap<String, u64>,
     again: u64,
     foreign: u64,
+    other_pipeline: u64,
     other_reason: u64,
     other_model: u64,
     not_original: BTreeMap<&'static str, u64>,
@@ -26,7 +27,7 @@ impl Account {
 
     /// Records that were read.
     pub(super) fn read(&self) -> u64 {
-        let left_out = self.again + self.foreign + self.other_reason + self.other_model;
+        let left_out = self.again + self.foreign + self.other_pipeline + self.other_reason + self.other_model;
         self.sent + left_out + self.not_original.values().sum::<u64>()
     }
 
@@ -51,6 +52,7 @@ impl Account {
         match verdict {
             Verdict::Send { .. } => {}
             Verdict::Foreign => self.foreign += 1,
+            Verdict::OtherPipeline => self.other_pipeline += 1,
             Verdict::OtherReason => self.other_reason += 1,
             Verdict::OtherModel => self.other_model += 1,
             Verdict::NotOriginal(body) => *self.not_original.entry(*body).or_default() += 1,
@@ -80,6 +82,7 @@ impl Account {
                 &format!("left out: the body is {body}, not the event's own bytes"),
             );
         }
+        line(self.other_pipeline, "left out: of another pipeline");
         line(self.foreign, "left out: not written by Eddy");
         text
     }

@@ -4,13 +4,14 @@
 
 use std::fmt;
 
-use eddy_pipeline::event::{HEADER_ID, HEADER_SOURCE, Record};
+use eddy_pipeline::event::{HEADER_ID, Record};
 use eddy_pipeline::rejection::Reason;
 use eddy_pipeline::select::Arm;
 use eddy_pipeline::settings::nearest;
 
 use crate::cli::{RedriveArguments, RedriveFrom};
-use crate::recall::output::{Body, Sample, dead_letter_reason, header};
+use crate::recall::Error;
+use crate::recall::output::{self, Body, Sample, Stranger, dead_letter_reason, header};
 
 /// What is decided on one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,12 +19,14 @@ pub(super) enum Verdict<'a> {
     /// It is to be sent.
     Send {
         id: &'a str,
-        source: Option<&'a str>,
+        source: &'a str,
         /// What it is counted under: reason or arms, and models.
         words: Vec<String>,
     },
     /// It is none of Eddy's.
     Foreign,
+    /// Its event came in on another topic.
+    OtherPipeline,
     /// It has another reason, or no arm that was asked for.
     OtherReason,
     /// The model that was asked for did not select it.
@@ -36,6 +39,8 @@ pub(super) enum Verdict<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Filter {
     from: RedriveFrom,
+    /// The topic that the pipeline reads: only what came from there is its own.
+    events: String,
     /// Reasons of dead letters, or arms of samples; any of them. Empty: all.
     reasons: Vec<String>,
     /// Models that selected a sample; any of them. Empty: all.
@@ -47,7 +52,11 @@ impl Filter {
     ///
     /// # Errors
     /// A word that is none, with the one that it was most likely meant to be.
-    pub(super) fn of<'a>(arguments: &RedriveArguments, models: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+    pub(super) fn of<'a>(
+        arguments: &RedriveArguments,
+        events: &str,
+        models: impl Iterator<Item = &'a str>,
+    ) -> Result<Self, String> {
         let (what, known): (&str, Vec<&str>) = match arguments.from {
             RedriveFrom::Retraining => ("arm", Arm::ALL.map(Arm::as_str).to_vec()),
             RedriveFrom::DeadLetters => ("reason", Reason::ALL.iter().map(|reason| reason.as_str()).collect()),
@@ -71,51 +80,60 @@ impl Filter {
         };
         Ok(Self {
             from: arguments.from,
+            events: events.to_owned(),
             reasons: sorted(&arguments.reason),
             models: sorted(&arguments.model),
         })
     }
 
     /// Decides on a record by its headers.
-    pub(super) fn judge<'a>(&self, record: &Record<'a>) -> Verdict<'a> {
-        let words: Vec<String> = match self.from {
+    ///
+    /// # Errors
+    /// When a newer release wrote it.
+    pub(super) fn judge<'a>(&self, record: &Record<'a>) -> Result<Verdict<'a>, Error> {
+        match self.verdict(record) {
+            Ok(verdict) => Ok(verdict),
+            Err(Stranger::Foreign(_)) => Ok(Verdict::Foreign),
+            Err(Stranger::OtherPipeline(_)) => Ok(Verdict::OtherPipeline),
+            Err(Stranger::Newer(why)) => Err(Error::newer(record, why)),
+        }
+    }
+
+    fn verdict<'a>(&self, record: &Record<'a>) -> Result<Verdict<'a>, Stranger> {
+        let (source, words) = match self.from {
             RedriveFrom::Retraining => {
-                let Ok(sample) = Sample::of(record) else {
-                    return Verdict::Foreign;
-                };
+                let sample = Sample::of(record, &self.events)?;
                 let arms = sample.arms();
                 if !self.reasons.is_empty() && !arms.iter().any(|arm| self.reasons.iter().any(|one| one == arm)) {
-                    return Verdict::OtherReason;
+                    return Ok(Verdict::OtherReason);
                 }
                 let models = || sample.models.iter().map(|model| &model.model);
                 if !self.models.is_empty() && !models().any(|model| self.models.contains(model)) {
-                    return Verdict::OtherModel;
+                    return Ok(Verdict::OtherModel);
                 }
                 let arms = arms.iter().map(|arm| format!("arm {arm}"));
-                arms.chain(models().map(|model| format!("model {model}"))).collect()
+                let models = models().map(|model| format!("model {model}"));
+                (sample.source, arms.chain(models).collect())
             }
             RedriveFrom::DeadLetters => {
+                let source = output::source(record.headers, &self.events)?;
                 let Some(reason) = dead_letter_reason(record.headers) else {
-                    return Verdict::Foreign;
+                    return Ok(Verdict::Foreign);
                 };
                 if !self.reasons.is_empty() && !self.reasons.iter().any(|one| one == reason) {
-                    return Verdict::OtherReason;
+                    return Ok(Verdict::OtherReason);
                 }
-                vec![format!("reason {reason}")]
+                (source, vec![format!("reason {reason}")])
             }
         };
         let Some(id) = header(record.headers, HEADER_ID) else {
-            return Verdict::Foreign;
+            return Ok(Verdict::Foreign);
         };
-        match Body::of(record.headers) {
-            Some(Body::Original) => Verdict::Send {
-                id,
-                source: header(record.headers, HEADER_SOURCE),
-                words,
-            },
+        Ok(match Body::of(record.headers) {
+            Some(Body::Original) => Verdict::Send { id, source, words },
             Some(other) => Verdict::NotOriginal(other.as_str()),
             None => Verdict::Foreign,
-        }
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use eddy_broker::BrokerError;
 use eddy_broker::kafka::{Committed, JobWriter, Stretch, TopicReader};
 use eddy_broker::settings::Settings;
 use eddy_host::ExitCode;
-use eddy_pipeline::event::{Destination, HEADER_ID, Header, Output, Record};
+use eddy_pipeline::event::{Destination, HEADER_ID, Header, Output, Record, place};
 use eddy_pipeline::partition::partition_for;
 use serde::{Deserialize, Serialize};
 
@@ -24,9 +24,9 @@ use self::account::Account;
 use self::filter::{Filter, Verdict};
 use self::progress::Progress;
 use crate::cli::{RedriveArguments, RedriveFrom};
-use crate::desk::place;
 use crate::file::Pipeline;
-use crate::recall::{self, Error, now_ms};
+use crate::recall::output::fingerprint;
+use crate::recall::{self, Error, moment, now_ms};
 
 /// Most records of a transaction, and most bytes.
 const BATCH_RECORDS: usize = 500;
@@ -49,7 +49,7 @@ fn run(arguments: &RedriveArguments) -> Result<String, Error> {
     };
     let reader = TopicReader::open(&job.settings, &job.from)?;
     let mut run = Run {
-        parts: job.parts(&reader, arguments)?,
+        parts: job.parts(&reader)?,
         sent: HashSet::new(),
         account: Account::default(),
         job,
@@ -60,16 +60,20 @@ fn run(arguments: &RedriveArguments) -> Result<String, Error> {
     match writer {
         None => {
             reader.read(&parts, &mut |record| {
-                run.judge(record);
+                run.judge(record)?;
                 progress.at(run.account.sent(), run.account.read());
                 Ok::<_, Error>(())
             })?;
         }
         Some(writer) => run.send(&reader, writer, &parts, &mut progress)?,
     }
-    progress.end();
     let Job { name, from, to, .. } = &run.job;
-    Ok(run.account.report(name, (from, to), arguments.dry_run))
+    let mut report = run.account.report(name, (from, to), arguments.dry_run);
+    if run.has_ignored_since() {
+        report
+            .push_str("--since says only where a job begins, and this one had begun before: it went on where it was\n");
+    }
+    Ok(report)
 }
 
 /// What is to be done.
@@ -80,6 +84,9 @@ struct Job {
     from: String,
     to: String,
     filter: Filter,
+    /// Milliseconds since the Unix epoch.
+    since: Option<i64>,
+    until: Option<i64>,
 }
 
 /// What stands beside a job's position, so that the next run of it knows what this one did.
@@ -102,6 +109,8 @@ struct Part {
     /// Where it goes on.
     at: i64,
     end: i64,
+    /// Whether an earlier run has been there.
+    is_known: bool,
 }
 
 impl Job {
@@ -119,7 +128,8 @@ impl Job {
             )));
         }
         let models = pipeline.file.models.iter().map(|model| model.name.as_str());
-        let filter = Filter::of(arguments, models).map_err(Error::Usage)?;
+        let filter = Filter::of(arguments, &topics.events, models).map_err(Error::Usage)?;
+        let (since, until) = times(arguments, now_ms()).map_err(Error::Usage)?;
         let settings = pipeline.file.broker(&pipeline.folder).for_redrive(&arguments.job);
         Ok(Self {
             name: arguments.job.clone(),
@@ -127,6 +137,8 @@ impl Job {
             from,
             to,
             filter,
+            since,
+            until,
         })
     }
 
@@ -136,13 +148,8 @@ impl Job {
     }
 
     /// Where each partition begins, goes on and ends.
-    fn parts(&self, reader: &TopicReader, arguments: &RedriveArguments) -> Result<Vec<Part>, Error> {
-        let now = now_ms();
-        let (since, until) = (
-            arguments.since.map(|since| since.ms(now)),
-            arguments.until.map(|until| until.ms(now)),
-        );
-        let stretches = reader.between(since, until)?;
+    fn parts(&self, reader: &TopicReader) -> Result<Vec<Part>, Error> {
+        let stretches = reader.between(self.since, self.until)?;
         let committed = reader.committed()?;
         let parts = stretches.iter().zip(&committed);
         parts
@@ -158,6 +165,7 @@ impl Job {
                 first: start,
                 at: start,
                 end: end.max(start),
+                is_known: false,
             });
         };
         let group = self.settings.group();
@@ -184,7 +192,21 @@ impl Job {
             first,
             at: *offset,
             end: end.max(*offset),
+            is_known: true,
         })
+    }
+}
+
+/// The times between which a job takes records, before anything of it is touched: an empty span would move its positions
+/// past records that it never looked at.
+fn times(arguments: &RedriveArguments, now: i64) -> Result<(Option<i64>, Option<i64>), String> {
+    let until = arguments.until.map(|until| until.ms(now));
+    match arguments.since {
+        Some(since) => {
+            let span = moment::span(since, arguments.until, now)?;
+            Ok((Some(span.start), until))
+        }
+        None => Ok((None, until)),
     }
 }
 
@@ -199,16 +221,15 @@ struct Letter {
 }
 
 impl Letter {
-    fn of(record: &Record<'_>, id: &str, source: Option<&str>) -> Self {
+    fn of(record: &Record<'_>, id: &str, source: &str) -> Self {
         let own = record.headers.iter().filter(|header| !header.name.starts_with("eddy."));
         let own = own.map(|header| (header.name.to_owned(), header.value.map(<[u8]>::to_vec)));
         let id = (HEADER_ID.to_owned(), Some(id.as_bytes().to_vec()));
-        let source = source.and_then(|source| place(source).ok());
         Self {
             key: record.key.map(<[u8]>::to_vec),
             value: record.value.map(<[u8]>::to_vec),
             headers: std::iter::once(id).chain(own).collect(),
-            partition: source.map_or(record.source.partition.number, |(_, partition, _)| partition),
+            partition: place(source).map_or(record.source.partition.number, |(_, partition, _)| partition),
         }
     }
 
@@ -243,8 +264,8 @@ impl Batch {
 struct Run {
     job: Job,
     parts: Vec<Part>,
-    /// Ids of the events that the job has sent.
-    sent: HashSet<String>,
+    /// Fingerprints of the ids that the job has sent: a job may have sent millions.
+    sent: HashSet<u128>,
     account: Account,
 }
 
@@ -262,8 +283,8 @@ impl Run {
         let before = self.stretches(|part| part.first..part.at);
         let (filter, sent) = (&self.job.filter, &mut self.sent);
         reader.read(&before, &mut |record| {
-            if let Verdict::Send { id, .. } = filter.judge(record) {
-                sent.insert(id.to_owned());
+            if let Verdict::Send { id, .. } = filter.judge(record)? {
+                sent.insert(fingerprint(id));
             }
             Ok::<_, Error>(())
         })?;
@@ -271,18 +292,22 @@ impl Run {
     }
 
     /// Decides on a record, and counts it.
-    fn judge(&mut self, record: &Record<'_>) -> Option<Letter> {
-        let verdict = self.job.filter.judge(record);
+    fn judge(&mut self, record: &Record<'_>) -> Result<Option<Letter>, Error> {
+        let verdict = self.job.filter.judge(record)?;
         let Verdict::Send { id, source, words } = verdict else {
             self.account.skip(&verdict);
-            return None;
+            return Ok(None);
         };
-        if !self.sent.insert(id.to_owned()) {
+        if !self.sent.insert(fingerprint(id)) {
             self.account.again();
-            return None;
+            return Ok(None);
         }
         self.account.send(&words);
-        Some(Letter::of(record, id, source))
+        Ok(Some(Letter::of(record, id, source)))
+    }
+
+    fn has_ignored_since(&self) -> bool {
+        self.job.since.is_some() && self.parts.iter().any(|part| part.is_known)
     }
 
     fn send(
@@ -294,7 +319,7 @@ impl Run {
     ) -> Result<(), Error> {
         let mut batch = Batch::default();
         reader.read(parts, &mut |record| {
-            match self.judge(record) {
+            match self.judge(record)? {
                 Some(letter) => {
                     batch.bytes += letter.bytes();
                     batch.letters.push(letter);

@@ -13,18 +13,22 @@ fn arguments(more: &str) -> RedriveArguments {
 }
 
 fn filter(more: &str) -> Result<Filter, String> {
-    Filter::of(&arguments(more), ["m", "n"].into_iter())
+    Filter::of(&arguments(more), "events", ["m", "n"].into_iter())
 }
 
 fn judged(filter: &Filter, headers: &[(&str, &str)]) -> String {
-    with_record(headers, b"{}", |record| format!("{:?}", filter.judge(record)))
+    with_record(headers, b"{}", |record| match filter.judge(record) {
+        Ok(verdict) => format!("{verdict:?}"),
+        Err(error) => error.to_string(),
+    })
 }
 
 fn is_sent(more: &str, headers: &[(&str, &str)]) -> bool {
     judged(&filter(more).expect("sound filters"), headers).starts_with("Send")
 }
 
-const DEAD: [(&str, &str); 4] = [
+const DEAD: [(&str, &str); 5] = [
+    ("eddy.format", "1"),
     ("eddy.id", "a"),
     ("eddy.source", "events/4/3"),
     ("eddy.reason", "malformed"),
@@ -67,11 +71,81 @@ fn only_original_bodies_are_sent_and_foreign_records_are_none_of_ours() {
     assert_eq!(judged(&filter("--from retraining").expect("sound"), &DEAD), "Foreign");
 }
 
+/// The same headers, one of them with another value.
+fn with<const N: usize>(
+    headers: [(&'static str, &'static str); N],
+    name: &str,
+    value: &'static str,
+) -> [(&'static str, &'static str); N] {
+    headers.map(|(one, old)| (one, if one == name { value } else { old }))
+}
+
+#[test]
+fn what_came_in_on_another_topic_is_another_pipelines_and_is_not_sent() {
+    let judged_of = |from: &str, headers: &[(&str, &str)]| judged(&filter(from).expect("sound"), headers);
+    let sample = with(SAMPLE, "eddy.source", "others/0/3");
+    assert_eq!(judged_of("--from retraining", &sample), "OtherPipeline");
+    let dead = with(DEAD, "eddy.source", "others/0/3");
+    assert_eq!(judged_of("--from dead_letters", &dead), "OtherPipeline");
+    let nobodys = with(DEAD, "eddy.source", "no place");
+    assert_eq!(judged_of("--from dead_letters", &nobodys), "Foreign");
+}
+
+#[test]
+fn what_a_newer_release_wrote_ends_the_job_with_what_to_do() {
+    for (from, headers) in [
+        ("--from retraining", &with(SAMPLE, "eddy.format", "2")[..]),
+        ("--from dead_letters", &with(DEAD, "eddy.format", "2")[..]),
+    ] {
+        let said = judged(&filter(from).expect("sound"), headers);
+        assert!(
+            said.starts_with("retraining/1/7 is of format 2") && said.contains("release that wrote it"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn an_empty_span_is_refused_before_the_job_is_touched() {
+    let pipeline = crate::recall::fields::tests::pipeline("[fields.x]\ntype = \"float\"\n");
+    let of = |more: &str| Job::of(&pipeline, &arguments(&format!("--from retraining {more}")));
+    let why = of("--since 2026-05-02 --until 2026-05-01").unwrap_err();
+    assert!(why.to_string().contains("is not before --until"), "{why}");
+    assert_eq!(why.exit_code(), ExitCode::Usage);
+    let why = of("--since 9000-01-01").unwrap_err();
+    assert!(why.to_string().contains("has not come yet"), "{why}");
+    let job = of("--since 2026-05-01 --until 2026-05-02").expect("a day");
+    assert_eq!(
+        (job.since, job.until),
+        (Some(1_777_593_600_000), Some(1_777_680_000_000))
+    );
+    assert_eq!(of("--until 2026-05-01").expect("a beginning without end").since, None);
+}
+
+#[test]
+fn it_is_said_when_a_job_that_had_begun_made_nothing_of_since() {
+    let run = |since: Option<i64>, is_known: bool| Run {
+        job: Job { since, ..job() },
+        parts: vec![Part {
+            number: 0,
+            first: 0,
+            at: 5,
+            end: 9,
+            is_known,
+        }],
+        sent: HashSet::new(),
+        account: Account::default(),
+    };
+    assert!(run(Some(1), true).has_ignored_since());
+    assert!(!run(None, true).has_ignored_since());
+    assert!(!run(Some(1), false).has_ignored_since());
+}
+
 #[test]
 fn a_letter_has_the_events_headers_and_of_eddys_only_the_id() {
     let headers = [&DEAD[..], &[("tenant", "north"), ("tenant", "again")]].concat();
     with_record(&headers, b"{}", |record| {
-        let letter = Letter::of(record, "a", Some("events/4/3"));
+        let letter = Letter::of(record, "a", "events/4/3");
         let names: Vec<&str> = letter.headers.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["eddy.id", "tenant", "tenant"]);
         assert_eq!((letter.value.as_deref(), letter.partition), (Some(&b"{}"[..]), 4));
@@ -131,10 +205,12 @@ fn an_account_names_every_record_that_was_not_sent() {
     account.skip(&Verdict::OtherReason);
     account.skip(&Verdict::OtherModel);
     account.skip(&Verdict::Foreign);
-    assert_eq!((account.sent(), account.read()), (1, 6));
+    account.skip(&Verdict::OtherPipeline);
+    assert_eq!((account.sent(), account.read()), (1, 7));
     let text = account.report("j", ("dead-letters", "events"), false);
     for part in [
-        "of 6 records",
+        "of 7 records",
+        "1  left out: of another pipeline",
         "1 event",
         "1  reason malformed",
         "omitted",

@@ -3,17 +3,22 @@
 //! Owns: which columns there are, their names and their types. Never does: decode an event.
 //!
 //! Invariant: names that begin with `eddy_` are Eddy's, all others are fields of the event; a row has a cell for each column.
+//! What is a model's stands behind its name and a `:`, which no model's name holds: `eddy_x:score` is no other model's.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use eddy_pipeline::event::Record;
+use eddy_pipeline::event::{Record, place};
+use eddy_pipeline::settings::Problem;
 use eddy_storage::table::{Cell, Column, ColumnType};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::recall::fields::Fields;
 use crate::recall::output::{Sample, Selected};
 
+/// What Eddy's columns begin with.
+const OWN: &str = "eddy_";
 /// Columns that every table has, before those of the fields.
 const ABOUT: [(&str, ColumnType); 12] = [
     ("eddy_id", ColumnType::Text),
@@ -148,6 +153,24 @@ pub(super) struct Table {
     models: Vec<ModelColumns>,
 }
 
+/// Finds out before anything is read whether the fields leave Eddy's columns their names.
+///
+/// # Errors
+/// Every field that does not.
+pub(super) fn check<'a>(fields: impl Iterator<Item = &'a String>) -> Result<(), Vec<Problem>> {
+    let taken = fields.filter(|name| name.starts_with(OWN));
+    let problems: Vec<Problem> = taken
+        .map(|name| {
+            let message = format!(
+                "field `{name}` cannot be a column of samples: names that begin with `{OWN}` are those of Eddy's own columns; \
+                 in a copy of the pipeline file, give it another name, here and in `inputs`, and this one as `pointer`"
+            );
+            Problem::new(format!("fields.{name}"), message)
+        })
+        .collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
 impl Table {
     /// The table of these fields and of what was seen.
     pub(super) fn new(fields: &Fields, seen: &Seen) -> Self {
@@ -177,7 +200,9 @@ impl Table {
         let about = ABOUT.iter().map(|(name, kind)| Column::new(*name, *kind));
         let mut columns: Vec<Column> = about.chain(self.fields.iter().cloned()).collect();
         for model in &self.models {
-            let mut add = |what: &str, kind| columns.push(Column::new(format!("eddy_{}_{what}", model.name), kind));
+            let mut add = |what: &str, kind| {
+                columns.push(Column::new(format!("{OWN}{}:{what}", model.name), kind));
+            };
             add("version", ColumnType::Text);
             add("sha256", ColumnType::Text);
             add("profile", ColumnType::Text);
@@ -186,19 +211,21 @@ impl Table {
                 add(member, shape.kind());
             }
             for score in &model.scores {
-                add(&format!("score_{score}"), ColumnType::Float);
+                add(&format!("score:{score}"), ColumnType::Float);
             }
         }
         columns
     }
 
-    /// The row of a sample. `fields` are the cells of the event's fields, if they could be decoded.
+    /// The row of a sample, and whether a time in it was left out because no calendar has it: producers write what they
+    /// like, and one odd time is no reason to write no table. `fields` are the cells of the event's fields, if they could
+    /// be decoded.
     pub(super) fn row<'a>(
         &self,
         record: &Record<'_>,
         sample: &'a Sample<'_>,
         fields: Option<&'a [Cell<'static>]>,
-    ) -> Vec<Cell<'a>> {
+    ) -> (Vec<Cell<'a>>, bool) {
         let mut row = about(record, sample);
         match fields {
             Some(cells) => row.extend_from_slice(cells),
@@ -213,7 +240,14 @@ impl Table {
                 ),
             }
         }
-        row
+        let mut has_odd_time = false;
+        for cell in &mut row {
+            if matches!(cell, Cell::TimestampMs(ms) if Timestamp::from_millisecond(*ms).is_err()) {
+                *cell = Cell::Null;
+                has_odd_time = true;
+            }
+        }
+        (row, has_odd_time)
     }
 }
 
@@ -221,8 +255,7 @@ fn about<'a>(record: &Record<'_>, sample: &'a Sample<'_>) -> Vec<Cell<'a>> {
     let time = |ms: Option<i64>| ms.map_or(Cell::Null, Cell::TimestampMs);
     let float = |x: Option<f64>| x.map_or(Cell::Null, Cell::Float);
     let arms: Vec<String> = sample.arms().into_iter().map(str::to_owned).collect();
-    let weight = sample.probability.filter(|p| *p > 0.0).map(|p| 1.0 / p);
-    let (topic, partition, offset) = match crate::desk::place(sample.source) {
+    let (topic, partition, offset) = match place(sample.source) {
         Ok((topic, partition, offset)) => (
             Cell::text(topic),
             Cell::Integer(i64::from(partition)),
@@ -239,7 +272,7 @@ fn about<'a>(record: &Record<'_>, sample: &'a Sample<'_>) -> Vec<Cell<'a>> {
         offset,
         Cell::Texts(arms.into()),
         float(sample.probability),
-        float(weight),
+        float(sample.weight()),
         sample.config.map_or(Cell::Null, Cell::text),
         sample.policy.map_or(Cell::Null, Cell::text),
         Cell::text(sample.body.as_str()),
@@ -302,28 +335,28 @@ mod tests {
     #[test]
     fn a_sample_fills_one_cell_for_each_column() {
         with_record(&SAMPLE, b"{}", |record| {
-            let sample = Sample::of(record).expect("a sound sample");
+            let sample = Sample::of(record, "events").expect("a sound sample");
             let mut seen = Seen::default();
             seen.see(&sample);
             let table = table(&seen);
             let columns = table.columns();
-            let row = table.row(record, &sample, Some(&[Cell::Integer(5)]));
+            let (row, has_odd_time) = table.row(record, &sample, Some(&[Cell::Integer(5)]));
             let cell = |name: &str| &row[columns.iter().position(|column| column.name == name).expect(name)];
             assert_eq!(
                 names(&columns)[ABOUT.len()..],
                 [
                     "x",
-                    "eddy_m_version",
-                    "eddy_m_sha256",
-                    "eddy_m_profile",
-                    "eddy_m_arms",
-                    "eddy_m_label",
-                    "eddy_m_confidence",
-                    "eddy_m_score_margin",
-                    "eddy_n_version",
-                    "eddy_n_sha256",
-                    "eddy_n_profile",
-                    "eddy_n_arms",
+                    "eddy_m:version",
+                    "eddy_m:sha256",
+                    "eddy_m:profile",
+                    "eddy_m:arms",
+                    "eddy_m:label",
+                    "eddy_m:confidence",
+                    "eddy_m:score:margin",
+                    "eddy_n:version",
+                    "eddy_n:sha256",
+                    "eddy_n:profile",
+                    "eddy_n:arms",
                 ]
             );
             assert_eq!(cell("eddy_time"), &Cell::TimestampMs(1_777_593_600_000));
@@ -336,15 +369,78 @@ mod tests {
                 (cell("eddy_probability"), cell("eddy_weight")),
                 (&Cell::Float(0.5), &Cell::Float(2.0))
             );
-            assert_eq!((cell("x"), cell("eddy_m_label")), (&Cell::Integer(5), &Cell::text("x")));
-            assert_eq!(cell("eddy_m_score_margin"), &Cell::Float(0.25));
+            assert_eq!((cell("x"), cell("eddy_m:label")), (&Cell::Integer(5), &Cell::text("x")));
+            assert_eq!(cell("eddy_m:score:margin"), &Cell::Float(0.25));
             for (column, cell) in columns.iter().zip(&row) {
                 assert!(cell.kind().is_none_or(|kind| kind == column.kind), "{}", column.name);
             }
             assert_eq!(row.len(), columns.len());
-            let without = table.row(record, &sample, None);
+            assert!(!has_odd_time);
+            let (without, _) = table.row(record, &sample, None);
             assert_eq!((without.len(), &without[ABOUT.len()]), (columns.len(), &Cell::Null));
         });
+    }
+
+    /// The table of one sample with these fields, and what `see` makes of it.
+    fn with_table<R>(headers: &[(&str, &str)], see: impl FnOnce(&Record<'_>, &Sample<'_>, &Table) -> R) -> R {
+        with_record(headers, b"{}", |record| {
+            let sample = Sample::of(record, "events").expect("a sound sample");
+            let mut seen = Seen::default();
+            seen.see(&sample);
+            see(record, &sample, &table(&seen))
+        })
+    }
+
+    #[test]
+    fn a_time_that_no_calendar_has_is_null_and_said_so_wherever_it_comes_from() {
+        let odd = SAMPLE.map(|(name, value)| {
+            (
+                name,
+                if name == "eddy.time" {
+                    "1777593600000000000"
+                } else {
+                    value
+                },
+            )
+        });
+        let at = |name: &str| ABOUT.iter().position(|(about, _)| *about == name).expect(name);
+        with_table(&odd, |record, sample, table| {
+            let (row, has_odd_time) = table.row(record, sample, None);
+            assert!(has_odd_time);
+            assert_eq!(row[at("eddy_time")], Cell::Null);
+            assert_eq!(row[at("eddy_selected_at")], Cell::TimestampMs(1_777_593_600_500));
+        });
+        with_table(&SAMPLE, |record, sample, table| {
+            let field = [Cell::TimestampMs(i64::MAX)];
+            let (row, has_odd_time) = table.row(record, sample, Some(&field));
+            assert!(has_odd_time);
+            assert_eq!(row[ABOUT.len()], Cell::Null);
+        });
+    }
+
+    #[test]
+    fn no_two_columns_share_a_name_whatever_models_are_called() {
+        let selection = r#"[{"model":"x","prediction":{"score":0.5},"scores":{"score":0.25,"margin":1.0}},
+                            {"model":"x_score","prediction":{"margin":0.5},"scores":{"margin":0.25}},
+                            {"model":"id"},{"model":"x.score_margin"}]"#;
+        let headers = SAMPLE.map(|(name, value)| (name, if name == "eddy.selection" { selection } else { value }));
+        with_table(&headers, |_, _, table| {
+            let columns = table.columns();
+            let distinct: BTreeSet<&str> = names(&columns).into_iter().collect();
+            assert_eq!(distinct.len(), columns.len(), "{:?}", names(&columns));
+        });
+    }
+
+    #[test]
+    fn a_field_that_is_called_like_a_column_of_eddys_is_refused_by_name() {
+        let fields = ["x", "eddy_id", "teddy_id"].map(str::to_owned);
+        let problems = check(fields.iter()).unwrap_err();
+        assert_eq!(
+            problems.iter().map(|one| one.key.as_str()).collect::<Vec<_>>(),
+            ["fields.eddy_id"]
+        );
+        assert!(problems[0].message.contains("another name"), "{}", problems[0].message);
+        assert_eq!(check(fields[..1].iter()), Ok(()));
     }
 
     #[test]

@@ -6,10 +6,11 @@
 //! Invariant: one row for each event, that of its latest sample; every record that was read is a row or is counted.
 //!
 //! The first pass notes which sample of each event is the latest and what the models say; the second writes. Between them
-//! stand the ids of the events and nothing of their bytes.
+//! stand fingerprints of the events' ids and nothing of their bytes.
 
 mod columns;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -24,11 +25,11 @@ use crate::cli::SamplesArguments;
 use crate::file::Pipeline;
 use crate::recall::fields::Fields;
 use crate::recall::moment::{self, utc};
-use crate::recall::output::{Body, Sample};
-use crate::recall::{self, Error, counted, now_ms};
+use crate::recall::output::{Body, Sample, Stranger, fingerprint};
+use crate::recall::{self, Error, counted, now_ms, place_of};
 
 /// Which of several samples of one event counts: the latest, and of those of one moment the last.
-type Place = (i64, i32, i64);
+type Rank = (i64, i32, i64);
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -38,8 +39,10 @@ struct Account {
     records: u64,
     older: u64,
     omitted: u64,
+    odd_times: u64,
     undecodable: u64,
     first_undecodable: Option<String>,
+    other_pipeline: u64,
     foreign: u64,
     first_foreign: Option<String>,
 }
@@ -54,20 +57,23 @@ fn write(arguments: &SamplesArguments) -> Result<String, Error> {
     let span = moment::span(arguments.since, arguments.until, now_ms()).map_err(Error::Usage)?;
     let mut fields =
         Fields::of(&pipeline.file).map_err(|problems| Error::Pipeline(pipeline.document.locate(problems)))?;
+    columns::check(pipeline.file.fields.keys())
+        .map_err(|problems| Error::Pipeline(pipeline.document.locate(problems)))?;
     let topic = &pipeline.file.topics.retraining;
     let reader = TopicReader::open(&pipeline.file.broker(&pipeline.folder), topic)?;
     // Records whose timestamps are out of order lie elsewhere; each is judged by its own.
     let stretches = reader.between(Some(span.start), None)?;
     let mut account = Account::default();
-    let first = first_pass(&reader, &stretches, span.clone(), &mut account)?;
+    let events = pipeline.file.topics.events.as_str();
+    let first = first_pass(&reader, &stretches, (events, span.clone()), &mut account)?;
     let table = Table::new(&fields, &first.seen);
     let options = options(&pipeline, arguments, span.clone());
     let mut writer = TableWriter::create(&arguments.out, table.columns(), &options)?;
     reader.read(&stretches, &mut |record| {
-        let Some(sample) = within(record, &span).and_then(|()| Sample::of(record).ok()) else {
+        let Some(sample) = within(record, &span).and_then(|()| Sample::of(record, events).ok()) else {
             return Ok(());
         };
-        if first.latest.get(sample.id) != Some(&place(record)) {
+        if first.latest.get(&fingerprint(sample.id)) != Some(&rank(record)) {
             return Ok(());
         }
         let decoded = match sample.body {
@@ -79,7 +85,7 @@ fn write(arguments: &SamplesArguments) -> Result<String, Error> {
                 Ok(cells) => Some(cells),
                 Err(rejection) => {
                     account.undecodable += 1;
-                    let first = || format!("{}: {}", name(record), rejection.detail);
+                    let first = || format!("{}: {}", place_of(record), rejection.detail);
                     account.first_undecodable.get_or_insert_with(first);
                     None
                 }
@@ -88,7 +94,9 @@ fn write(arguments: &SamplesArguments) -> Result<String, Error> {
         for arm in sample.arms() {
             *account.arms.entry(arm.to_owned()).or_default() += 1;
         }
-        writer.append(&table.row(record, &sample, decoded.as_deref()))?;
+        let (row, has_odd_time) = table.row(record, &sample, decoded.as_deref());
+        account.odd_times += u64::from(has_odd_time);
+        writer.append(&row)?;
         Ok::<_, Error>(())
     })?;
     let written = writer.finish()?;
@@ -98,14 +106,33 @@ fn write(arguments: &SamplesArguments) -> Result<String, Error> {
 /// What the first pass leaves.
 #[derive(Debug, Default)]
 struct First {
-    latest: HashMap<String, Place>,
+    /// By the fingerprints of ids: there may be millions.
+    latest: HashMap<u128, Rank>,
     seen: Seen,
+}
+
+impl First {
+    /// Takes a sample; counts the one that it is newer or older than.
+    fn take(&mut self, record: &Record<'_>, sample: &Sample<'_>) -> u64 {
+        self.seen.see(sample);
+        match self.latest.entry(fingerprint(sample.id)) {
+            Entry::Vacant(entry) => {
+                entry.insert(rank(record));
+                0
+            }
+            Entry::Occupied(mut entry) => {
+                let latest = rank(record).max(*entry.get());
+                entry.insert(latest);
+                1
+            }
+        }
+    }
 }
 
 fn first_pass(
     reader: &TopicReader,
     stretches: &[Stretch],
-    span: std::ops::Range<i64>,
+    (events, span): (&str, std::ops::Range<i64>),
     account: &mut Account,
 ) -> Result<First, Error> {
     let mut first = First::default();
@@ -114,26 +141,9 @@ fn first_pass(
             return Ok(());
         }
         account.records += 1;
-        let sample = match Sample::of(record) {
-            Ok(sample) => sample,
-            Err(why) => {
-                account.foreign += 1;
-                account
-                    .first_foreign
-                    .get_or_insert_with(|| format!("{} {why}", name(record)));
-                return Ok(());
-            }
-        };
-        first.seen.see(&sample);
-        let place = place(record);
-        match first.latest.get_mut(sample.id) {
-            None => {
-                first.latest.insert(sample.id.to_owned(), place);
-            }
-            Some(latest) => {
-                account.older += 1;
-                *latest = place.max(*latest);
-            }
+        match Sample::of(record, events) {
+            Ok(sample) => account.older += first.take(record, &sample),
+            Err(stranger) => account.pass_over(record, stranger)?,
         }
         Ok::<_, Error>(())
     })?;
@@ -145,15 +155,9 @@ fn within(record: &Record<'_>, span: &std::ops::Range<i64>) -> Option<()> {
     record.timestamp_ms.is_none_or(|ms| span.contains(&ms)).then_some(())
 }
 
-fn place(record: &Record<'_>) -> Place {
+fn rank(record: &Record<'_>) -> Rank {
     let time = record.timestamp_ms.unwrap_or(i64::MIN);
     (time, record.source.partition.number, record.source.offset)
-}
-
-fn name(record: &Record<'_>) -> String {
-    let mut text = String::new();
-    record.source.write(record.topic, &mut text);
-    text
 }
 
 fn options(pipeline: &Pipeline, arguments: &SamplesArguments, span: std::ops::Range<i64>) -> Options {
@@ -175,6 +179,23 @@ fn options(pipeline: &Pipeline, arguments: &SamplesArguments, span: std::ops::Ra
 }
 
 impl Account {
+    /// Counts a record that is no sample of this pipeline.
+    ///
+    /// # Errors
+    /// When a newer release wrote it.
+    fn pass_over(&mut self, record: &Record<'_>, stranger: Stranger) -> Result<(), Error> {
+        match stranger {
+            Stranger::OtherPipeline(_) => self.other_pipeline += 1,
+            Stranger::Foreign(why) => {
+                self.foreign += 1;
+                let first = || format!("{} {why}", place_of(record));
+                self.first_foreign.get_or_insert_with(first);
+            }
+            Stranger::Newer(why) => return Err(Error::newer(record, why)),
+        }
+        Ok(())
+    }
+
     fn report(&self, written: &Written, topic: &str, span: std::ops::Range<i64>) -> String {
         let mut text = format!(
             "{}: {} of {} bytes, from {} on `{topic}` between {} and {}\n",
@@ -198,6 +219,11 @@ impl Account {
             self.omitted,
             "without their body (it was too large): their fields are null".into(),
         );
+        line(
+            self.odd_times,
+            "with a time beyond what a calendar holds (another unit?): it is null".into(),
+        );
+        line(self.other_pipeline, "of another pipeline, left out".into());
         let first = |first: &Option<String>| first.clone().unwrap_or_default();
         line(
             self.undecodable,
@@ -235,10 +261,12 @@ mod tests {
     fn the_account_names_every_record_that_is_no_row_as_it_was() {
         let account = Account {
             arms: BTreeMap::from([("explore".into(), 2), ("uncertainty".into(), 1)]),
-            records: 7,
+            records: 9,
             older: 1,
             omitted: 1,
+            odd_times: 1,
             undecodable: 1,
+            other_pipeline: 2,
             first_undecodable: Some("retraining/0/3: field `x` is missing".into()),
             foreign: 4,
             first_foreign: Some("retraining/0/1 has no header `eddy.format`".into()),
@@ -250,13 +278,15 @@ mod tests {
         };
         let text = account.report(&written, "retraining", 0..1_777_593_600_000);
         assert!(
-            text.starts_with("w.csv: 2 rows of 90 bytes, from 7 records on `retraining`"),
+            text.starts_with("w.csv: 2 rows of 90 bytes, from 9 records on `retraining`"),
             "{text}"
         );
         for part in [
             "2  explore",
             "1  older",
             "1  without",
+            "1  with a time beyond",
+            "2  of another pipeline",
             "field `x` is missing",
             "no header `eddy.format`",
         ] {

@@ -13,12 +13,11 @@ use std::collections::BTreeSet;
 use eddy_broker::kafka::{Stretch, TopicReader};
 use eddy_broker::settings::Settings;
 use eddy_host::ExitCode;
-use eddy_pipeline::event::{HEADER_ID, HEADER_SOURCE, Record};
+use eddy_pipeline::event::{HEADER_ID, HEADER_SOURCE, Record, place};
 
 use self::story::{Arrival, DeadLetter, Looked, Prediction, Sampled, Seen, Story};
 use self::thresholds::Thresholds;
 use crate::cli::WhyArguments;
-use crate::desk::place;
 use crate::recall::fields::Fields;
 use crate::recall::output::{self, header};
 use crate::recall::{self, Error, now_ms};
@@ -68,30 +67,42 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn look(&mut self) -> Result<(), Error> {
+        // Before the outputs: what is committed by now has its outputs where they are looked for next. What is committed
+        // while they are read may not, and would be told as lost. Whether the group may be seen matters only at the end.
+        let committed = self.events.committed();
         let asked = self.story.asked.clone();
         if place(&asked).is_ok_and(|(topic, ..)| topic == self.settings.topics.events) {
-            self.fetch(&asked)?;
+            self.fetch(&BTreeSet::from([asked]))?;
         }
         self.look_among_outputs()?;
-        for source in self.story.sources() {
-            self.fetch(&source)?;
-        }
+        self.fetch(&self.story.sources())?;
         if self.story.is_empty() {
             self.look_among_events()?;
         }
         self.story.settle();
-        self.say_how_far()
+        if self.story.has_outputs() || self.story.events.is_empty() {
+            return Ok(());
+        }
+        self.story.say_how_far(&committed?);
+        Ok(())
     }
 
-    /// Looks at one record of the events topic by its place.
-    fn fetch(&mut self, source: &str) -> Result<(), Error> {
+    /// Looks at records of the events topic by their places.
+    fn fetch(&mut self, sources: &BTreeSet<String>) -> Result<(), Error> {
+        if sources.is_empty() {
+            return Ok(());
+        }
+        let all = self.events.all()?;
+        sources.iter().try_for_each(|source| self.fetch_one(source, &all))
+    }
+
+    fn fetch_one(&mut self, source: &str, all: &[Stretch]) -> Result<(), Error> {
         let Ok((topic, partition, offset)) = place(source) else {
             return Ok(());
         };
         if topic != self.settings.topics.events || self.story.events.iter().any(|event| event.seen.place == source) {
             return Ok(());
         }
-        let all = self.events.all()?;
         let is_there = |one: &&Stretch| one.partition == partition && one.offsets.contains(&offset);
         if all.iter().find(is_there).is_none() {
             self.story.missing(source);
@@ -129,6 +140,7 @@ impl Search<'_> {
             let (names, story) = (&self.names, &mut self.story);
             let records = reader.read(&reader.between(Some(self.since), None)?, &mut |record| {
                 if is_named(record, names) {
+                    output::refuse_newer(record.headers).map_err(|why| Error::newer(record, why))?;
                     note(record, self.settings, story);
                 }
                 Ok::<_, Error>(())
@@ -154,22 +166,6 @@ impl Search<'_> {
             .looked
             .push(Looked::new(self.events.topic(), (self.since, self.now), records));
         found.into_iter().for_each(|arrival| self.take(arrival));
-        Ok(())
-    }
-
-    /// Of an event without outputs: whether the pipeline has come to it.
-    fn say_how_far(&mut self) -> Result<(), Error> {
-        if self.story.has_outputs() || self.story.events.is_empty() {
-            return Ok(());
-        }
-        let committed = self.events.committed()?;
-        for event in &mut self.story.events {
-            let Ok((_, partition, offset)) = place(&event.seen.place) else {
-                continue;
-            };
-            let committed = committed.get(partition as usize).and_then(Option::as_ref);
-            event.is_done = Some(committed.is_some_and(|committed| committed.offset > offset));
-        }
         Ok(())
     }
 }

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeSet;
 
+use eddy_broker::kafka::Committed;
 use eddy_pipeline::event::{
     FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_DETAIL, HEADER_ID, HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON,
-    HEADER_SELECTION, HEADER_SHA256, HEADER_SOURCE, HEADER_STAGE, Record,
+    HEADER_SELECTION, HEADER_SHA256, HEADER_SOURCE, HEADER_STAGE, Record, place,
 };
 use eddy_pipeline::select::{Arm, Salt};
 use eddy_storage::table::Cell;
@@ -17,7 +18,7 @@ use serde_json::{Map, Value};
 use super::thresholds::Thresholds;
 use crate::recall::fields::Fields;
 use crate::recall::moment::utc;
-use crate::recall::output::header;
+use crate::recall::output::{header, weight};
 
 /// One event's story.
 #[derive(Debug, Clone, Serialize)]
@@ -91,6 +92,18 @@ impl Story {
         let samples = self.samples.iter().map(|one| (&one.seen.id, &one.seen.source));
         let dead = self.dead_letters.iter().map(|one| (&one.seen.id, &one.seen.source));
         predictions.chain(samples).chain(dead)
+    }
+
+    /// Of events without outputs: whether the pipeline had come to them, by what it had committed of each partition before
+    /// its outputs were looked for.
+    pub(super) fn say_how_far(&mut self, committed: &[Option<Committed>]) {
+        for event in &mut self.events {
+            let Ok((_, partition, offset)) = place(&event.seen.place) else {
+                continue;
+            };
+            let committed = committed.get(partition as usize).and_then(Option::as_ref);
+            event.is_done = Some(committed.is_some_and(|committed| committed.offset > offset));
+        }
     }
 
     /// Once everything was found: the id, and what follows from it.
@@ -234,7 +247,7 @@ impl Sampled {
         Self {
             seen,
             probability,
-            weight: probability.filter(|p| *p > 0.0).map(|p| 1.0 / p),
+            weight: weight(probability),
             config: text(HEADER_CONFIG).map(str::to_owned),
             policy: text(HEADER_POLICY).map(str::to_owned),
             body: text(HEADER_BODY).map(str::to_owned),
@@ -317,5 +330,30 @@ fn value(cell: &Cell<'_>) -> Value {
         Cell::Texts(texts) => texts.iter().map(String::as_str).collect(),
         Cell::Floats(list) => list.iter().map(|x| float(*x)).collect(),
         Cell::Floats32(list) => list.iter().map(|x| float(f64::from(*x))).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pipeline_is_past_an_event_when_it_had_committed_more_before_outputs_were_looked_for() {
+        let at = |place: &str| Arrival {
+            seen: Seen {
+                place: place.to_owned(),
+                ..Seen::default()
+            },
+            ..Arrival::default()
+        };
+        let mut story = Story::new("p", "a", Thresholds::default());
+        story.events = ["events/0/6", "events/0/7", "events/1/0", "events/9/0"].map(at).into();
+        let committed = Committed {
+            offset: 7,
+            note: String::new(),
+        };
+        story.say_how_far(&[Some(committed), None]);
+        let done: Vec<Option<bool>> = story.events.iter().map(|event| event.is_done).collect();
+        assert_eq!(done, [Some(true), Some(false), Some(false), Some(false)]);
     }
 }

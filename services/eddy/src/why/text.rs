@@ -146,10 +146,11 @@ fn prediction(one: &Prediction, story: &Story, text: &mut String) {
     let draws = document["draws"].as_array();
     draws.into_iter().flatten().for_each(|one| draw(one, text));
     if story.thresholds.has_budget {
+        // A draw of the control arm alone is not written: its line at the end says what it draws.
         let said = match (draws.is_some(), is_selected) {
             (true, _) => "any other arm gave it no chance at that moment",
             (false, true) => "no draw was needed: its selection was certain",
-            (false, false) => "not selected: no arm gave it a chance at that moment",
+            (false, false) => "not selected: no arm but the control arm gave it a chance at that moment",
         };
         line(text, 1, said);
     }
@@ -324,7 +325,7 @@ mod tests {
     use super::*;
 
     fn seen(place: &str, time_ms: i64) -> Seen {
-        let (topic, partition, offset) = crate::desk::place(place).expect("a place");
+        let (topic, partition, offset) = eddy_pipeline::event::place(place).expect("a place");
         Seen::of(&eddy_pipeline::event::Record {
             source: Source {
                 partition: Partition {
@@ -356,11 +357,14 @@ mod tests {
 
     fn rendered(prediction: Value) -> String {
         let mut story = story();
-        story.id = Some("a".into());
         story.predictions.push(Prediction {
-            seen: seen("predictions/0/1", 2),
+            seen: Seen {
+                id: Some("a".into()),
+                ..seen("predictions/0/1", 2)
+            },
             prediction: raw(&prediction),
         });
+        story.settle();
         render(&story)
     }
 
@@ -390,7 +394,12 @@ mod tests {
     #[test]
     fn an_event_that_nobody_drew_for_is_told_why() {
         let model = |flags: Value| json!({"models": {"m": {"version": "1", "flags": flags}}});
-        assert!(rendered(model(json!([]))).contains("not selected: no arm gave it a chance"));
+        let told = rendered(model(json!([])));
+        let (at, draws) = (
+            told.find("not selected: no arm but the control arm gave it a chance at that moment"),
+            told.find("the control arm draws 0."),
+        );
+        assert!(at.is_some() && at < draws, "{told}");
         assert!(rendered(model(json!(["anomaly"]))).contains("its selection was certain"));
     }
 

@@ -5,15 +5,16 @@
 //!
 //! Invariant: [`Row::finish`] is `Ok` only when every column of the row was written.
 
+mod cells;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+pub(super) use self::cells::overflows;
 use super::image::Workshop;
 use super::number::IntegerRule;
 use super::rule::{ElementRule, Field, Fill, Kind};
 use super::settings::NullRule;
-use super::store::Overflow;
-use super::timestamp;
 use super::vector::PlainVector;
 use super::words::{Place, clip, quote};
 use crate::rejection::{Reason, Rejection};
@@ -420,61 +421,6 @@ impl<'a> Row<'a> {
         }
     }
 
-    #[inline]
-    fn store_float(&mut self, index: usize, at: usize, x: f64) -> Result<(), Rejection> {
-        let field = &self.fields[index];
-        for target in &field.targets {
-            target
-                .float(self.inputs, self.row, at, x)
-                .map_err(|overflow| overflows(Place::field(&field.name), format_args!("{x:?}"), overflow))?;
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn store_integer(&mut self, index: usize, at: usize, i: i64) -> Result<(), Rejection> {
-        let field = &self.fields[index];
-        for target in &field.targets {
-            target
-                .integer(self.inputs, self.row, at, i)
-                .map_err(|overflow| overflows(Place::field(&field.name), format_args!("{i}"), overflow))?;
-        }
-        Ok(())
-    }
-
-    fn store_category(&mut self, index: usize, word: &str, position: i64) -> Result<(), Rejection> {
-        let field = &self.fields[index];
-        for target in &field.targets {
-            if target.is_string {
-                target.text(self.inputs, self.row, word);
-            } else {
-                target
-                    .integer(self.inputs, self.row, 0, position)
-                    .map_err(|overflow| overflows(Place::field(&field.name), format_args!("{position}"), overflow))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn store_text(&mut self, index: usize, text: &str) {
-        for target in &self.fields[index].targets {
-            target.text(self.inputs, self.row, text);
-        }
-    }
-
-    fn store_time(&mut self, index: usize, us: i64) -> Result<(), Rejection> {
-        let field = &self.fields[index];
-        let place = Place::field(&field.name);
-        let Kind::Timestamp(rule) = &field.kind else {
-            unreachable!("only timestamps are stored as times");
-        };
-        for (at, part) in rule.parts.iter().enumerate() {
-            let value = timestamp::part(place, *part, us, self.record_ms)?;
-            self.store_float(index, at, value)?;
-        }
-        Ok(())
-    }
-
     /// A value of another type than the field's.
     #[cold]
     pub(crate) fn mismatch(&self, index: usize, found: impl std::fmt::Display) -> Rejection {
@@ -490,14 +436,6 @@ impl<'a> Row<'a> {
         };
         Place::field(&field.name).wrong_type(found, wanted)
     }
-}
-
-#[cold]
-pub(super) fn overflows(place: Place<'_>, value: std::fmt::Arguments<'_>, Overflow(dtype): Overflow) -> Rejection {
-    place.reject(
-        Reason::OutOfRange,
-        format_args!("is {value}, which does not fit into the model's {dtype}"),
-    )
 }
 
 #[cold]

@@ -104,7 +104,7 @@ impl Field {
         }
         (problems.len() == before).then(|| Self {
             name: name.to_owned(),
-            pointer: settings.pointer.clone().unwrap_or_else(|| own_pointer(name)),
+            pointer: settings.pointer_or_default(name).into_owned(),
             kind,
             null: settings.null,
             default,
@@ -135,11 +135,6 @@ impl Field {
             Kind::Image(_) => "image",
         }
     }
-}
-
-/// The pointer of a field that names none: its own name at the top, escaped as RFC 6901 says.
-fn own_pointer(name: &str) -> String {
-    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 fn compile_kind(

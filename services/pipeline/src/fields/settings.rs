@@ -3,6 +3,8 @@
 //! Owns: the words a user writes and what each means. Never does: decide whether they fit together; that is
 //! [`super::rule`], which turns these settings into a closed set of rules.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -265,5 +267,26 @@ impl FieldSettings {
             kind,
             ..Self::default()
         }
+    }
+
+    /// Where the field of this name stands: its pointer, else its own name at the top, escaped as RFC 6901 says.
+    pub fn pointer_or_default(&self, name: &str) -> Cow<'_, str> {
+        match &self.pointer {
+            Some(pointer) => Cow::Borrowed(pointer),
+            None => Cow::Owned(format!("/{}", name.replace('~', "~0").replace('/', "~1"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_without_a_pointer_stands_at_the_top_under_its_escaped_name() {
+        let mut field = FieldSettings::default();
+        assert_eq!(field.pointer_or_default("a/b~c"), "/a~1b~0c");
+        field.pointer = Some("/x".into());
+        assert_eq!(field.pointer_or_default("a/b~c"), "/x");
     }
 }

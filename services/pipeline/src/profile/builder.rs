@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{ENOUGH_ROWS, Error, FORMAT, LEAST_ROWS, Note, Outputs, Profile, Source, fit};
+use crate::fields::Feature;
 use crate::head::{Head, Holds, Predictions, Values, Widths};
 use crate::seed;
 use crate::signal::{KNN_FEATURES, Matrix};
@@ -17,7 +18,7 @@ const MAX_NUMBERS: usize = 64 << 20;
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The features, in the order in which rows give them.
-    pub features: Vec<FeatureSpec>,
+    pub features: Vec<Feature>,
     /// What the model's predictions hold.
     pub holds: Holds,
     /// Names of its classes or labels.
@@ -31,18 +32,9 @@ pub struct Plan {
     pub seed: u64,
 }
 
-/// A feature of a [`Plan`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FeatureSpec {
-    /// Its name.
-    pub name: String,
-    /// The words of a category, whose values are their positions; `None` for a number.
-    pub categories: Option<Vec<String>>,
-}
-
 impl Plan {
     /// A plan for the predictions of a head, with 200,000 rows and 10 bins.
-    pub fn new(features: Vec<FeatureSpec>, head: &dyn Head) -> Self {
+    pub fn new(features: Vec<Feature>, head: &dyn Head) -> Self {
         Self {
             features,
             holds: head.holds(),

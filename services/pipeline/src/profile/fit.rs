@@ -9,6 +9,7 @@ use crate::calibration::{Isotonic, Reliability, TEMPERATURES, brier, log_loss, t
 use crate::conformal::Conformal;
 use crate::coreset::k_center;
 use crate::covariance::{Moments, ledoit_wolf, whitener};
+use crate::fields::FeatureKind;
 use crate::head;
 use crate::histogram::counts;
 use crate::seed;
@@ -80,9 +81,9 @@ impl Rows<'_> {
                     all: &all,
                     fitting: &fitting,
                 };
-                match &spec.categories {
-                    Some(words) => Feature::Category(features::category(&spec.name, words, values)),
-                    None => Feature::Number(features::number(&spec.name, values, self.plan.bins)),
+                match &spec.kind {
+                    FeatureKind::Category(words) => Feature::Category(features::category(&spec.name, words, values)),
+                    FeatureKind::Number => Feature::Number(features::number(&spec.name, values, self.plan.bins)),
                 }
             })
             .collect()

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::builder::{About, FeatureSpec, Plan, ProfileBuilder};
+pub use self::builder::{About, Plan, ProfileBuilder};
 pub use self::packed::{Floats, Halves};
 use crate::signal::{Scale, Signal};
 

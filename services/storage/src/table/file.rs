@@ -12,14 +12,18 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 /// A file under a hidden name beside the one it will have. Dropped before it is finished, it goes.
 #[derive(Debug)]
-pub(crate) struct WholeFile {
+pub struct WholeFile {
     file: BufWriter<NamedTempFile>,
     path: PathBuf,
     existing: Existing,
 }
 
 impl WholeFile {
-    pub(crate) fn create(path: &Path, existing: Existing) -> Result<Self, Error> {
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// When it is a folder, is there already and may not be replaced, or its folder cannot be written.
+    pub fn create(path: &Path, existing: Existing) -> Result<Self, Error> {
         if path.is_dir() {
             return Err(Error::file(path, "is a folder; name a file in it"));
         }
@@ -46,13 +50,32 @@ impl WholeFile {
         })
     }
 
+    /// A file with this content, which already can be read under its [hidden name](Self::hidden).
+    ///
+    /// # Errors
+    /// As [`Self::create`], and when the content cannot be written.
+    pub fn holding(path: &Path, existing: Existing, content: &[u8]) -> Result<Self, Error> {
+        let mut file = Self::create(path, existing)?;
+        let written = file.write_all(content).and_then(|()| file.flush());
+        written.map_err(|source| Error::write(path, source))?;
+        Ok(file)
+    }
+
     /// The name that it will have.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// The name that it has until then, in the same folder.
+    pub fn hidden(&self) -> &Path {
+        self.file.get_ref().path()
+    }
+
     /// Makes the content durable, then its name; gives its size.
-    pub(crate) fn finish(self) -> Result<u64, Error> {
+    ///
+    /// # Errors
+    /// When that cannot be done, and then no file of the name is there, or the one that was there before.
+    pub fn finish(self) -> Result<u64, Error> {
         let Self { file, path, existing } = self;
         let write = |source| Error::write(&path, source);
         let file = file.into_inner().map_err(|error| write(error.into_error()))?;
@@ -97,5 +120,25 @@ fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_can_be_read_before_it_has_its_name_and_goes_when_it_never_gets_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("a.json");
+        std::fs::write(&path, "old").expect("there is room");
+        let file = WholeFile::holding(&path, Existing::Replace, b"new").expect("there is room");
+        assert_eq!(std::fs::read(file.hidden()).expect("it is there"), b"new");
+        assert_eq!(file.hidden().parent(), Some(folder.path()));
+        drop(file);
+        assert_eq!(std::fs::read_dir(folder.path()).expect("it is there").count(), 1);
+        let file = WholeFile::holding(&path, Existing::Replace, b"new").expect("there is room");
+        assert_eq!(file.finish().expect("it gets its name"), 3);
+        assert_eq!(std::fs::read(&path).expect("it is there"), b"new");
     }
 }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 pub use self::cell::Cell;
-use self::file::WholeFile;
+pub use self::file::WholeFile;
 use crate::error::{At, Error};
 use crate::limits::{COLUMNS, NAME_BYTES};
 use crate::text::clip;

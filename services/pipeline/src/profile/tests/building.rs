@@ -164,9 +164,9 @@ fn rows_that_do_not_fit_are_errors_and_rows_without_an_output_are_counted() {
 }
 
 fn wide(features: usize) -> Profile {
-    let specs = (0..features).map(|at| FeatureSpec {
+    let specs = (0..features).map(|at| fields::Feature {
         name: format!("f{at}"),
-        categories: None,
+        kind: FeatureKind::Number,
     });
     let head = classifier();
     let data = Data3::new(1_000, 19);

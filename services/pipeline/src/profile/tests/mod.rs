@@ -6,6 +6,7 @@ mod serving;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::fields::{self, FeatureKind};
 use crate::head::{Head, HeadSettings, Predictions, compile};
 use crate::seed::{hash, normal, uniform};
 use crate::signal::{Evidence, Matrix, Measure};
@@ -13,10 +14,13 @@ use crate::tensor::{DType, Data, TensorSpec, View};
 
 const NAMES: [&str; 6] = ["height", "count", "colour", "constant", "empty", "weight"];
 
-fn specs() -> Vec<FeatureSpec> {
-    let spec = |name: &&str| FeatureSpec {
+fn specs() -> Vec<fields::Feature> {
+    let spec = |name: &&str| fields::Feature {
         name: (*name).to_owned(),
-        categories: (**name == *"colour").then(|| vec!["red".to_owned(), "green".to_owned()]),
+        kind: match *name {
+            "colour" => FeatureKind::Category(vec!["red".to_owned(), "green".to_owned()]),
+            _ => FeatureKind::Number,
+        },
     };
     NAMES.iter().map(spec).collect()
 }
