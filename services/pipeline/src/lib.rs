@@ -15,6 +15,7 @@ pub mod conformal;
 pub mod coreset;
 pub mod covariance;
 pub mod decode;
+pub mod drift;
 pub mod event;
 pub mod fields;
 pub mod flood;

@@ -1,0 +1,1 @@
+//! Distances between the counts of a reference and those of a window.

@@ -1,0 +1,10 @@
+//! Drift: how far what comes has moved away from a reference, as values and not as flags.
+//!
+//! Owns: distances between counts, their noise, detectors on streams of numbers, distances between clouds of points.
+//! Never does: move a reference, or raise an alarm by size of sample alone.
+//!
+//! Invariant: everything that is compared is a sum over events, so that parts of a stream add up to the whole, exactly.
+
+pub mod detect;
+pub mod distance;
+pub mod multivariate;
