@@ -42,7 +42,7 @@ pub struct SecureKafka {
 
 /// Users of PLAIN: their name, and their password. SCRAM users are added by
 /// [`crate::kafka::Topics::add_scram_user`].
-pub const PLAIN_USERS: [&str; 11] = [
+pub const PLAIN_USERS: [&str; 20] = [
     "plain",
     "revoked",
     "seen",
@@ -54,6 +54,15 @@ pub const PLAIN_USERS: [&str; 11] = [
     "without-5",
     "nobody",
     "acls",
+    "person",
+    "person-0",
+    "person-1",
+    "person-2",
+    "person-3",
+    "person-4",
+    "person-5",
+    "person-6",
+    "person-7",
 ];
 
 /// The client that the identity provider knows.

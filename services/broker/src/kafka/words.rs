@@ -17,6 +17,8 @@ use crate::{BrokerError, Fault};
 
 /// The same thing is logged at most this often.
 const QUIET: Duration = Duration::from_secs(30);
+/// The facility of log lines about the end of a connection.
+const CONNECTION_ENDED: &str = "FAIL";
 /// Different things that are told apart.
 const TOPICS_MAX: usize = 64;
 
@@ -31,10 +33,25 @@ pub(super) struct Words {
 #[derive(Debug, Default)]
 struct Said {
     last_reason: Option<String>,
+    /// Whether that reason only says that all brokers are down.
+    is_vague: bool,
+    /// The last end of a connection that was no more than logged.
+    ended: Option<(Instant, String)>,
     all_down: bool,
     group_refused: bool,
     obstacle: Option<Obstacle>,
     last_logged: HashMap<String, (Instant, u64)>,
+}
+
+impl Said {
+    /// Takes the end of a connection for the reason that all brokers are down, before or after that is said.
+    fn connection_ended(&mut self, line: &str) {
+        if std::mem::take(&mut self.is_vague) {
+            self.last_reason = Some(line.to_owned());
+        } else {
+            self.ended = Some((Instant::now(), line.to_owned()));
+        }
+    }
 }
 
 impl Words {
@@ -57,8 +74,13 @@ impl Words {
         let all_down = error.rdkafka_error_code() == Some(Code::AllBrokersDown);
         said.all_down |= all_down;
         // That all brokers are down follows from what was said of each, and says less.
-        if said.last_reason.is_none() || !all_down {
+        if !all_down {
             said.last_reason = Some(reason.to_owned());
+            said.is_vague = false;
+        } else if said.last_reason.is_none() {
+            let ended = said.ended.take().filter(|(at, _)| at.elapsed() < QUIET);
+            said.is_vague = ended.is_none();
+            said.last_reason = Some(ended.map_or_else(|| reason.to_owned(), |(_, line)| line));
         }
         drop(said);
         let code = error
@@ -80,6 +102,10 @@ impl Words {
                 }
             }
             Level::Notice | Level::Info => {
+                // Why a connection ended may be said here alone; alone it is no trouble.
+                if facility == CONNECTION_ENDED {
+                    self.said().connection_ended(line);
+                }
                 tracing::info!(target: "librdkafka", client = %self.client, facility, "{line}");
             }
             Level::Debug => tracing::debug!(target: "librdkafka", client = %self.client, facility, "{line}"),
@@ -88,7 +114,9 @@ impl Words {
 
     /// The last reason that the client gave, which is forgotten with this call.
     pub(super) fn take_reason(&self) -> Option<String> {
-        self.said().last_reason.take()
+        let mut said = self.said();
+        said.is_vague = false;
+        said.last_reason.take()
     }
 
     /// Notes that we may not even see the group.
@@ -186,6 +214,26 @@ mod tests {
         assert_eq!(words.may_log("FAIL"), Some(0));
         assert_eq!(words.may_log("FAIL"), None);
         assert_eq!(words.may_log("OTHER"), Some(0));
+    }
+
+    #[test]
+    fn why_all_brokers_are_down_may_be_said_in_the_log_alone() {
+        let down = KafkaError::Global(Code::AllBrokersDown);
+        let end = "ssl://a:1/bootstrap: Disconnected (after 0ms in state UP)";
+        let before = words();
+        before.log(RDKafkaLogLevel::Info, CONNECTION_ENDED, end);
+        assert_eq!(before.said().last_reason, None, "it is no trouble by itself");
+        before.error(&down, "1/1 brokers are down");
+        assert_eq!(before.take_reason().as_deref(), Some(end));
+        let after = words();
+        after.error(&down, "1/1 brokers are down");
+        after.log(RDKafkaLogLevel::Info, CONNECTION_ENDED, end);
+        assert_eq!(after.take_reason().as_deref(), Some(end));
+        let told = words();
+        told.error(&KafkaError::Canceled, "no such host");
+        told.error(&down, "1/1 brokers are down");
+        told.log(RDKafkaLogLevel::Info, CONNECTION_ENDED, end);
+        assert_eq!(told.take_reason().as_deref(), Some("no such host"));
     }
 
     #[test]
