@@ -44,9 +44,7 @@ enum Way {
     Frozen,
 }
 
-/// A pipeline whose patience with Kafka is short, so that an outage of seconds is longer than all of it. A commit that meets
-/// its beginning is tried four times by the client, each for as long as its sockets may take: a minute by default, and no page
-/// names the outage before that.
+/// A pipeline whose patience with Kafka is short, so that an outage of seconds is longer than all of it.
 fn pipeline(guarantee: &str, brokers: &str) -> String {
     let model = MLP.replace("{models}", &stage::models().display().to_string());
     format!(
@@ -59,7 +57,6 @@ fn pipeline(guarantee: &str, brokers: &str) -> String {
         guarantee = "{guarantee}"
         session_timeout = "3s"
         transaction_timeout = "4s"
-        properties = {{ "socket.timeout.ms" = 5000 }}
         {model}
         [batch]
         rows = 1

@@ -140,7 +140,7 @@ fn is_what_the_script_allows(permissions: &[Permission], options: &[&str]) {
 }
 
 /// What a person does with a pipeline whose stream has run, one command for each way of reading back.
-fn commands(stage: &Stage, folder: &Path) -> Vec<Vec<String>> {
+fn commands(stage: &Stage, user: &str, folder: &Path) -> Vec<Vec<String>> {
     let file = stage.file().display().to_string();
     let table = folder.join("week.parquet").display().to_string();
     let profile = folder.join("profile.json").display().to_string();
@@ -148,7 +148,8 @@ fn commands(stage: &Stage, folder: &Path) -> Vec<Vec<String>> {
         vec!["why", &file, "0000", "--json"],
         vec!["why", &file, "not-yet"],
         vec!["samples", &file, "--out", &table, "--force"],
-        vec!["redrive", &file, "--job", "again", "--from", "dead_letters"],
+        // Each of them has something to send.
+        vec!["redrive", &file, "--job", user, "--from", "dead_letters"],
         vec!["profile", &file, "--since", "1h", "--out", &profile],
     ]
     .map(|words| words.into_iter().map(str::to_owned).collect())
@@ -178,7 +179,7 @@ fn with_exactly_these_permissions_a_person_reads_topics_back_and_sends_again() {
                 String::from_utf8_lossy(&output.stderr).into_owned(),
             )
         };
-        commands(&stage, folder.path()).iter().map(run).collect()
+        commands(&stage, user, folder.path()).iter().map(run).collect()
     };
     let kafka = SecureKafka::shared().kafka();
     let all: Vec<_> = permissions.iter().map(|one| granted(one, "User:person")).collect();

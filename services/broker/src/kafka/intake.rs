@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eddy_pipeline::event::{Partition, Record, Source};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
@@ -360,7 +360,7 @@ impl Intake {
         if !wait {
             return Ok(());
         }
-        match self.consumer.commit(&self.list_with_offsets(&ours)?, CommitMode::Sync) {
+        match native::commit_within(self.consumer.client(), &self.list_with_offsets(&ours)?, ANSWER_WITHIN) {
             Err(error) if !is_gone(&error) => {
                 let mut failed = self.failed(format!("committing offsets to group `{}`", self.group), &error);
                 if error.rdkafka_error_code() == Some(Code::IllegalGeneration) {

@@ -1,4 +1,5 @@
-//! The two things for which the wrapper is not good enough: reading headers, and reading the membership in the group.
+//! The three things for which the wrapper is not good enough: reading headers, reading the membership in the group, and
+//! waiting for a commit no longer than is good.
 //!
 //! Owns: the only unsafe code of this crate. Never does: keep a pointer beyond the call.
 //!
@@ -8,10 +9,13 @@
 
 use std::ffi::CStr;
 use std::ptr;
+use std::time::Duration;
 
 use eddy_pipeline::event::Header;
+use rdkafka::TopicPartitionList;
 use rdkafka::bindings;
 use rdkafka::client::{Client, ClientContext};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaRespErr;
 
@@ -49,6 +53,36 @@ pub(super) fn with_headers<R>(message: &BorrowedMessage<'_>, use_them: impl FnOn
     } else {
         let many: Vec<Header<'_>> = (0..headers.count).map(header).collect();
         use_them(&many)
+    }
+}
+
+/// Commits offsets and waits for the answer, for so long at most; then it is an error, and the client goes on trying. The client's own synchronous commit has no limit: one that meets an outage waits for its end.
+pub(super) fn commit_within<C: ClientContext>(
+    consumer: &Client<C>,
+    offsets: &TopicPartitionList,
+    within: Duration,
+) -> KafkaResult<()> {
+    let failed = |code: RDKafkaRespErr| match code {
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+        code => Err(KafkaError::ConsumerCommit(code.into())),
+    };
+    let wait_ms = i32::try_from(within.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: client and list are alive for as long as they are borrowed, and the call copies the list. The queue and the
+    // event are ours and destroyed once; an answer that comes later is dropped by the client.
+    unsafe {
+        let queue = bindings::rd_kafka_queue_new(consumer.native_ptr());
+        let asked = bindings::rd_kafka_commit_queue(consumer.native_ptr(), offsets.ptr(), queue, None, ptr::null_mut());
+        let result = failed(asked).and_then(|()| {
+            let event = bindings::rd_kafka_queue_poll(queue, wait_ms);
+            if event.is_null() {
+                return failed(RDKafkaRespErr::RD_KAFKA_RESP_ERR__TIMED_OUT);
+            }
+            let code = bindings::rd_kafka_event_error(event);
+            bindings::rd_kafka_event_destroy(event);
+            failed(code)
+        });
+        bindings::rd_kafka_queue_destroy(queue);
+        result
     }
 }
 

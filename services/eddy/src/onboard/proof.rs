@@ -1,10 +1,11 @@
 //! Whether predictions and labels have anything to do with each other.
 //!
-//! Owns: accuracy against the most frequent class, AUC, R² and the line between chance and skill.
+//! Owns: accuracy against the most frequent class, AUC (also of anomaly scores), R² and the line between chance and skill.
 //! Never does: run a model.
 //!
 //! Invariant: what is at chance level is refused; what cannot be judged says so.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use eddy_pipeline::head::{Head, Predictions, Values};
@@ -37,6 +38,7 @@ impl Order {
 enum Kind {
     Classes(Vec<String>),
     Target,
+    Score,
     Nothing,
 }
 
@@ -49,6 +51,8 @@ pub(crate) struct Proof {
     decided: Vec<(usize, usize, f32)>,
     /// What was measured, and what was predicted.
     measured: Vec<(f64, f64)>,
+    /// Anomaly scores by label.
+    scores: BTreeMap<String, Vec<f32>>,
 }
 
 impl Proof {
@@ -57,13 +61,15 @@ impl Proof {
         let kind = match head.holds().values {
             Values::Classes(_) => Kind::Classes(head.classes().to_vec()),
             Values::Targets => Kind::Target,
-            _ => Kind::Nothing,
+            Values::Score | Values::Reconstruction => Kind::Score,
+            Values::Labels(_) | Values::Vector => Kind::Nothing,
         };
         Self {
             kind,
             order,
             decided: Vec::new(),
             measured: Vec::new(),
+            scores: BTreeMap::new(),
         }
     }
 
@@ -98,6 +104,13 @@ impl Proof {
                         f64::from(predictions.values(scored).first().copied().unwrap_or(f32::NAN)),
                     ));
                 }
+                Kind::Score => {
+                    let score = predictions.anomaly(scored);
+                    // One more than two words is enough to know that they do not tell anomalies.
+                    if self.scores.len() <= 2 || self.scores.contains_key(label) {
+                        self.scores.entry(label.to_owned()).or_default().extend(score);
+                    }
+                }
                 Kind::Nothing => {}
             }
         }
@@ -112,7 +125,8 @@ impl Proof {
         match &self.kind {
             Kind::Classes(classes) if !self.decided.is_empty() => self.of_classes(classes),
             Kind::Target if !self.measured.is_empty() => self.of_target(),
-            Kind::Nothing => Ok("proof        none: the head decides for no class and gives no target\n".to_owned()),
+            Kind::Score if !self.scores.is_empty() => self.of_scores(),
+            Kind::Nothing => Ok("proof        none: the head gives no class, no target and no score\n".to_owned()),
             _ => Ok("proof        none: no row that was scored has a label\n".to_owned()),
         }
     }
@@ -168,32 +182,47 @@ impl Proof {
         Err(chance(text))
     }
 
-    /// Area under the ROC curve of the second class's probability, ties counted half, and its standard error under the
-    /// null hypothesis (Mann & Whitney 1947).
+    /// Anomaly scores against a label of two words, the rarer of which is taken for the anomalies.
+    fn of_scores(&self) -> Result<String, Error> {
+        let words: Vec<(&String, &Vec<f32>)> = self.scores.iter().collect();
+        let [(one, of_one), (other, of_other)] = words[..] else {
+            let words = if words.len() > 2 { "more than two" } else { "only one" };
+            return Ok(format!(
+                "proof        none: the label has {words} words, and anomalies are told by one of two\n"
+            ));
+        };
+        let (rare, of_rare, of_rest) = match of_one.len() <= of_other.len() {
+            true => (one, of_one, of_other),
+            false => (other, of_other, of_one),
+        };
+        let scores = of_rare.iter().map(|score| (*score, true));
+        let scores = scores.chain(of_rest.iter().map(|score| (*score, false)));
+        let Some((auc, error)) = auc(scores.collect()) else {
+            return Ok("proof        none: a score is not a number\n".to_owned());
+        };
+        let errors = self.order.errors();
+        let text = format!(
+            "AUC          {auc:.4} of the score for `{rare}`, the rarer word ({} of {} rows); that of chance is 0.5 ± {:.4}\n",
+            of_rare.len(),
+            of_rare.len() + of_rest.len(),
+            errors * error
+        );
+        if auc < 0.5 - errors * error {
+            let message = format!(
+                "the score is lower for `{rare}` than for the others; turn `higher_is` in the head round, or \
+                 name another label"
+            );
+            return Err(Error::Chance { found: text, message });
+        }
+        if auc > 0.5 + errors * error {
+            return Ok(text);
+        }
+        Err(chance(text))
+    }
+
     fn auc(&self) -> Option<(f64, f64)> {
-        let mut scores: Vec<(f32, bool)> = self
-            .decided
-            .iter()
-            .map(|(label, _, second)| (*second, *label == 1))
-            .collect();
-        if scores.iter().any(|(score, _)| score.is_nan()) {
-            return None;
-        }
-        scores.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-        let ones = scores.iter().filter(|(_, is_one)| *is_one).count() as f64;
-        let zeros = scores.len() as f64 - ones;
-        if ones == 0.0 || zeros == 0.0 {
-            return None;
-        }
-        let (mut below, mut pairs) = (0.0, 0.0);
-        for tied in scores.chunk_by(|(one, _), (other, _)| one == other) {
-            let ones = tied.iter().filter(|(_, is_one)| *is_one).count() as f64;
-            let zeros = tied.len() as f64 - ones;
-            pairs += ones * (below + zeros / 2.0);
-            below += zeros;
-        }
-        let error = ((ones + zeros + 1.0) / (12.0 * ones * zeros)).sqrt();
-        Some((pairs / (ones * zeros), error))
+        let scores = self.decided.iter().map(|(label, _, second)| (*second, *label == 1));
+        auc(scores.collect())
     }
 
     fn of_target(&self) -> Result<String, Error> {
@@ -223,6 +252,29 @@ impl Proof {
     }
 }
 
+/// Area under the ROC curve of scores, ties counted half, and its standard error under the null hypothesis (Mann & Whitney
+/// 1947); `None` where a score is not a number or all are of one kind.
+fn auc(mut scores: Vec<(f32, bool)>) -> Option<(f64, f64)> {
+    if scores.iter().any(|(score, _)| score.is_nan()) {
+        return None;
+    }
+    scores.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    let ones = scores.iter().filter(|(_, is_one)| *is_one).count() as f64;
+    let zeros = scores.len() as f64 - ones;
+    if ones == 0.0 || zeros == 0.0 {
+        return None;
+    }
+    let (mut below, mut pairs) = (0.0, 0.0);
+    for tied in scores.chunk_by(|(one, _), (other, _)| one == other) {
+        let ones = tied.iter().filter(|(_, is_one)| *is_one).count() as f64;
+        let zeros = tied.len() as f64 - ones;
+        pairs += ones * (below + zeros / 2.0);
+        below += zeros;
+    }
+    let error = ((ones + zeros + 1.0) / (12.0 * ones * zeros)).sqrt();
+    Some((pairs / (ones * zeros), error))
+}
+
 /// The sentence on what is likely wrong.
 pub(crate) fn chance(found: String) -> Error {
     let message =
@@ -243,6 +295,7 @@ mod tests {
             order: Order::Known,
             decided,
             measured: Vec::new(),
+            scores: BTreeMap::new(),
         };
         proof.verdict()
     }
@@ -278,5 +331,39 @@ mod tests {
         assert!(turned.to_string().contains("turned round"), "{turned}");
         let same = classes((0..100).map(|_| (0, 0, 0.1)).collect()).unwrap_err();
         assert!(same.to_string().contains("every label is `a`"), "{same}");
+    }
+
+    fn scores(anomalous: &[f32], normal: &[f32], more: &[&str]) -> Result<String, Error> {
+        let mut scores = BTreeMap::from([
+            ("bad".to_owned(), anomalous.to_vec()),
+            ("good".to_owned(), normal.to_vec()),
+        ]);
+        scores.extend(more.iter().map(|word| ((*word).to_owned(), vec![0.0])));
+        let proof = Proof {
+            kind: Kind::Score,
+            order: Order::Known,
+            decided: Vec::new(),
+            measured: Vec::new(),
+            scores,
+        };
+        proof.verdict()
+    }
+
+    #[test]
+    fn an_anomaly_score_is_proved_by_the_rarer_of_two_words() {
+        let normal: Vec<f32> = (0..100).map(|at| at as f32 / 100.0).collect();
+        let high: Vec<f32> = (0..20).map(|at| 0.9 + at as f32 / 100.0).collect();
+        let text = scores(&high, &normal, &[]).unwrap();
+        assert!(
+            text.contains("of the score for `bad`, the rarer word (20 of 120 rows)"),
+            "{text}"
+        );
+        let low: Vec<f32> = high.iter().map(|score| -score).collect();
+        let turned = scores(&low, &normal, &[]).unwrap_err().to_string();
+        assert!(turned.contains("turn `higher_is` in the head round"), "{turned}");
+        let chance = scores(&normal[..20], &normal[..20], &[]).unwrap_err().to_string();
+        assert!(chance.contains("no better than chance"), "{chance}");
+        let three = scores(&high, &normal, &["ugly"]).unwrap();
+        assert!(three.contains("none: the label has more than two words"), "{three}");
     }
 }
