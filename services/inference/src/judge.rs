@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use eddy_pipeline::drift::monitor::{DriftSettings, Monitor, Watched};
 use eddy_pipeline::fields::{Feature, FeatureKind};
 use eddy_pipeline::head::{Head, Holds, Values};
 use eddy_pipeline::policy::OperatingPoint;
@@ -68,6 +69,8 @@ pub struct Judgement {
     pub signals: Arc<SignalPlan>,
     /// How events are selected.
     pub plan: Arc<Plan>,
+    /// What is counted for drift.
+    pub monitor: Arc<Monitor>,
     /// Whether the features of events must be captured.
     pub needs_features: bool,
 }
@@ -117,12 +120,12 @@ impl InForce {
     }
 }
 
-/// Matches `[select]` and `models[].signals` with what the models can say.
+/// Matches `[select]`, `[drift]` and `models[].signals` with what the models can say.
 ///
 /// # Errors
 /// What the file asks for and no model can serve.
 pub fn judge(
-    select: &SelectSettings,
+    (select, drift): (&SelectSettings, &DriftSettings),
     models: &[Judged<'_>],
     features: Vec<Feature>,
 ) -> Result<Judgement, Vec<Problem>> {
@@ -170,12 +173,15 @@ pub fn judge(
     let similar = models
         .iter()
         .find_map(|model| model.profile?.simhash(&names).ok().flatten());
+    let monitor = monitor(models, &features, drift);
     let models = models.iter().zip(can).zip(operating).enumerate();
     let models = models.map(|(position, ((model, (peers, measures)), operating))| {
         let shown = shown(model, &measures, has_budget);
+        let is_read =
+            |signal| reads(&plan, position, signal) || monitor.signals(position).any(|watched| watched == signal);
         ModelSignals {
             operating,
-            ..keep(measures, &shown, |signal| reads(&plan, position, signal), peers)
+            ..keep(measures, &shown, is_read, peers)
         }
     });
     let models: Vec<ModelSignals> = models.collect();
@@ -183,7 +189,8 @@ pub fn judge(
     let segment = segment.and_then(|field| names.iter().position(|name| *name == field));
     Ok(Judgement {
         // With a budget they tell duplicates.
-        needs_features: has_budget || models.iter().any(ModelSignals::reads_features),
+        needs_features: has_budget || monitor.reads_features() || models.iter().any(ModelSignals::reads_features),
+        monitor: Arc::new(monitor),
         signals: Arc::new(SignalPlan {
             columns: signals::locate(&plan, &models),
             models,
@@ -193,6 +200,15 @@ pub fn judge(
         }),
         plan: Arc::new(plan),
     })
+}
+
+fn monitor(models: &[Judged<'_>], features: &[Feature], settings: &DriftSettings) -> Monitor {
+    let watched = models.iter().map(|model| {
+        let classes = model.head.classes();
+        model.profile.map(|profile| Watched { profile, classes })
+    });
+    let watched: Vec<_> = watched.collect();
+    Monitor::new(&watched, features, settings)
 }
 
 /// Everything that a model can serve.
