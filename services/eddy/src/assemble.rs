@@ -244,7 +244,8 @@ impl Assembly {
             })
             .collect();
         let selected_by = policy.and_then(|policy| policy.file.select.as_ref());
-        let judged = judge(selected_by.unwrap_or(&self.file.select), &models, decoder.features());
+        let select = selected_by.unwrap_or(&self.file.select);
+        let judged = judge((select, &self.file.drift), &models, decoder.features());
         let judgement = judged.map_err(|problems| match policy {
             // What the pipeline file says of models was checked when the service started.
             Some(policy) => policy.document.locate(problems),

@@ -12,6 +12,7 @@ use eddy_broker::settings::{Guarantee, Kafka, Topics};
 use eddy_host::{AdminSettings, DrainSettings, ProcessSettings};
 use eddy_inference::settings::{BatchSettings, CheckpointSettings, DeadLetterSettings};
 use eddy_pipeline::decode::{Decoder, EventSettings, LimitSettings};
+use eddy_pipeline::drift::monitor::DriftSettings;
 use eddy_pipeline::fields::FieldSettings;
 use eddy_pipeline::select::SelectSettings;
 use eddy_pipeline::settings::{Problem, nearest};
@@ -66,6 +67,9 @@ pub struct PipelineFile {
     /// Which events also go to the retraining topic.
     #[serde(default)]
     pub select: SelectSettings,
+    /// What is counted for drift.
+    #[serde(default)]
+    pub drift: DriftSettings,
     /// What may change while the service runs.
     #[serde(default)]
     pub policy: PolicySettings,
@@ -190,6 +194,7 @@ impl PipelineFile {
         problems.extend(self.topics.problems());
         problems.extend(self.field_plan());
         problems.extend(self.select.check());
+        problems.extend(self.drift.check());
         problems.extend(self.policy.check());
         problems.extend(self.admin.check());
         problems.extend(self.log.check());

@@ -27,7 +27,7 @@ use eddy_pipeline::outcome::Balance;
 use eddy_pipeline::score::Scorer;
 use eddy_pipeline::time::Clock;
 use eddy_telemetry::catalogue::PauseCause;
-use eddy_telemetry::{Metrics, ModelFacts};
+use eddy_telemetry::{Metrics, ModelFacts, ModelVersion};
 use serde_json::{Value, json};
 
 use crate::assemble::{Assembly, assemble};
@@ -257,7 +257,19 @@ fn start_lane(
     })?;
     let broker = Watched::new(broker, beat.clone(), &file.kafka);
     let names: Vec<&str> = assembly.models().iter().map(|model| model.name()).collect();
-    let metrics = common.metrics.lane(usize::from(number), &names);
+    let versions: Vec<ModelVersion<'_>> = assembly
+        .models()
+        .iter()
+        .map(|model| ModelVersion {
+            name: model.name(),
+            version: model.version(),
+        })
+        .collect();
+    let monitor = assembly.in_force().current().0.monitor;
+    let metrics = common
+        .metrics
+        .lane(usize::from(number), &names)
+        .watching(monitor, &versions);
     let guarantee = match file.kafka.guarantee {
         Guarantee::ExactlyOnce => checkpoint::Guarantee::ExactlyOnce,
         Guarantee::AtLeastOnce => checkpoint::Guarantee::AtLeastOnce,

@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use eddy_pipeline::drift::monitor::{DriftSettings, Monitor, Watched};
 use eddy_pipeline::fields::{Feature, FeatureKind};
 use eddy_pipeline::head::{Head, Holds, Values};
 use eddy_pipeline::policy::OperatingPoint;
@@ -68,6 +69,8 @@ pub struct Judgement {
     pub signals: Arc<SignalPlan>,
     /// How events are selected.
     pub plan: Arc<Plan>,
+    /// What is counted for drift.
+    pub monitor: Arc<Monitor>,
     /// Whether the features of events must be captured.
     pub needs_features: bool,
 }
@@ -117,12 +120,12 @@ impl InForce {
     }
 }
 
-/// Matches `[select]` and `models[].signals` with what the models can say.
+/// Matches `[select]`, `[drift]` and `models[].signals` with what the models can say.
 ///
 /// # Errors
 /// What the file asks for and no model can serve.
 pub fn judge(
-    select: &SelectSettings,
+    (select, drift): (&SelectSettings, &DriftSettings),
     models: &[Judged<'_>],
     features: Vec<Feature>,
 ) -> Result<Judgement, Vec<Problem>> {
@@ -170,12 +173,15 @@ pub fn judge(
     let similar = models
         .iter()
         .find_map(|model| model.profile?.simhash(&names).ok().flatten());
+    let monitor = monitor(models, &features, drift);
     let models = models.iter().zip(can).zip(operating).enumerate();
     let models = models.map(|(position, ((model, (peers, measures)), operating))| {
         let shown = shown(model, &measures, has_budget);
+        let is_read =
+            |signal| reads(&plan, position, signal) || monitor.signals(position).any(|watched| watched == signal);
         ModelSignals {
             operating,
-            ..keep(measures, &shown, |signal| reads(&plan, position, signal), peers)
+            ..keep(measures, &shown, is_read, peers)
         }
     });
     let models: Vec<ModelSignals> = models.collect();
@@ -183,7 +189,8 @@ pub fn judge(
     let segment = segment.and_then(|field| names.iter().position(|name| *name == field));
     Ok(Judgement {
         // With a budget they tell duplicates.
-        needs_features: has_budget || models.iter().any(ModelSignals::reads_features),
+        needs_features: has_budget || monitor.reads_features() || models.iter().any(ModelSignals::reads_features),
+        monitor: Arc::new(monitor),
         signals: Arc::new(SignalPlan {
             columns: signals::locate(&plan, &models),
             models,
@@ -193,6 +200,15 @@ pub fn judge(
         }),
         plan: Arc::new(plan),
     })
+}
+
+fn monitor(models: &[Judged<'_>], features: &[Feature], settings: &DriftSettings) -> Monitor {
+    let watched = models.iter().map(|model| {
+        let classes = model.head.classes();
+        model.profile.map(|profile| Watched { profile, classes })
+    });
+    let watched: Vec<_> = watched.collect();
+    Monitor::new(&watched, features, settings)
 }
 
 /// Everything that a model can serve.
@@ -379,115 +395,4 @@ fn keep(
 }
 
 #[cfg(test)]
-mod tests {
-    use eddy_pipeline::head::compile;
-    use eddy_pipeline::tensor::{DType, TensorSpec};
-    use serde_json::json;
-
-    use super::*;
-
-    fn head(settings: serde_json::Value, width: usize) -> Box<dyn Head> {
-        let settings = serde_json::from_value(settings).expect("the settings are right");
-        let spec = TensorSpec {
-            name: "out".to_owned(),
-            dtype: DType::Float32,
-            row_shape: vec![Some(width)],
-        };
-        compile(&settings, &[spec], None).expect("the head fits")
-    }
-
-    fn classifier(width: usize) -> Box<dyn Head> {
-        head(json!({"type": "classification", "from": "logits"}), width)
-    }
-
-    fn judged(select: serde_json::Value, models: &[Judged<'_>]) -> Result<Judgement, Vec<Problem>> {
-        let select: SelectSettings = serde_json::from_value(select).expect("the settings are right");
-        judge(&select, models, Vec::new())
-    }
-
-    fn signals(judgement: &Judgement, model: usize) -> Vec<Signal> {
-        let measures = judgement.signals.models[model].measures.iter();
-        measures.map(|measured| measured.measure.signal()).collect()
-    }
-
-    #[test]
-    fn without_a_budget_nothing_is_measured_but_what_the_file_names() {
-        let head = classifier(3);
-        let bare = Judged::bare("m", &*head);
-        let judgement = judged(json!({}), &[bare]).expect("it fits");
-        assert_eq!((signals(&judgement, 0), judgement.needs_features), (vec![], false));
-        let named = Judged {
-            shown: Some(&[Signal::Energy]),
-            ..bare
-        };
-        let judgement = judged(json!({}), &[named]).expect("it fits");
-        assert_eq!(
-            (signals(&judgement, 0), judgement.needs_features),
-            (vec![Signal::Energy], false)
-        );
-        let nothing_shown = Judged {
-            shown: Some(&[]),
-            ..bare
-        };
-        let judgement = judged(json!({"fraction": 0.1}), &[nothing_shown]).expect("it fits");
-        assert_eq!(signals(&judgement, 0), [Signal::Margin], "the plan reads it");
-        assert_eq!(judgement.signals.models[0].shown, 0);
-        assert!(judgement.needs_features, "they tell duplicates");
-    }
-
-    #[test]
-    fn the_committee_is_the_largest_group_of_models_that_can_disagree() {
-        let heads = [
-            classifier(3),
-            head(json!({"type": "regression"}), 1),
-            classifier(4),
-            classifier(3),
-        ];
-        let models: Vec<Judged<'_>> = ["a", "b", "c", "d"]
-            .iter()
-            .zip(&heads)
-            .map(|(name, head)| Judged::bare(name, &**head))
-            .collect();
-        let judgement = judged(json!({"fraction": 0.1}), &models).expect("it fits");
-        let peers = |model: usize| judgement.signals.models[model].peers.clone();
-        assert_eq!(
-            [peers(0), peers(1), peers(2), peers(3)],
-            [vec![3], vec![], vec![], vec![0]]
-        );
-        assert!(
-            signals(&judgement, 0).contains(&Signal::Js),
-            "{:?}",
-            signals(&judgement, 0)
-        );
-        assert!(!signals(&judgement, 3).contains(&Signal::Js), "it is measured once");
-    }
-
-    #[test]
-    fn what_a_model_cannot_give_is_a_problem_at_its_place_that_says_what_it_gives() {
-        let head = classifier(3);
-        let asked = Judged {
-            shown: Some(&[Signal::Margin, Signal::Hbos]),
-            ..Judged::bare("m", &*head)
-        };
-        let problems = judged(json!({}), &[asked]).expect_err("it has no profile");
-        assert_eq!(problems[0].key, "models[0].signals[1]");
-        assert!(problems[0].message.contains("margin") && problems[0].message.contains("reference profile"));
-    }
-
-    #[test]
-    fn every_operating_point_that_does_not_fit_is_told() {
-        let (three, target) = (classifier(3), head(json!({"type": "regression"}), 1));
-        let point = OperatingPoint {
-            threshold: Some(0.5),
-            ..OperatingPoint::default()
-        };
-        let with_point = |name, head| Judged {
-            operating_point: Some(&point),
-            ..Judged::bare(name, head)
-        };
-        let models = [with_point("a", &*three), with_point("b", &*target)];
-        let problems = judged(json!({}), &models).expect_err("neither has two classes");
-        let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
-        assert_eq!(keys, ["models.a", "models.b"]);
-    }
-}
+mod tests;

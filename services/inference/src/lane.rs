@@ -339,7 +339,15 @@ impl<B: Broker> Lane<B> {
         metrics.batch(&self.facts);
         let predicted = batch.rows().iter().filter(|row| row.tensor_row().is_some());
         metrics.event_times(predicted.filter_map(|row| row.timestamp_ms));
-        let scored = || batch.rows().iter().filter_map(Row::tensor_row);
+        let scored: Vec<u32> = batch.rows().iter().filter_map(Row::tensor_row).collect();
+        metrics.count(|monitor, counts| {
+            monitor.count_features(scoring.features(), &scored, counts);
+            for (model, (_, predictions)) in scoring.models().enumerate() {
+                let column = |signal| scoring.column(model, signal);
+                monitor.count_outputs(model, predictions, column, &scored, counts);
+            }
+        });
+        let scored = || scored.iter().copied();
         scored().for_each(|row| metrics.drawn(scoring.pick(row).chances));
         for (model, (_, predictions)) in scoring.models().enumerate() {
             let confidences = scored().filter_map(|row| predictions.confidence(row as usize));

@@ -301,6 +301,11 @@ impl Scoring {
         self.signals.shown(model)
     }
 
+    /// The column of a signal of one model, where it was measured on every row.
+    pub fn column(&self, model: usize, signal: Signal) -> Option<&[f32]> {
+        self.signals.column(model, signal)
+    }
+
     /// The features that make a row anomalous to a model, if that is why it was selected.
     pub fn top_features(&self, model: usize, tensor_row: u32) -> Vec<(&str, f32)> {
         let is_anomaly = self.pick(tensor_row).arms(model).contains(Arm::Anomaly);

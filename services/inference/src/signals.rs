@@ -131,6 +131,15 @@ impl Signals {
         self.columns.get(model).map_or(&[], |columns| &columns[..shown])
     }
 
+    /// The column of a signal that was measured on every row.
+    pub(crate) fn column(&self, model: usize, signal: Signal) -> Option<&[f32]> {
+        let measures = &self.plan.models.get(model)?.measures;
+        let of_all = measures.iter().zip(self.columns.get(model)?);
+        let mut of_all = of_all.filter(|(measured, _)| !measured.is_deferred);
+        let (_, (_, column)) = of_all.find(|(_, (own, _))| *own == signal)?;
+        Some(column)
+    }
+
     /// The features with the largest parts in a model's anomaly score of a row, most of all first.
     pub(crate) fn top_features(&self, model: usize, features: &[f32]) -> Vec<(&str, f32)> {
         let measures = self.plan.models.get(model).map_or(&[][..], |model| &model.measures);

@@ -61,6 +61,8 @@ pub enum Unit {
     Partitions,
     /// Times that something happened.
     Times,
+    /// Features of events.
+    Features,
 }
 
 impl Unit {
@@ -77,6 +79,7 @@ impl Unit {
             Self::Flag => "0 or 1",
             Self::Partitions => "partitions",
             Self::Times => "times",
+            Self::Features => "features",
         }
     }
 }
@@ -176,6 +179,26 @@ words! {
     }
 }
 
+words! {
+    /// On which side of the reference a value lies.
+    Side {
+        /// Below its least value.
+        Below = "below",
+        /// Above its greatest value.
+        Above = "above",
+    }
+}
+
+words! {
+    /// What becomes of a feature, for [`DRIFT_FEATURES`].
+    FeatureState {
+        /// It is counted.
+        Watched = "watched",
+        /// It is not, for want of series.
+        LeftOut = "left_out",
+    }
+}
+
 /// The value of the label `fault`.
 pub const fn fault_word(fault: RunFault) -> &'static str {
     match fault {
@@ -225,6 +248,18 @@ const fn configured(name: &'static str, what: &'static str) -> Label {
 /// Constant label of the whole registry.
 pub const PIPELINE: Label = configured("pipeline", "`name` of the pipeline file");
 
+const BIN: Label = configured(
+    "bin",
+    "upper edge of a bin of the reference profile, `+Inf` for the last one; a word, or `(other)` for all others; a class",
+);
+const FEATURE: Label = configured("feature", "name of a field, or of an element of a vector");
+const FEATURE_STATE: Label = closed("state", FeatureState::words);
+const OUTPUT: Label = configured(
+    "output",
+    "`class`, the word of a signal, or `target/` and the name of a target",
+);
+const PROFILE: Label = configured("profile", "id of a reference profile");
+const SIDE: Label = closed("side", Side::words);
 const ARM: Label = closed("arm", arm_words);
 const CAUSE: Label = closed("cause", PauseCause::words);
 const FAULT: Label = closed("fault", fault_words);
@@ -315,6 +350,28 @@ catalogue! {
         "Signals of durable predictions, as far as they are measured: those between 0 and 1, and those on a scale of their own.";
     DRAWS = "eddy_selection_draws_total", COUNTER, Events, [ARM, DRAWN],
         "Draws for durable events that an arm could have selected, and what became of them.";
+    FEATURE_BINS = "eddy_feature_bin_total", COUNTER, Events, [PROFILE, FEATURE, BIN],
+        "Durable events by the bin that a feature's value lies in.";
+    FEATURE_MISSING = "eddy_feature_missing_total", COUNTER, Events, [PROFILE, FEATURE],
+        "Durable events without a value of a feature.";
+    FEATURE_INVALID = "eddy_feature_invalid_total", COUNTER, Events, [PROFILE, FEATURE],
+        "Durable events with an infinite value of a feature.";
+    FEATURE_OUT_OF_RANGE = "eddy_feature_out_of_range_total", COUNTER, Events, [PROFILE, FEATURE, SIDE],
+        "Durable events with a value of a feature beyond all of the reference; they are in a bin too.";
+    FEATURE_REFERENCE = "eddy_feature_reference_ratio", GAUGE, Ratio, [PROFILE, FEATURE, BIN],
+        "Share of a bin in the reference, (count + ½) / (events + bins/2); the same on every replica.";
+    FEATURE_REFERENCE_EVENTS = "eddy_feature_reference_events", GAUGE, Events, [PROFILE, FEATURE],
+        "Events of the reference that are in bins of a feature; the same on every replica.";
+    FEATURE_REFERENCE_MISSING = "eddy_feature_reference_missing_ratio", GAUGE, Ratio, [PROFILE, FEATURE],
+        "Share of the events of the reference without a value of a feature; the same on every replica.";
+    OUTPUT_BINS = "eddy_output_bin_total", COUNTER, Predictions, [MODEL, VERSION, PROFILE, OUTPUT, BIN],
+        "Durable predictions by the bin that an output of a model lies in.";
+    OUTPUT_REFERENCE = "eddy_output_reference_ratio", GAUGE, Ratio, [MODEL, VERSION, PROFILE, OUTPUT, BIN],
+        "Share of a bin of an output in the reference, as of a feature; the same on every replica.";
+    OUTPUT_REFERENCE_EVENTS = "eddy_output_reference_events", GAUGE, Predictions, [MODEL, VERSION, PROFILE, OUTPUT],
+        "Predictions of the reference that are in bins of an output; the same on every replica.";
+    DRIFT_FEATURES = "eddy_drift_features", GAUGE, Features, [FEATURE_STATE],
+        "Features that are counted for drift, and those that are not because `drift.max_series` is reached.";
     EVENT_LATENCY = "eddy_event_latency_seconds", histogram(LATENCY_BUCKETS), Seconds, [],
         "Time from an event's own timestamp until its prediction was durable.";
     CONSUMER_LAG = "eddy_consumer_lag_events", GAUGE, Events, [TOPIC, PARTITION],

@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use eddy_pipeline::drift::monitor::Monitor;
 use eddy_pipeline::outcome::{Accounts, Remembers, Tally};
 use eddy_pipeline::rejection::Reason;
 use eddy_pipeline::score::RunFault;
@@ -21,6 +22,7 @@ use prometheus::local::LocalHistogram;
 use prometheus::{Histogram, IntCounter, IntGauge};
 
 use crate::catalogue::{CheckpointOutcome, FAULTS, LaneStage, PauseCause, fault_word};
+use crate::drift::{ModelVersion, Watch};
 use crate::metrics::Families;
 
 /// What one batch was and where its time went.
@@ -63,6 +65,7 @@ pub struct LaneMetrics {
     shown: Vec<(String, i32)>,
     published: Published,
     spans: Spans,
+    watch: Option<Watch>,
 }
 
 struct ModelHandles {
@@ -127,8 +130,28 @@ impl LaneMetrics {
             shown: Vec::new(),
             published: Published::default(),
             spans: Spans::new(models.len()),
+            watch: None,
             lane,
             families,
+        }
+    }
+
+    /// Counts what a monitor watches from now on, and shows what its references have. `models` are those of the pipeline, in
+    /// its order. Called before the first span.
+    #[must_use]
+    pub fn watching(mut self, monitor: Arc<Monitor>, models: &[ModelVersion<'_>]) -> Self {
+        let series = monitor.series().len();
+        self.watch = Some(self.families.drift.watch(monitor, models));
+        self.spans = Spans::new(self.models.len());
+        self.spans.series = series;
+        self.spans.open.drift.resize(series, 0);
+        self
+    }
+
+    /// Counts predicted events for drift; `count` is given the monitor and a place for each of its series.
+    pub fn count(&mut self, count: impl FnOnce(&Monitor, &mut [u64])) {
+        if let Some(watch) = &self.watch {
+            count(&watch.monitor, &mut self.spans.open.drift);
         }
     }
 
@@ -322,6 +345,9 @@ impl LaneMetrics {
             for (handles, facts) in self.models.iter().zip(&span.models) {
                 handles.publish(facts);
             }
+            if let Some(watch) = &self.watch {
+                watch.publish(&span.drift);
+            }
             span.clear();
             self.spans.spare.push(span);
         }
@@ -413,6 +439,8 @@ struct Spans {
     /// Emptied spans whose memory is used again.
     spare: Vec<Span>,
     models: usize,
+    /// Series of drift.
+    series: usize,
 }
 
 #[derive(Default)]
@@ -420,6 +448,8 @@ struct Span {
     event_times: Vec<i64>,
     models: Vec<ModelSpan>,
     draws: [[u64; Drawn::ALL.len()]; Arm::ALL.len()],
+    /// Counts for drift, in the order of the monitor's series.
+    drift: Vec<u64>,
 }
 
 #[derive(Default, Clone)]
@@ -433,16 +463,17 @@ struct ModelSpan {
 impl Spans {
     fn new(models: usize) -> Self {
         Self {
-            open: Span::new(models),
+            open: Span::new(models, 0),
             marked: VecDeque::new(),
             durable: Vec::new(),
             spare: Vec::new(),
             models,
+            series: 0,
         }
     }
 
     fn mark(&mut self) {
-        let next = self.spare.pop().unwrap_or_else(|| Span::new(self.models));
+        let next = self.spare.pop().unwrap_or_else(|| Span::new(self.models, self.series));
         self.marked.push_back(std::mem::replace(&mut self.open, next));
     }
 
@@ -460,17 +491,19 @@ impl Spans {
 }
 
 impl Span {
-    fn new(models: usize) -> Self {
+    fn new(models: usize, series: usize) -> Self {
         Self {
             event_times: Vec::new(),
             models: vec![ModelSpan::default(); models],
             draws: Default::default(),
+            drift: vec![0; series],
         }
     }
 
     fn clear(&mut self) {
         self.event_times.clear();
         self.draws = Default::default();
+        self.drift.fill(0);
         for model in &mut self.models {
             model.predictions = 0;
             model.selections = Default::default();

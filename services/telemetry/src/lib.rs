@@ -8,12 +8,14 @@
 #![deny(missing_docs)]
 
 pub mod catalogue;
+mod drift;
 mod lane;
 mod log;
 mod metrics;
 mod reference;
 mod throttle;
 
+pub use self::drift::ModelVersion;
 pub use self::lane::{BatchFacts, LaneMetrics};
 pub use self::log::{LogError, LogFormat, LogSettings};
 pub use self::metrics::{Metrics, ModelFacts};

@@ -19,6 +19,7 @@ use prometheus::{
 };
 
 use crate::catalogue::{self, CheckpointOutcome, Kind, LaneStage, Metric};
+use crate::drift::DriftFamilies;
 use crate::lane::LaneMetrics;
 
 /// What [`catalogue::MODEL_INFO`] says about a loaded model.
@@ -57,6 +58,7 @@ pub(crate) struct Families {
     pub(crate) confidence: HistogramVec,
     pub(crate) signal: HistogramVec,
     pub(crate) draws: IntCounterVec,
+    pub(crate) drift: DriftFamilies,
     pub(crate) event_latency: Histogram,
     pub(crate) consumer_lag: IntGaugeVec,
     pub(crate) paused: IntGaugeVec,
@@ -160,6 +162,7 @@ impl Families {
             confidence: histograms(r, catalogue::CONFIDENCE),
             signal: histograms(r, catalogue::SIGNAL),
             draws: labelled(r, catalogue::DRAWS, IntCounterVec::new),
+            drift: DriftFamilies::register(r),
             event_latency: histogram(r, catalogue::EVENT_LATENCY),
             consumer_lag: labelled(r, catalogue::CONSUMER_LAG, IntGaugeVec::new),
             paused: labelled(r, catalogue::PAUSED, IntGaugeVec::new),
@@ -226,7 +229,7 @@ fn gauge(registry: &Registry, metric: Metric) -> IntGauge {
     register(registry, metric, IntGauge::with_opts(opts(metric)))
 }
 
-fn labelled<T: Collector + Clone + 'static>(
+pub(crate) fn labelled<T: Collector + Clone + 'static>(
     registry: &Registry,
     metric: Metric,
     make: fn(Opts, &[&str]) -> prometheus::Result<T>,

@@ -1,18 +1,22 @@
 //! What Prometheus gets to see, and when.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use eddy_pipeline::drift::monitor::{DriftSettings, Monitor, Watched};
+use eddy_pipeline::fields::{Feature, FeatureKind};
 use eddy_pipeline::outcome::{Accounts, Outcome, Remembers};
+use eddy_pipeline::profile::Profile;
 use eddy_pipeline::rejection::Reason;
 use eddy_pipeline::score::RunFault;
 use eddy_pipeline::select::{Arm, Arms, Chance, Drawn};
-use eddy_pipeline::signal::Signal;
+use eddy_pipeline::signal::{Matrix, Signal};
 use eddy_pipeline::time::Now;
 use eddy_telemetry::catalogue::{ALL, CheckpointOutcome, PauseCause};
-use eddy_telemetry::{BatchFacts, LaneMetrics, Metrics, ModelFacts};
+use eddy_telemetry::{BatchFacts, LaneMetrics, Metrics, ModelFacts, ModelVersion};
 
 const NOON: i64 = 1_700_000_000_000;
 
@@ -79,7 +83,11 @@ fn observe(lane: &mut LaneMetrics) {
 #[test]
 fn every_metric_of_the_catalogue_is_served_with_its_kind_and_help() {
     let metrics = metrics();
-    let mut lane = metrics.lane(0, &["digits"]);
+    let digits = ModelVersion {
+        name: "digits",
+        version: "3",
+    };
+    let mut lane = metrics.lane(0, &["digits"]).watching(monitor(), &[digits]);
     lane.lag("events", 3, 7);
     lane.signal(0, Signal::Margin, []);
     metrics.model_loaded(&ModelFacts {
@@ -386,5 +394,79 @@ fn an_unloaded_version_is_shown_no_more() {
     assert!(
         text.contains("version=\"2\"") && !text.contains("version=\"1\""),
         "{text}"
+    );
+}
+
+/// A monitor of one feature of four values and a word, by a profile that was written by hand.
+fn monitor() -> Arc<Monitor> {
+    let number = serde_json::json!({"number": {
+        "name": "age", "missing": 10, "invalid": 0, "edges": [1.0, 2.0], "counts": [30, 40, 20], "bin_means": [1, 2, 3],
+        "moments": {"min": 0.0, "max": 3.0, "mean": 1.0, "std": 1.0, "median": 1.0}, "hbos": null}});
+    let profile = serde_json::json!({
+        "format": 1, "model": "digits", "version": "3", "created": "2026-01-01T00:00:00Z", "source": "data",
+        "rows": 100, "sampled": 100, "notes": [], "features": [number], "distances": null, "conformal": {},
+        "outputs": {"classes": ["a", "b"], "class_counts": [60, 40], "targets": [], "scales": [], "signals": {},
+                    "temperature": 1.0, "calibrators": [], "quality": null}});
+    let profile = Profile::from_json(profile.to_string().as_bytes()).expect("a profile");
+    let classes = ["a", "b"].map(str::to_owned);
+    let watched = Watched {
+        profile: &profile,
+        classes: &classes,
+    };
+    let feature = Feature {
+        name: "age".to_owned(),
+        kind: FeatureKind::Number,
+    };
+    Arc::new(Monitor::new(&[Some(watched)], &[feature], &DriftSettings::default()))
+}
+
+#[test]
+fn counts_for_drift_are_there_from_the_start_and_grow_by_what_is_durable() {
+    let metrics = metrics();
+    let monitor = monitor();
+    let digits = ModelVersion {
+        name: "digits",
+        version: "3",
+    };
+    let mut lane = metrics.lane(0, &["digits"]).watching(monitor.clone(), &[digits]);
+    let profile = monitor.data_profile().expect("it has features").to_owned();
+    let of = |bin: &str| format!("eddy_feature_bin_total{{bin=\"{bin}\",feature=\"age\",profile=\"{profile}\"}}");
+    let missing = format!("eddy_feature_missing_total{{feature=\"age\",profile=\"{profile}\"}}");
+    let above = format!("eddy_feature_out_of_range_total{{feature=\"age\",profile=\"{profile}\",side=\"above\"}}");
+    for series in [of("1.0"), of("2.0"), of("+Inf"), missing.clone(), above.clone()] {
+        assert_eq!(value(&metrics, &series), 0.0, "{series}");
+    }
+    let reference = |bin: &str| of(bin).replace("bin_total", "reference_ratio");
+    assert_eq!(value(&metrics, &reference("2.0")), 40.5 / 91.5);
+    let missing_reference = missing.replace("missing_total", "reference_missing_ratio");
+    assert_eq!(value(&metrics, &missing_reference), 0.1);
+    let classes = |class: &str| {
+        format!(
+            "eddy_output_bin_total{{bin=\"{class}\",model=\"digits\",output=\"class\",profile=\"{profile}\",version=\"3\"}}"
+        )
+    };
+    assert_eq!(
+        (value(&metrics, &classes("a")), value(&metrics, &classes("b"))),
+        (0.0, 0.0)
+    );
+    assert_eq!(value(&metrics, "eddy_drift_features{state=\"watched\"}"), 1.0);
+
+    let rows = [0.5, 1.5, 2.0, 99.0, f32::NAN];
+    let count = |lane: &mut LaneMetrics| {
+        lane.count(|monitor, counts| monitor.count_features(Matrix::new(&rows, 5, 1), &[0, 1, 2, 3, 4], counts));
+    };
+    count(&mut lane);
+    lane.mark();
+    count(&mut lane);
+    lane.publish(&Accounts::new(), at(NOON));
+    assert_eq!(value(&metrics, &of("2.0")), 0.0, "nothing is durable yet");
+    lane.commit();
+    lane.rollback();
+    lane.publish(&Accounts::new(), at(NOON));
+    let counted = [of("1.0"), of("2.0"), of("+Inf"), missing, above].map(|series| value(&metrics, &series));
+    assert_eq!(
+        counted,
+        [1.0, 2.0, 1.0, 1.0, 1.0],
+        "the first span counts once, the second was undone"
     );
 }

@@ -9,6 +9,7 @@ use eddy_inference::judge::{Judged, Provenance, judge};
 use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring};
 use eddy_inference::settings::BatchSettings;
 use eddy_pipeline::decode::{Binding, Decoder, EventSettings, LimitSettings};
+use eddy_pipeline::drift::monitor::DriftSettings;
 use eddy_pipeline::head::{self, Head};
 use eddy_pipeline::render::{ModelName, Renderer};
 use eddy_pipeline::score::{RunError, RunFault, Scorer};
@@ -141,7 +142,8 @@ pub(crate) fn scoring_while(is_sick: Arc<AtomicBool>, limits: &BatchSettings) ->
         ..SelectSettings::default()
     };
     let judged = Judged::bare("stub", head.as_ref());
-    let judgement = judge(&select, &[judged], Vec::new()).expect("the head gives a confidence");
+    let judgement =
+        judge((&select, &DriftSettings::default()), &[judged], Vec::new()).expect("the head gives a confidence");
     let model = LaneModel {
         identity: ModelIdentity {
             name: "stub".into(),

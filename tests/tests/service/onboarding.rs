@@ -1,5 +1,6 @@
 //! From a model and a data set to a running pipeline, by the commands alone; then what its profile and a policy promise.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -76,15 +77,23 @@ impl Onboarded {
         topics.into_iter().chain(kafka).collect()
     }
 
-    fn run(&self, more: &[(&str, &str)]) -> Outputs {
+    fn start(&self, name: &str, more: &[(&str, &str)]) -> Replica {
         let settings = self.settings();
         let pairs = settings.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let settings: Vec<_> = pairs.chain(more.iter().copied()).collect();
-        let mut replica = Replica::start(BINARY, &self.file(), "replica-0", &settings);
+        Replica::start(BINARY, &self.file(), name, &settings)
+    }
+
+    fn wait_for_end(&self, replica: &mut Replica) {
         wait_for("every event to be committed", || {
             assert!(replica.is_running(), "the replica ended by itself: {}", replica.log());
             (self.stage.lag() == 0).then_some(())
         });
+    }
+
+    fn run(&self, more: &[(&str, &str)]) -> Outputs {
+        let mut replica = self.start("replica-0", more);
+        self.wait_for_end(&mut replica);
         assert_eq!(replica.terminate().code(), Some(0), "{}", replica.log());
         self.stage.outputs()
     }
@@ -279,4 +288,95 @@ thresholds = { female = 0.2 }
     assert!(anomalous > 20, "{anomalous} of {}", outputs.samples.len());
     // A quota of three tenths of 600, and what a segment may save up.
     assert!(by_sex.iter().all(|count| (50..=190).contains(count)), "{by_sex:?}");
+}
+
+/// The counts of a page by feature and bin.
+fn bins_of(page: &str) -> BTreeMap<(String, String), u64> {
+    let lines = page.lines().filter(|line| line.starts_with("eddy_feature_bin_total{"));
+    let label = |line: &str, name: &str| -> String {
+        let (_, rest) = line
+            .split_once(&format!("{name}=\""))
+            .expect("the series has the label");
+        rest.split('"').next().unwrap_or_default().to_owned()
+    };
+    let count = |line: &str| {
+        line.rsplit(' ')
+            .next()
+            .and_then(|value| value.parse().ok())
+            .expect("a count")
+    };
+    lines
+        .map(|line| ((label(line, "feature"), label(line, "bin")), count(line)))
+        .collect()
+}
+
+/// What a profile counted in its bins.
+fn bins_of_profile(profile: &Value) -> BTreeMap<(String, String), u64> {
+    let mut bins = BTreeMap::new();
+    for feature in profile["features"].as_array().expect("features") {
+        let (kind, feature) = feature
+            .as_object()
+            .and_then(|only| only.iter().next())
+            .expect("a feature");
+        let labels: Vec<String> = match kind.as_str() {
+            "number" => {
+                let edges = feature["edges"].as_array().expect("edges").iter();
+                let edges = edges.map(|edge| format!("{:?}", edge.as_f64().expect("an edge") as f32));
+                edges.chain(["+Inf".to_owned()]).collect()
+            }
+            _ => {
+                let words = feature["categories"].as_array().expect("words").iter();
+                let words = words.map(|word| word.as_str().expect("a word").to_owned());
+                words.chain(["(other)".to_owned()]).collect()
+            }
+        };
+        let name = feature["name"].as_str().expect("a name");
+        for (label, count) in labels.into_iter().zip(feature["counts"].as_array().expect("counts")) {
+            bins.insert((name.to_owned(), label), count.as_u64().expect("a count"));
+        }
+    }
+    bins
+}
+
+#[test]
+fn the_data_of_a_profile_as_a_stream_are_counted_as_the_profile_counted_them_and_a_kill_doubles_nothing() {
+    let csv = passengers(&fixture("titanic.csv"));
+    let onboarded = Onboarded::new("counted", "titanic", &csv);
+    let profile = std::fs::read(onboarded.beside("profile.json")).expect("there are enough rows for one");
+    let expected = bins_of_profile(&serde_json::from_slice(&profile).expect("it is JSON"));
+    let rows = rows(&csv, "survived");
+    send(&onboarded.stage, &rows);
+    let mut replica = onboarded.start("replica-0", &[]);
+    onboarded.wait_for_end(&mut replica);
+    let counted = wait_for("the books to be shown", || {
+        let counted = bins_of(&replica.get("/metrics")?);
+        (counted.values().sum::<u64>() == expected.values().sum::<u64>()).then_some(counted)
+    });
+    assert_eq!(counted, expected);
+
+    // What a killed replica had shown, and what the next one shows, is no more than there was.
+    const TIMES: u64 = 5;
+    (0..TIMES).for_each(|_| send(&onboarded.stage, &rows));
+    wait_for("some of it to be shown", || {
+        (bins_of(&replica.get("/metrics")?) != expected).then_some(())
+    });
+    let shown = bins_of(&replica.get("/metrics").expect("it answers"));
+    replica.kill();
+    let mut next = onboarded.start("replica-1", &[]);
+    onboarded.wait_for_end(&mut next);
+    let both = wait_for("the next replica's books to be shown", || {
+        let page = next.get("/metrics")?;
+        let counted = bins_of(&page);
+        let is_done = !counted.is_empty() && page.contains("eddy_events_in_flight{pipeline=\"titanic\"} 0");
+        let sum = counted
+            .into_iter()
+            .map(|(bin, count)| (bin.clone(), count + shown[&bin]));
+        is_done.then(|| sum.collect::<BTreeMap<_, _>>())
+    });
+    for (bin, count) in &expected {
+        let all = count * (1 + TIMES);
+        assert!(both[bin] <= all, "{bin:?}: {} of {all}", both[bin]);
+    }
+    assert_eq!(next.terminate().code(), Some(0), "{}", next.log());
+    assert_eq!(onboarded.stage.outputs().predictions.len(), ROWS * (1 + TIMES as usize));
 }

@@ -7,4 +7,5 @@
 
 pub mod detect;
 pub mod distance;
+pub mod monitor;
 pub mod multivariate;

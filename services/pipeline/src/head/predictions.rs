@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::numbers::Scale;
 use crate::score::{RunError, RunFault};
-use crate::signal::Signal;
+use crate::signal::{Matrix, Signal};
 
 /// Stands for "no class".
 const NO_CLASS: u32 = u32::MAX;
@@ -103,6 +103,11 @@ impl Predictions {
             Signal::Anomaly => self.anomaly(row),
             _ => None,
         }
+    }
+
+    /// The values of all rows.
+    pub fn matrix(&self) -> Matrix<'_> {
+        Matrix::new(&self.values, self.rows, self.widths.values)
     }
 
     /// Probabilities, targets or the embedding: whatever the head's values are.

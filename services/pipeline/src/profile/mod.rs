@@ -13,7 +13,7 @@ mod packed;
 mod serve;
 mod sound;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 

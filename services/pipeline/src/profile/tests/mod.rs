@@ -14,7 +14,7 @@ use crate::tensor::{DType, Data, TensorSpec, View};
 
 const NAMES: [&str; 6] = ["height", "count", "colour", "constant", "empty", "weight"];
 
-fn specs() -> Vec<fields::Feature> {
+pub(crate) fn specs() -> Vec<fields::Feature> {
     let spec = |name: &&str| fields::Feature {
         name: (*name).to_owned(),
         kind: match *name {
@@ -57,14 +57,14 @@ fn read(head: &dyn Head, outputs: &[(usize, Vec<f32>)]) -> Predictions {
 }
 
 /// Events drawn from a seed: features, logits that are too sure by a factor of 2.5, and labels.
-struct Data3 {
+pub(crate) struct Data3 {
     features: Vec<f32>,
     logits: Vec<f32>,
     labels: Vec<Option<usize>>,
 }
 
 impl Data3 {
-    fn new(rows: u64, seed: u64) -> Self {
+    pub(crate) fn new(rows: u64, seed: u64) -> Self {
         let (mut features, mut logits, mut labels) = (Vec::new(), Vec::new(), Vec::new());
         for row in 0..rows {
             let draw = |at: u64| uniform(seed, row * 16 + at);
@@ -99,15 +99,15 @@ impl Data3 {
         }
     }
 
-    fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.labels.len()
     }
 
-    fn matrix(&self) -> Matrix<'_> {
+    pub(crate) fn matrix(&self) -> Matrix<'_> {
         Matrix::new(&self.features, self.rows(), NAMES.len())
     }
 
-    fn predictions(&self) -> Predictions {
+    pub(crate) fn predictions(&self) -> Predictions {
         read(&*classifier(), &[(3, self.logits.clone())])
     }
 
@@ -142,7 +142,7 @@ fn built(data: &Data3, plan: Plan) -> Result<Profile, Error> {
     builder.finish(about())
 }
 
-fn profile(rows: u64, seed: u64) -> Profile {
+pub(crate) fn profile(rows: u64, seed: u64) -> Profile {
     let plan = Plan::new(specs(), &*classifier());
     built(&Data3::new(rows, seed), plan).expect("there are enough rows")
 }
