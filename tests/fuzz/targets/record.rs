@@ -13,6 +13,7 @@ use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring};
 use eddy_inference::settings::BatchSettings;
 use eddy_inference::{Batch, Body, Emitter, Fate, Row};
 use eddy_pipeline::decode::{Binding, Decoder, EventSettings, LimitSettings};
+use eddy_pipeline::drift::monitor::DriftSettings;
 use eddy_pipeline::event::{Header, Output, Record};
 use eddy_pipeline::head::{self, Head};
 use eddy_pipeline::render::{ModelName, Renderer};
@@ -158,7 +159,8 @@ fn lane() -> (Scoring, Emitter, Selection) {
         ..SelectSettings::default()
     };
     let judged = Judged::bare("stub", head.as_ref());
-    let judgement = judge(&select, &[judged], Vec::new()).expect("the head gives a confidence");
+    let judgement =
+        judge((&select, &DriftSettings::default()), &[judged], Vec::new()).expect("the head gives a confidence");
     let model = LaneModel {
         identity: ModelIdentity {
             name: "stub".into(),
