@@ -5,10 +5,13 @@
 
 mod calibration;
 mod conformal;
+mod detectors;
 mod histogram;
 mod mahalanobis;
+mod multivariate;
 mod ood;
 mod selection;
+mod sequential;
 mod uncertainty;
 
 use eddy_pipeline::head::{Head, HeadSettings, Holds, Predictions, compile};
