@@ -4,8 +4,10 @@
 use super::Sums;
 use crate::covariance::{Eigen, eigen};
 
-/// The squared distance ‖μ₁−μ₂‖² + tr(Σ₁ + Σ₂ − 2(Σ₁Σ₂)^½), in the squared unit of the rows; never below 0. `None` when a
-/// cloud has fewer than two rows.
+/// The squared distance ‖μ₁−μ₂‖² + tr(Σ₁ + Σ₂ − 2(Σ₁Σ₂)^½), in the squared unit of the rows; never below 0. A variance
+/// below √(d·ε) of the largest is lost when it is squared, so the distance is right to 2·d·√(d·ε) of the largest: 2e-7 in
+/// three dimensions, 5e-6 in 32. In windows of thousands of rows chance alone makes far more. `None` when a cloud has fewer
+/// than two rows.
 ///
 /// # Panics
 /// When the clouds have not the same dimensions.
@@ -115,7 +117,8 @@ mod tests {
     fn property_a_cloud_has_no_distance_from_itself_and_two_have_the_same_both_ways() {
         proptest!(|((a, b, _) in clouds())| {
             let size = 1.0 + trace(&of(&a).covariance().expect("rows"));
-            prop_assert!(between(&a, &a) < 1e-10 * size);
+            let own = between(&a, &a);
+            prop_assert!(own < 2e-7 * size, "{}", own);
             // The root of a direction without spread is as wrong as the root of a rounding error.
             let (there, back) = (between(&a, &b), between(&b, &a));
             prop_assert!((there - back).abs() < 1e-5 * (1.0 + there), "{} {}", there, back);
