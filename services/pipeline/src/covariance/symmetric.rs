@@ -14,8 +14,8 @@ pub struct Eigen {
 const MAX_SWEEPS: usize = 60;
 
 /// Takes a symmetric matrix of d by d apart, row-major, by cyclic Jacobi rotations (Golub & Van Loan, "Matrix
-/// Computations", §8.5). Takes in the order of 10·d³ steps: under a millisecond for d = 32, ten seconds for d = 512. `None` when
-/// a number is not finite.
+/// Computations", §8.5). Takes in the order of 10·d³ steps: under a millisecond for d = 32, ten seconds for d = 512.
+/// `None` when a number is not finite.
 ///
 /// # Panics
 /// When the matrix is not square.

@@ -1,6 +1,6 @@
 //! The maximum mean discrepancy by random Fourier features (Gretton et al., JMLR 2012; Rahimi & Recht, NeurIPS 2007): the
-//! kernel exp(−‖x−y‖²/(2σ²)) is nearly z(x)·z(y) with z(x) = √(2/D)·cos(Wx/σ + φ), W normal and φ uniform, so that a cloud is
-//! the mean of its features. It sees any change of shape, those that leave mean and covariance alone too.
+//! kernel exp(−‖x−y‖²/(2σ²)) is nearly z(x)·z(y) with z(x) = √(2/D)·cos(Wx/σ + φ), W normal and φ uniform, so that a cloud
+//! is the mean of its features. It sees any change of shape, those that leave mean and covariance alone too.
 
 use std::f64::consts::TAU;
 
@@ -127,8 +127,8 @@ impl MeanEmbedding {
         self.sums.iter().map(|sum| sum / self.count as f64)
     }
 
-    /// MMD² from a current cloud, ‖z̄−z̄_ref‖², between 0 and 4. Chance alone makes it [`Self::null_mean`] on average. `None`
-    /// when a cloud has no row.
+    /// MMD² from a current cloud, ‖z̄−z̄_ref‖². Chance alone makes it [`Self::null_mean`] on average. `None` when a cloud has
+    /// no row.
     ///
     /// # Panics
     /// When the clouds have not as many features.
@@ -143,7 +143,8 @@ impl MeanEmbedding {
     }
 
     /// What [`Self::mmd2`] is on average when n rows come from this cloud, the reference: (1−‖z̄_ref‖²)(1/n + 1/N), as
-    /// ‖z(x)‖² is 1 on average. `None` when the cloud has no row, or n is 0.
+    /// ‖z(x)‖² is 1 on average over all W and φ; for one draw of 128 features and one
+    /// reference it was 6 to 11 % more. `None` when the cloud has no row, or n is 0.
     pub fn null_mean(&self, n: u64) -> Option<f64> {
         if self.count == 0 || n == 0 {
             return None;
