@@ -5,7 +5,10 @@
 //!
 //! Invariant: everything that is compared is a sum over events, so that parts of a stream add up to the whole, exactly.
 
+pub mod chi_square;
 pub mod detect;
 pub mod distance;
 pub mod monitor;
 pub mod multivariate;
+pub mod noise;
+pub mod verdict;
