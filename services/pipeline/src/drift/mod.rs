@@ -9,6 +9,8 @@ pub mod chi_square;
 pub mod detect;
 pub mod distance;
 pub mod monitor;
+pub mod multiple;
 pub mod multivariate;
 pub mod noise;
+pub mod rate;
 pub mod verdict;
