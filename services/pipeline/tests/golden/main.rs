@@ -1,4 +1,4 @@
-//! The statistics of selection against known answers that other implementations gave: one module for each file of
+//! The statistics of selection and drift against known answers that other implementations gave: one module for each file of
 //! vectors, every case in it.
 //!
 //! The files lie in `tests/fixtures/golden` of the repository, or in the folder that `EDDY_GOLDEN` names.
@@ -6,10 +6,12 @@
 mod calibration;
 mod conformal;
 mod detectors;
+mod distance;
 mod histogram;
 mod mahalanobis;
 mod multivariate;
 mod ood;
+mod peers;
 mod selection;
 mod sequential;
 mod uncertainty;
