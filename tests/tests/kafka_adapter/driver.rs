@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use eddy_broker::kafka::KafkaBroker;
 use eddy_broker::settings::{Guarantee, Kafka as KafkaSettings, PropertyValue, Settings, Start, Topics};
-use eddy_broker::{Broker, BrokerError, Polled};
+use eddy_broker::{Broker, BrokerError, Fault, Polled};
 use eddy_pipeline::event::{Destination, Output, Partition};
 use eddy_pipeline::settings::Span;
 use eddy_tests::kafka::{Isolation, Kafka};
@@ -182,12 +182,40 @@ impl Copier {
     }
 
     pub(crate) fn copy(&mut self) {
+        self.try_copy().unwrap();
+    }
+
+    fn try_copy(&mut self) -> Result<(), BrokerError> {
         if self.read.is_empty() {
-            return;
+            return Ok(());
         }
         self.begin_copy();
-        self.broker.send_offsets(&self.next_offsets()).unwrap();
-        self.broker.commit().unwrap();
+        self.broker.send_offsets(&self.next_offsets())?;
+        self.broker.commit()?;
         self.read.clear();
+        Ok(())
+    }
+
+    /// Copies what was read. Where a rebalance that was not heard of yet forbids it, undoes it, to read it again.
+    pub(crate) fn copy_or_undo(&mut self) {
+        let Err(error) = self.try_copy() else { return };
+        assert_eq!(error.fault, Fault::Abortable, "{error:?}");
+        self.broker.abort().unwrap();
+        let mut first = std::collections::BTreeMap::new();
+        for (number, offset, _) in self.read.drain(..) {
+            first.entry(partition(number)).or_insert(offset);
+        }
+        self.broker.rewind(&first.into_iter().collect::<Vec<_>>()).unwrap();
+    }
+
+    /// One step of a lane that shares its group: what the group asks for is done, what was read is copied.
+    pub(crate) fn step(&mut self) {
+        let rebalance = self.poll();
+        self.copy_or_undo();
+        match rebalance {
+            Polled::Assigned(partitions) => self.broker.accept(&partitions).unwrap(),
+            Polled::Revoked { partitions, .. } => self.broker.release(&partitions).unwrap(),
+            Polled::Record | Polled::Idle => {}
+        }
     }
 }
