@@ -8,9 +8,11 @@
 pub mod chi_square;
 pub mod detect;
 pub mod distance;
+pub mod history;
 pub mod monitor;
 pub mod multiple;
 pub mod multivariate;
 pub mod noise;
 pub mod rate;
 pub mod verdict;
+pub mod watch;

@@ -30,6 +30,8 @@ pub struct Plan {
     pub bins: usize,
     /// Draws the sample, the third that is held out, the coreset and the projections.
     pub seed: u64,
+    /// A category whose words are segments: their rows are counted apart, too.
+    pub segment: Option<String>,
 }
 
 impl Plan {
@@ -42,6 +44,7 @@ impl Plan {
             max_rows: 200_000,
             bins: 10,
             seed: 0,
+            segment: None,
         }
     }
 }
@@ -179,6 +182,7 @@ impl ProfileBuilder {
                 quality: None,
             },
             conformal: BTreeMap::new(),
+            segments: None,
         };
         Ok(fit::fit(profile, &self.plan, &self.kept))
     }

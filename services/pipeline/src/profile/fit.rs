@@ -1,10 +1,15 @@
 //! The fitting of a profile to the rows that were kept.
 
+use std::collections::BTreeMap;
+
 use half::f16;
 
 use super::builder::{Kept, Plan};
 use super::features::{self, Values, mean_and_std, median, sorted};
-use super::{Calibrator, Distances, Feature, Floats, Halves, Histogram, Note, Number, Outputs, Profile, Quality, Tail};
+use super::{
+    Calibrator, Counts, Distances, Feature, Floats, Halves, Histogram, Note, Number, Outputs, Profile, Quality, Segments,
+    Tail,
+};
 use crate::calibration::{Isotonic, Reliability, TEMPERATURES, brier, log_loss, temperature};
 use crate::conformal::Conformal;
 use crate::coreset::k_center;
@@ -36,6 +41,9 @@ const CALIBRATED_CLASSES: usize = 100;
 /// Rows that are measured at once.
 const BATCH: usize = 1_024;
 
+/// Rows that a segment needs to be watched apart.
+const LEAST_SEGMENT: usize = 100;
+
 /// Draws that must not depend on each other.
 const HOLD_OUT: u64 = 0x686F_6C64;
 const CORESET_DRAW: u64 = 0x636F_7265;
@@ -57,9 +65,15 @@ pub(super) fn fit(mut profile: Profile, plan: &Plan, kept: &Kept) -> Profile {
     profile.distances = distances;
     profile.notes.extend(note);
     rows.describe_outputs(&mut profile.outputs, &mut profile.notes);
-    rows.measure(&mut profile);
+    let scores = rows.measure(&mut profile);
+    if let Some(field) = &plan.segment {
+        rows.segments(field, &scores, &mut profile);
+    }
     profile
 }
+
+/// The scores of the rows that were held out, of each signal.
+type Scores = BTreeMap<Signal, Vec<f32>>;
 
 /// The rows that were kept: for fitting, and for judging what was fitted.
 struct Rows<'a> {
@@ -302,16 +316,15 @@ impl Rows<'_> {
     }
 
     /// Histograms and the highest scores of every signal, of the rows that were held out.
-    fn measure(&self, profile: &mut Profile) {
+    fn measure(&self, profile: &mut Profile) -> Scores {
+        let mut by_signal = Scores::new();
         let reference = profile.reference();
         let all = measures(&profile.subject(self.plan.holds, &[], &reference));
         for measure in all {
             let signal = measure.signal();
-            let scores: Vec<f32> = self
-                .scores(&*measure)
-                .into_iter()
-                .filter(|score| !score.is_nan())
-                .collect();
+            let all = self.scores(&*measure);
+            let scores: Vec<f32> = all.iter().copied().filter(|score| !score.is_nan()).collect();
+            by_signal.insert(signal, all);
             profile.outputs.signals.insert(signal, histogram(signal, &scores));
             if let Some(conformal) = signal.is_utility().then(|| Conformal::new(scores).ok()).flatten() {
                 let kept = conformal.kept_up_to(HIGHEST_RATE);
@@ -322,6 +335,43 @@ impl Rows<'_> {
                 profile.conformal.insert(signal, tail);
             }
         }
+        by_signal
+    }
+
+    /// Counts the rows of each word of a category once more, apart.
+    fn segments(&self, field: &str, scores: &Scores, profile: &mut Profile) {
+        let column = self.plan.features.iter().position(|feature| feature.name == field);
+        let Some((column, FeatureKind::Category(words))) = column.map(|at| (at, &self.plan.features[at].kind)) else {
+            return;
+        };
+        let mut segments = Segments::new(field);
+        for (code, word) in words.iter().enumerate() {
+            let is_of_it = |row: &usize| self.kept.features(*row)[column] == code as f32;
+            let rows: Vec<usize> = (0..self.kept.len()).filter(is_of_it).collect();
+            if rows.len() < LEAST_SEGMENT {
+                profile.notes.push(Note::SmallSegment(word.clone()));
+                continue;
+            }
+            let counted = segments.add(word, rows.len() as u64);
+            for (position, feature) in profile.features.iter().enumerate() {
+                let values = rows.iter().map(|row| self.kept.features(*row)[position]);
+                counted.features.push(Counts::of_feature(feature, values));
+            }
+            for (position, target) in profile.outputs.targets.iter().enumerate() {
+                let values = rows.iter().map(|row| self.kept.values(*row)[position]);
+                counted.targets.push(Counts::of_number(target, values));
+            }
+            counted.class_counts = vec![0; profile.outputs.class_counts.len()];
+            for class in rows.iter().filter_map(|row| self.kept.class(*row)) {
+                counted.class_counts[class] += 1;
+            }
+            for (signal, histogram) in &profile.outputs.signals {
+                let all = scores.get(signal).into_iter().flatten().zip(self.held_out);
+                let of_it = all.filter(|(_, row)| is_of_it(row)).map(|(score, _)| *score);
+                counted.signals.insert(*signal, histogram.of(of_it));
+            }
+        }
+        profile.segments = Some(segments);
     }
 
     fn scores(&self, measure: &dyn Measure) -> Vec<f32> {
@@ -357,8 +407,10 @@ fn histogram(signal: Signal, scores: &[f32]) -> Histogram {
     // As they are written: what is counted here is what is counted later.
     let edges: Vec<f32> = edges.into_iter().map(|edge| edge as f32).collect();
     let wide: Vec<f64> = edges.iter().map(|edge| f64::from(*edge)).collect();
+    let (mean, _) = mean_and_std(&scores.iter().map(|score| f64::from(*score)).collect::<Vec<f64>>());
     Histogram {
         counts: counts(&wide, scores.iter().map(|score| f64::from(*score))),
         edges,
+        mean: mean.is_finite().then_some(mean as f32),
     }
 }

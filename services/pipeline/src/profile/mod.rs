@@ -10,6 +10,7 @@ mod builder;
 mod features;
 mod fit;
 mod packed;
+mod segments;
 mod serve;
 mod sound;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::builder::{About, Plan, ProfileBuilder};
 pub use self::packed::{Floats, Halves};
+pub use self::segments::{Counts, Segment, Segments};
 use crate::signal::{Scale, Signal};
 
 /// The format that is written. A reader of a newer one refuses it.
@@ -115,6 +117,9 @@ pub struct Profile {
     pub outputs: Outputs,
     /// Scores of the rows that were held out, of each signal that is a utility.
     pub conformal: BTreeMap<Signal, Tail>,
+    /// The same counts of the rows of each word of a category, where one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segments: Option<Segments>,
 }
 
 /// What a profile was built from.
@@ -154,6 +159,9 @@ pub enum Note {
     /// A feature with one value.
     #[error("feature `{0}` has the same value in every row")]
     Constant(String),
+    /// A word of the segments' field with too few rows.
+    #[error("segment `{0}` has too few rows and is not watched apart")]
+    SmallSegment(String),
     /// The labels ask for no temperature.
     #[error(
         "the labels give no temperature: the model decides as they say, or its logits do not help; were they its training data?"
@@ -296,6 +304,9 @@ pub struct Histogram {
     pub edges: Vec<f32>,
     /// Values in each bin: one more than edges.
     pub counts: Vec<u64>,
+    /// Mean of the values; none without a value, and in profiles of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f32>,
 }
 
 /// How often a class is right by its probability; see [`crate::calibration::Isotonic`].

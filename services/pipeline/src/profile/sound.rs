@@ -23,6 +23,9 @@ impl Profile {
         if let Some(distances) = &self.distances {
             self.check_distances(distances)?;
         }
+        if let Some(segments) = &self.segments {
+            segments.check(self)?;
+        }
         let outputs = &self.outputs;
         holds(outputs.temperature.is_finite() && outputs.temperature > 0.0, || {
             format!("a temperature of {} is none", outputs.temperature)

@@ -14,6 +14,9 @@ const WORSE_BY: [f64; 5] = [0.01, 0.02, 0.05, 0.1, 0.2];
 const WORST: f64 = 0.99;
 /// Where a sum stops growing. A smaller sum keeps the guarantee.
 const CAP: f64 = 1e300;
+/// Where one that is held does, in alarms: far enough above one for the average over a hundred replicas, and near enough to
+/// fall below it within minutes once the mean is well again.
+const HELD: f64 = 100.0;
 
 /// The share of its wealth that each bettor puts on each alternative.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -87,7 +90,7 @@ impl ESr {
         })
     }
 
-    /// Goes on after an alarm and tells of it for as long as it stands. Replicas whose M are averaged must do so: if each
+    /// Goes on after an alarm and tells of it for as long as it stands; its sums stop at 100/α. Replicas whose M are averaged must do so: if each
     /// started anew at its own 1/α, the average would never get there.
     #[must_use]
     pub fn held(self) -> Self {
@@ -107,6 +110,10 @@ impl Detector for ESr {
             self.reset();
         }
         self.bets.settle(x, &mut self.sums, |sum| sum + 1.0);
+        if self.is_held {
+            let most = HELD * self.bets.alarm_at;
+            self.sums.iter_mut().for_each(|sum| *sum = sum.min(most));
+        }
         let is_alarm = self.bets.is_alarm(&self.sums);
         self.starts_anew = is_alarm && !self.is_held;
         is_alarm.then_some(Alarm::Drift)
@@ -165,7 +172,9 @@ mod tests {
         let alarms: Vec<bool> = (0..10_000).map(|_| held.update(1.0).is_some()).collect();
         let first = alarms.iter().position(|alarm| *alarm).expect("all is worse");
         assert!(first < 10 && alarms[first..].iter().all(|alarm| *alarm));
-        assert!((held.value() - CAP.ln()).abs() < 1e-9);
+        assert!((held.value() - (HELD * 1e3).ln()).abs() < 1e-9);
+        let well = (0..5_000).position(|_| held.update(0.05).is_none());
+        assert!(well.is_some_and(|well| well > 0), "{well:?}");
         held.reset();
         assert_eq!(held.value(), f64::NEG_INFINITY);
         assert_eq!(held.update(0.0), None);

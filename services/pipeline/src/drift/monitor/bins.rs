@@ -1,6 +1,7 @@
 //! The bins of one feature.
 
-use super::{Of, Series, What, edge_labels};
+use super::sheet::{ReferenceScale, Sheet, edge_labels};
+use super::{Of, Tally, What};
 use crate::profile::{Category, Feature, Number};
 use crate::signal::Matrix;
 
@@ -8,6 +9,9 @@ use crate::signal::Matrix;
 const LANES: usize = 8;
 /// All other words of a category.
 pub(super) const OTHER: &str = "(other)";
+/// Values count for their sum as no further from the mean than so many standard deviations: one broken value must not
+/// drown all others.
+const FURTHEST: f64 = 1e6;
 
 /// How the values of one feature are counted. `first` is the place of its first series.
 #[derive(Debug)]
@@ -18,6 +22,9 @@ pub(super) enum Binned {
         edges: Edges,
         least: f32,
         greatest: f32,
+        sum: usize,
+        /// Ends of what values count as for their sum.
+        ends: (f64, f64),
     },
     /// Words and all others, then missing.
     Category { first: usize, words: usize },
@@ -55,47 +62,53 @@ impl Edges {
     }
 }
 
-/// How a feature is counted from place `first` on, and its series; `None` for one without a value in the reference.
-pub(super) fn of_feature(feature: &Feature, first: usize) -> Option<(Binned, Vec<Series>)> {
-    match feature {
-        Feature::Number(number) => of_number(number, first),
-        Feature::Category(category) => Some(of_category(category, first)),
-    }
-}
-
-fn of_number(number: &Number, first: usize) -> Option<(Binned, Vec<Series>)> {
-    let moments = number.moments?;
-    let of = Of::Feature(number.name.clone());
-    let mut series = Series::bins(&of, edge_labels(&number.edges), &number.counts);
-    let all = number.counts.iter().sum::<u64>() + number.missing + number.invalid;
-    series.push(Series::rate(&of, What::Missing, number.missing, all));
-    series.push(Series::rate(&of, What::Invalid, number.invalid, all));
-    series.push(Series::rate(&of, What::Below, 0, all));
-    series.push(Series::rate(&of, What::Above, 0, all));
-    let binned = Binned::Number {
-        first,
-        edges: Edges::new(&number.edges),
-        least: moments.min,
-        greatest: moments.max,
-    };
-    Some((binned, series))
-}
-
-fn of_category(category: &Category, first: usize) -> (Binned, Vec<Series>) {
-    let of = Of::Feature(category.name.clone());
-    let words = category.categories.iter().cloned().chain([OTHER.to_owned()]);
-    let mut series = Series::bins(&of, words, &category.counts);
-    let all = category.counts.iter().sum::<u64>() + category.missing;
-    series.push(Series::rate(&of, What::Missing, category.missing, all));
-    let binned = Binned::Category {
-        first,
-        words: category.categories.len(),
-    };
-    (binned, series)
-}
-
 impl Binned {
-    pub(super) fn count(&self, features: Matrix<'_>, column: usize, rows: &[u32], counts: &mut [u64]) {
+    /// Puts a feature on the sheet; `None` for one without a value in the reference.
+    pub(super) fn new(feature: &Feature, of: Of, sheet: &mut Sheet) -> Option<Self> {
+        match feature {
+            Feature::Number(number) => Self::of_number(number, of, sheet),
+            Feature::Category(category) => Some(Self::of_category(category, of, sheet)),
+        }
+    }
+
+    fn of_number(number: &Number, of: Of, sheet: &mut Sheet) -> Option<Self> {
+        let moments = number.moments?;
+        let first = sheet.subject(of, true, edge_labels(&number.edges), &number.counts);
+        let all = number.counts.iter().sum::<u64>() + number.missing + number.invalid;
+        sheet.odd(What::Missing, number.missing, all);
+        sheet.odd(What::Invalid, number.invalid, all);
+        sheet.odd(What::Below, 0, all);
+        sheet.odd(What::Above, 0, all);
+        let (mean, std) = (f64::from(moments.mean), f64::from(moments.std));
+        let sum = sheet.sum(ReferenceScale {
+            bin_means: number.bin_means.iter().map(|mean| f64::from(*mean)).collect(),
+            mean,
+            std,
+        });
+        // A constant has no deviation to measure by.
+        let furthest = FURTHEST * if std > 0.0 { std } else { mean.abs().max(1.0) };
+        Some(Self::Number {
+            first,
+            edges: Edges::new(&number.edges),
+            least: moments.min,
+            greatest: moments.max,
+            sum,
+            ends: (mean - furthest, mean + furthest),
+        })
+    }
+
+    fn of_category(category: &Category, of: Of, sheet: &mut Sheet) -> Self {
+        let words = category.categories.iter().cloned().chain([OTHER.to_owned()]);
+        let first = sheet.subject(of, false, words, &category.counts);
+        let all = category.counts.iter().sum::<u64>() + category.missing;
+        sheet.odd(What::Missing, category.missing, all);
+        Self::Category {
+            first,
+            words: category.categories.len(),
+        }
+    }
+
+    pub(super) fn count(&self, features: Matrix<'_>, column: usize, rows: &[u32], tally: &mut Tally) {
         let (values, width) = (features.values(), features.width());
         let value = |row: u32| values[row as usize * width + column];
         match self {
@@ -104,22 +117,27 @@ impl Binned {
                 edges,
                 least,
                 greatest,
+                sum,
+                ends: (low, high),
             } => {
-                let counts = &mut counts[*first..][..edges.bins() + 4];
+                let counts = &mut tally.counts[*first..][..edges.bins() + 4];
                 let rest = edges.bins();
+                let mut total = 0.0;
                 for row in rows {
                     let value = value(*row);
                     if value.is_finite() {
                         counts[edges.bin(value)] += 1;
                         counts[rest + 2] += u64::from(value < *least);
                         counts[rest + 3] += u64::from(value > *greatest);
+                        total += f64::from(value).clamp(*low, *high);
                     } else {
                         counts[rest + usize::from(!value.is_nan())] += 1;
                     }
                 }
+                tally.sums[*sum] += total;
             }
             Self::Category { first, words } => {
-                let counts = &mut counts[*first..][..words + 2];
+                let counts = &mut tally.counts[*first..][..words + 2];
                 for row in rows {
                     let value = value(*row);
                     let is_word = value >= 0.0 && (value as usize) < *words;

@@ -9,15 +9,20 @@
 mod bins;
 mod outputs;
 mod settings;
+mod sheet;
+mod tally;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-use self::bins::{Binned, of_feature};
+use self::bins::Binned;
 use self::outputs::OutputBins;
-pub use self::settings::{DriftSettings, Export};
-use crate::fields::Feature;
+pub use self::settings::{ConfidenceSettings, DriftSettings, Export};
+use self::sheet::Sheet;
+pub use self::sheet::{Odd, ReferenceScale, Subject};
+pub use self::tally::Tally;
+use crate::fields::{Feature, FeatureKind};
 use crate::head::Predictions;
-use crate::profile::Profile;
+use crate::profile::{Feature as Known, Outputs, Profile};
 use crate::signal::{Matrix, Signal};
 
 /// The lowest number that is no number of a class, for outputs without one.
@@ -28,9 +33,11 @@ const NO_CLASS: usize = usize::MAX;
 pub struct Series {
     /// Whose values.
     pub of: Of,
+    /// Of the events of this segment only.
+    pub segment: Option<String>,
     /// Which of them.
     pub what: What,
-    /// How many of them the reference has, out of those that are in bins (of `Missing` and `Invalid`: out of all).
+    /// How many of them the reference has, out of those that are in bins (of odd values: out of all).
     pub reference: Reference,
 }
 
@@ -39,7 +46,7 @@ pub struct Series {
 pub enum Of {
     /// Those of a feature of the events.
     Feature(String),
-    /// Those of an output of a model: `class`, a signal's word, or `target/NAME`.
+    /// Those of an output of a model: `class`, a signal's word, `p/SIGNAL` for its p-value, or `target/NAME`.
     Output {
         /// Position of the model.
         model: usize,
@@ -81,58 +88,170 @@ pub struct Watched<'a> {
     pub profile: &'a Profile,
     /// What its head calls its classes.
     pub classes: &'a [String],
+    /// Signals that are measured on every event whether they are watched or not.
+    pub measured: &'a [Signal],
 }
 
-/// What is counted, the same for all lanes. Counts lie flat, in the order of [`Monitor::series`].
+/// What is counted, the same for all lanes.
 #[derive(Debug, Default)]
 pub struct Monitor {
     /// Id of the profile that the features are binned by.
     data_profile: Option<String>,
+    /// Ids of the profiles of the models.
+    profiles: Vec<Option<String>>,
+    whole: Part,
+    segments: Option<Segments>,
+    sheet: Sheet,
+    left_out: Vec<String>,
+    export: Export,
+}
+
+/// How a part of the events is counted.
+#[derive(Debug, Default)]
+struct Part {
     features: Vec<(usize, Binned)>,
     models: Vec<Option<OutputBins>>,
-    series: Vec<Series>,
-    left_out: Vec<String>,
+}
+
+/// Parts by the word of a category.
+#[derive(Debug)]
+struct Segments {
+    /// The column of the category.
+    column: usize,
+    /// Of each of its words, the first ones.
+    parts: Vec<Option<Part>>,
+}
+
+/// Values of a batch, in which rows are counted.
+pub trait Values {
+    /// The features of events, a row each; empty where they are not captured.
+    fn features(&self) -> Matrix<'_>;
+
+    /// What a model said.
+    fn predictions(&self, model: usize) -> &Predictions;
+
+    /// A signal of a model, where it was measured on every row.
+    fn signal(&self, model: usize, signal: Signal) -> Option<&[f32]>;
 }
 
 impl Monitor {
     /// Watches events by the first profile that there is, and each model's outputs by its own. `features` are those of the
-    /// events, in the order of their columns. Outputs come first; features are left out from where on the series would be
-    /// more than `max_series`.
+    /// events, in the order of their columns. Outputs come first, then features, then segments; what would make the series
+    /// more than `max_series` is left out.
     pub fn new(models: &[Option<Watched<'_>>], features: &[Feature], settings: &DriftSettings) -> Self {
-        let mut monitor = Self::default();
+        let mut monitor = Self {
+            export: settings.export,
+            ..Self::default()
+        };
         if settings.export == Export::Off {
             return monitor;
         }
+        monitor.profiles = models.iter().map(|model| Some(model.as_ref()?.profile.id())).collect();
         for (position, model) in models.iter().enumerate() {
-            let outputs = model.map(|model| OutputBins::new(&model, monitor.series.len()));
-            if let Some(outputs) = &outputs {
-                monitor.series.extend(outputs.series(position));
-            }
-            monitor.models.push(outputs);
+            let outputs = model.map(|model| {
+                let tails = model.measured.iter().filter_map(|signal| Some((*signal, model.profile.conformal(*signal).ok()?)));
+                OutputBins::new((position, &model.profile.outputs, model.classes), tails, &mut monitor.sheet)
+            });
+            monitor.whole.models.push(outputs);
         }
-        let data = models.iter().flatten().find(|model| !model.profile.features.is_empty());
-        let Some(data) = data.map(|model| model.profile) else {
-            return monitor;
-        };
-        monitor.data_profile = Some(data.id());
+        let data = models.iter().position(|model| model.is_some_and(|model| !model.profile.features.is_empty()));
+        if let Some(data) = data.and_then(|position| models[position]) {
+            monitor.data_profile = Some(data.profile.id());
+            monitor.whole.features = monitor.watch_features(&data.profile.features, features, settings.max_series);
+        }
+        monitor.watch_segments(models, features, settings);
+        monitor
+    }
+
+    fn watch_features(&mut self, known: &[Known], features: &[Feature], most: usize) -> Vec<(usize, Binned)> {
+        let mut watched = Vec::new();
         for (column, feature) in features.iter().enumerate() {
-            let known = data.features.iter().find(|known| known.name() == feature.name);
-            let Some((binned, series)) = known.and_then(|known| of_feature(known, monitor.series.len())) else {
+            let Some(known) = known.iter().find(|known| known.name() == feature.name) else {
                 continue;
             };
-            if monitor.series.len() + series.len() > settings.max_series {
-                monitor.left_out.push(feature.name.clone());
-                continue;
+            let end = self.sheet.end();
+            let binned = Binned::new(known, Of::Feature(feature.name.clone()), &mut self.sheet);
+            if self.sheet.series.len() > most {
+                self.sheet.cut(end);
+                self.left_out.push(feature.name.clone());
+            } else {
+                watched.extend(binned.map(|binned| (column, binned)));
             }
-            monitor.series.extend(series);
-            monitor.features.push((column, binned));
         }
-        monitor
+        watched
+    }
+
+    /// The parts of the events by the first words of a category, each against the same part of the references.
+    fn watch_segments(&mut self, models: &[Option<Watched<'_>>], features: &[Feature], settings: &DriftSettings) {
+        let Some(field) = &settings.segment else { return };
+        let Some(column) = features.iter().position(|feature| feature.name == *field) else {
+            return;
+        };
+        let FeatureKind::Category(words) = &features[column].kind else {
+            return;
+        };
+        let words = words.iter().take(settings.max_segments);
+        let parts = words.map(|word| self.watch_segment(word, models, features, settings)).collect();
+        self.sheet.segment = None;
+        self.segments = Some(Segments { column, parts });
+    }
+
+    /// `None` for a segment that no reference has, or for which there is no room.
+    fn watch_segment(
+        &mut self,
+        word: &str,
+        models: &[Option<Watched<'_>>],
+        features: &[Feature],
+        settings: &DriftSettings,
+    ) -> Option<Part> {
+        let (end, mut part) = (self.sheet.end(), Part::default());
+        self.sheet.segment = Some(word.to_owned());
+        for (position, model) in models.iter().enumerate() {
+            let outputs = model.and_then(|model| {
+                let (_, outputs): (_, Outputs) = model.profile.segment(settings.segment.as_deref()?, word)?;
+                let of = (position, &outputs, model.classes);
+                Some(OutputBins::new(of, [], &mut self.sheet))
+            });
+            part.models.push(outputs);
+        }
+        let data = models.iter().flatten().find(|model| !model.profile.features.is_empty());
+        let known = data.and_then(|data| data.profile.segment(settings.segment.as_deref()?, word));
+        if let Some((known, _)) = known {
+            let watched = self.whole.features.iter().map(|(column, _)| features[*column].clone());
+            let columns: Vec<usize> = self.whole.features.iter().map(|(column, _)| *column).collect();
+            let watched: Vec<Feature> = watched.collect();
+            let binned = self.watch_features(&known, &watched, usize::MAX);
+            part.features = binned.into_iter().map(|(at, binned)| (columns[at], binned)).collect();
+        }
+        if self.sheet.series.len() > settings.max_series {
+            self.sheet.cut(end);
+            self.left_out.push(format!("{}={word}", settings.segment.as_deref()?));
+            return None;
+        }
+        (self.sheet.series.len() > end.series()).then_some(part)
     }
 
     /// Everything that is counted, in the order of the counts.
     pub fn series(&self) -> &[Series] {
-        &self.series
+        &self.sheet.series
+    }
+
+    /// What the series and sums are of.
+    pub fn subjects(&self) -> &[Subject] {
+        &self.sheet.subjects
+    }
+
+    /// A tally in which nothing has been counted.
+    pub fn tally(&self) -> Tally {
+        Tally {
+            counts: vec![0; self.sheet.series.len()],
+            sums: vec![0.0; self.sheet.sums],
+        }
+    }
+
+    /// What is exported.
+    pub fn export(&self) -> Export {
+        self.export
     }
 
     /// Id of the profile that the features are binned by.
@@ -142,84 +261,52 @@ impl Monitor {
 
     /// Id of the profile that the outputs of a model are binned by.
     pub fn profile(&self, model: usize) -> Option<&str> {
-        Some(&self.models.get(model)?.as_ref()?.profile)
+        self.profiles.get(model)?.as_deref()
     }
 
-    /// Features that are watched, and the names of those that are not for want of series.
+    /// Features that are watched, and the names of those that are not for want of series; of segments, `FIELD=WORD`.
     pub fn features(&self) -> (usize, &[String]) {
-        (self.features.len(), &self.left_out)
+        (self.whole.features.len(), &self.left_out)
     }
 
     /// Whether it looks at the features of events.
     pub fn reads_features(&self) -> bool {
-        !self.features.is_empty()
+        !self.whole.features.is_empty() || self.segments.is_some()
     }
 
     /// Signals of a model that it looks at.
     pub fn signals(&self, model: usize) -> impl Iterator<Item = Signal> {
-        let outputs = self.models.get(model).and_then(Option::as_ref);
+        let outputs = self.whole.models.get(model).and_then(Option::as_ref);
         outputs.into_iter().flat_map(OutputBins::signals)
     }
 
-    /// Counts the features of these rows of a batch.
+    /// Counts these rows of a batch.
     ///
     /// # Panics
-    /// When a row is not in the batch, or `counts` has not one place for each series.
-    pub fn count_features(&self, features: Matrix<'_>, rows: &[u32], counts: &mut [u64]) {
+    /// When a row is not in the batch, or the tally is not one of [`Self::tally`].
+    pub fn count(&self, batch: &impl Values, rows: &[u32], tally: &mut Tally) {
+        self.whole.count(batch, rows, tally);
+        let Some(segments) = &self.segments else { return };
+        let features = batch.features();
+        for (word, part) in segments.parts.iter().enumerate() {
+            let Some(part) = part else { continue };
+            let is_of_it = |row: &u32| features.row(*row as usize)[segments.column] == word as f32;
+            let of_segment: Vec<u32> = rows.iter().copied().filter(is_of_it).collect();
+            part.count(batch, &of_segment, tally);
+        }
+    }
+}
+
+impl Part {
+    fn count(&self, batch: &impl Values, rows: &[u32], tally: &mut Tally) {
         for (column, binned) in &self.features {
-            binned.count(features, *column, rows, counts);
+            binned.count(batch.features(), *column, rows, tally);
+        }
+        for (model, outputs) in self.models.iter().enumerate() {
+            if let Some(outputs) = outputs {
+                let signal = |signal| batch.signal(model, signal);
+                outputs.count(batch.predictions(model), signal, rows, tally);
+            }
         }
     }
-
-    /// Counts the outputs of a model for these rows of a batch; `signal` gives the columns that were measured.
-    ///
-    /// # Panics
-    /// As [`Self::count_features`].
-    pub fn count_outputs<'a>(
-        &self,
-        model: usize,
-        predictions: &Predictions,
-        signal: impl Fn(Signal) -> Option<&'a [f32]>,
-        rows: &[u32],
-        counts: &mut [u64],
-    ) {
-        if let Some(Some(outputs)) = self.models.get(model) {
-            outputs.count(predictions, signal, rows, counts);
-        }
-    }
-}
-
-impl Series {
-    /// The series of bins with these counts in the reference.
-    fn bins(of: &Of, labels: impl IntoIterator<Item = String>, counts: &[u64]) -> Vec<Self> {
-        let all: u64 = counts.iter().sum();
-        let ratio = |count: u64| (count as f64 + 0.5) / (all as f64 + counts.len() as f64 / 2.0);
-        let series = labels.into_iter().zip(counts).map(|(label, count)| Self {
-            of: of.clone(),
-            what: What::Bin(label),
-            reference: Reference {
-                count: *count,
-                of: all,
-                ratio: ratio(*count),
-            },
-        });
-        series.collect()
-    }
-
-    fn rate(of: &Of, what: What, count: u64, all: u64) -> Self {
-        Self {
-            of: of.clone(),
-            what,
-            reference: Reference {
-                count,
-                of: all,
-                ratio: if all == 0 { 0.0 } else { count as f64 / all as f64 },
-            },
-        }
-    }
-}
-
-/// The upper edges of bins, as texts.
-fn edge_labels(edges: &[f32]) -> impl Iterator<Item = String> {
-    edges.iter().map(|edge| format!("{edge:?}")).chain(["+Inf".to_owned()])
 }

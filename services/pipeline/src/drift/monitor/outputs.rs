@@ -1,9 +1,11 @@
-//! The bins of one model's outputs: its classes, its signals, its targets.
+//! The bins of one model's outputs: its classes, its signals, its targets, and p-values of its scores.
 
-use super::bins::{Binned, Edges, of_feature};
-use super::{NO_CLASS, Of, Series, Watched, edge_labels};
+use super::bins::{Binned, Edges};
+use super::sheet::{ReferenceScale, Sheet, edge_labels};
+use super::{NO_CLASS, Of, Tally};
+use crate::conformal::Conformal;
 use crate::head::Predictions;
-use crate::profile::Feature;
+use crate::profile::{Feature, Outputs};
 use crate::signal::Signal;
 
 /// Signals of which the distribution is watched; the others say the same once more, or only of the features.
@@ -14,75 +16,95 @@ const WATCHED: [Signal; 5] = [
     Signal::Anomaly,
     Signal::Reconstruction,
 ];
+/// P-values that end a bin, as rates of false alarms; the last bin ends at 1.
+const RATES: [f64; 6] = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1];
 
 /// How the outputs of one model are counted.
 #[derive(Debug)]
 pub(super) struct OutputBins {
-    /// Id of the profile.
-    pub(super) profile: String,
     /// Place of the first class, and how many there are.
     classes: (usize, usize),
-    signals: Vec<(Signal, usize, Edges)>,
+    signals: Vec<Counted>,
     targets: Vec<Binned>,
-    series: Vec<(String, Series)>,
+}
+
+/// A signal that is counted from place `first` on.
+#[derive(Debug)]
+struct Counted {
+    signal: Signal,
+    first: usize,
+    edges: Edges,
+    /// Where its values are summed up.
+    sum: Option<usize>,
 }
 
 impl OutputBins {
-    pub(super) fn new(model: &Watched<'_>, first: usize) -> Self {
-        let outputs = &model.profile.outputs;
-        let mut all: Vec<(String, Series)> = Vec::new();
-        let mut add =
-            |output: &str, series: Vec<Series>| all.extend(series.into_iter().map(|one| (output.to_owned(), one)));
-        let of = Of::Feature(String::new());
+    /// Puts the outputs of the model at a position on the sheet. `tails` are the signals that are measured on every event,
+    /// with what conformal thresholds come from.
+    pub(super) fn new(
+        (model, outputs, classes): (usize, &Outputs, &[String]),
+        tails: impl IntoIterator<Item = (Signal, Conformal)>,
+        sheet: &mut Sheet,
+    ) -> Self {
+        let of = |output: String| Of::Output { model, output };
         let names = match outputs.classes.is_empty() {
-            true => model.classes,
+            true => classes,
             false => &outputs.classes,
         };
-        let classes = (first, outputs.class_counts.len());
-        add("class", Series::bins(&of, names.iter().cloned(), &outputs.class_counts));
-        let mut place = first + classes.1;
+        let mut classes = (0, 0);
+        if !outputs.class_counts.is_empty() {
+            let labels = names.iter().cloned();
+            let first = sheet.subject(of("class".to_owned()), false, labels, &outputs.class_counts);
+            classes = (first, outputs.class_counts.len());
+        }
         let mut signals = Vec::new();
         for signal in WATCHED {
             let Some(histogram) = outputs.signals.get(&signal) else {
                 continue;
             };
-            add(
-                signal.as_str(),
-                Series::bins(&of, edge_labels(&histogram.edges), &histogram.counts),
-            );
-            signals.push((signal, place, Edges::new(&histogram.edges)));
-            place += histogram.counts.len();
+            let labels = edge_labels(&histogram.edges);
+            let first = sheet.subject(of(signal.as_str().to_owned()), true, labels, &histogram.counts);
+            let sum = histogram.mean.map(|mean| {
+                sheet.sum(ReferenceScale {
+                    bin_means: Vec::new(),
+                    mean: f64::from(mean),
+                    std: 0.0,
+                })
+            });
+            signals.push(Counted {
+                signal,
+                first,
+                edges: Edges::new(&histogram.edges),
+                sum,
+            });
+        }
+        for (signal, tail) in tails {
+            if let Some((edges, labels, counts)) = p_values(&tail) {
+                let output = format!("p/{}", signal.as_str());
+                let first = sheet.subject(of(output), true, labels, &counts);
+                let edges = Edges::new(&edges);
+                signals.push(Counted {
+                    signal,
+                    first,
+                    edges,
+                    sum: None,
+                });
+            }
         }
         let mut targets = Vec::new();
         for target in &outputs.targets {
-            if let Some((binned, series)) = of_feature(&Feature::Number(target.clone()), place) {
-                place += series.len();
-                add(&format!("target/{}", target.name), series);
-                targets.push(binned);
-            }
+            let of = of(format!("target/{}", target.name));
+            targets.extend(Binned::new(&Feature::Number(target.clone()), of, sheet));
         }
         Self {
-            profile: model.profile.id(),
             classes,
             signals,
             targets,
-            series: all,
         }
     }
 
-    /// Its series, as those of the model at this position.
-    pub(super) fn series(&self, model: usize) -> impl Iterator<Item = Series> {
-        self.series.iter().map(move |(output, series)| Series {
-            of: Of::Output {
-                model,
-                output: output.clone(),
-            },
-            ..series.clone()
-        })
-    }
-
     pub(super) fn signals(&self) -> impl Iterator<Item = Signal> {
-        self.signals.iter().map(|(signal, ..)| *signal)
+        self.signals.iter().map(|counted| counted.signal)
     }
 
     pub(super) fn count<'a>(
@@ -90,28 +112,23 @@ impl OutputBins {
         predictions: &Predictions,
         signal: impl Fn(Signal) -> Option<&'a [f32]>,
         rows: &[u32],
-        counts: &mut [u64],
+        tally: &mut Tally,
     ) {
         let (first, classes) = self.classes;
         for row in rows {
             let class = predictions.class(*row as usize).unwrap_or(NO_CLASS);
             if class < classes {
-                counts[first + class] += 1;
+                tally.counts[first + class] += 1;
             }
         }
-        for (of, first, edges) in &self.signals {
-            let counts = &mut counts[*first..][..edges.bins()];
-            let mut count = |value: f32| {
-                if value.is_finite() {
-                    counts[edges.bin(value)] += 1;
+        for counted in &self.signals {
+            let of = counted.signal;
+            match (of, signal(of)) {
+                (_, Some(column)) => counted.count(rows.iter().map(|row| column[*row as usize]), tally),
+                (Signal::Confidence | Signal::Anomaly, None) => {
+                    let values = rows.iter().filter_map(|row| predictions.signal(of, *row as usize));
+                    counted.count(values, tally);
                 }
-            };
-            match (of, signal(*of)) {
-                (_, Some(column)) => rows.iter().for_each(|row| count(column[*row as usize])),
-                (Signal::Confidence | Signal::Anomaly, None) => rows
-                    .iter()
-                    .filter_map(|row| predictions.signal(*of, *row as usize))
-                    .for_each(count),
                 (_, None) => {}
             }
         }
@@ -119,8 +136,40 @@ impl OutputBins {
         let width = predictions.values(*first as usize).len();
         if self.targets.len() == width {
             for (target, binned) in self.targets.iter().enumerate() {
-                binned.count(predictions.matrix(), target, rows, counts);
+                binned.count(predictions.matrix(), target, rows, tally);
             }
         }
     }
+}
+
+impl Counted {
+    fn count(&self, values: impl Iterator<Item = f32>, tally: &mut Tally) {
+        let counts = &mut tally.counts[self.first..][..self.edges.bins()];
+        let mut total = 0.0;
+        for value in values.filter(|value| value.is_finite()) {
+            counts[self.edges.bin(value)] += 1;
+            total += f64::from(value);
+        }
+        if let Some(sum) = self.sum {
+            tally.sums[sum] += total;
+        }
+    }
+}
+
+/// Scores that end the bins of p-values, rising; the p-values, falling, as texts; and the held-out rows in each. P-values of
+/// ordinary events are uniform, so these shares are what they are by construction, but for scores that are alike. `None`
+/// where too few rows were held out for any bin.
+fn p_values(tail: &Conformal) -> Option<(Vec<f32>, Vec<String>, Vec<u64>)> {
+    let (mut edges, mut labels) = (Vec::new(), vec!["1".to_owned()]);
+    for rate in RATES.iter().rev() {
+        let Ok(edge) = tail.threshold(*rate) else { continue };
+        if edge.is_finite() && edges.last() != Some(&edge) {
+            edges.push(edge);
+            labels.push(rate.to_string());
+        }
+    }
+    let above = |edge: &f32| tail.highest().iter().filter(|score| *score > edge).count() as u64;
+    let from_edges: Vec<u64> = [tail.rows() as u64].into_iter().chain(edges.iter().map(above)).chain([0]).collect();
+    let counts = from_edges.windows(2).map(|pair| pair[0] - pair[1]).collect();
+    (!edges.is_empty()).then_some((edges, labels, counts))
 }

@@ -17,17 +17,56 @@ fn monitor(profile: &Profile, settings: &DriftSettings) -> Monitor {
     let watched = Watched {
         profile,
         classes: &classes,
+        measured: &[],
     };
     Monitor::new(&[Some(watched)], &specs(), settings)
+}
+
+/// A batch and what was measured of it.
+pub(crate) struct Batch<'a> {
+    pub(crate) matrix: Matrix<'a>,
+    pub(crate) predictions: Predictions,
+    pub(crate) measured: Vec<(Signal, Vec<f32>)>,
+}
+
+impl Values for Batch<'_> {
+    fn features(&self) -> Matrix<'_> {
+        self.matrix
+    }
+
+    fn predictions(&self, _: usize) -> &Predictions {
+        &self.predictions
+    }
+
+    fn signal(&self, _: usize, signal: Signal) -> Option<&[f32]> {
+        let measured = self.measured.iter().find(|(known, _)| *known == signal);
+        measured.map(|(_, column)| column.as_slice())
+    }
 }
 
 /// Counts a batch, all rows of it.
 fn counted(monitor: &Monitor, data: &Data3) -> Vec<u64> {
     let rows: Vec<u32> = (0..data.rows() as u32).collect();
-    let mut counts = vec![0; monitor.series().len()];
-    monitor.count_features(data.matrix(), &rows, &mut counts);
-    monitor.count_outputs(0, &data.predictions(), |_| None, &rows, &mut counts);
-    counts
+    let batch = Batch {
+        matrix: data.matrix(),
+        predictions: data.predictions(),
+        measured: Vec::new(),
+    };
+    let mut tally = monitor.tally();
+    monitor.count(&batch, &rows, &mut tally);
+    tally.counts
+}
+
+/// Counts one event.
+fn of_row(monitor: &Monitor, row: &[f32; 6]) -> Vec<u64> {
+    let batch = Batch {
+        matrix: Matrix::new(row, 1, 6),
+        predictions: Data3::new(1, 1).predictions(),
+        measured: Vec::new(),
+    };
+    let mut tally = monitor.tally();
+    monitor.count(&batch, &[0], &mut tally);
+    tally.counts
 }
 
 fn of<'a>(monitor: &'a Monitor, counts: &'a [u64], feature: &str) -> Vec<(&'a What, u64)> {
@@ -104,8 +143,7 @@ fn a_value_beyond_the_reference_is_in_its_last_bin_and_beyond_and_an_infinite_on
     let mut row = [0.0, 1.0, 0.0, 4.25, f32::NAN, 0.0];
     let mut count = |height: f32| {
         row[0] = height;
-        let mut counts = vec![0; monitor.series().len()];
-        monitor.count_features(Matrix::new(&row, 1, 6), &[0], &mut counts);
+        let counts = of_row(&monitor, &row);
         let found = of(&monitor, &counts, "height");
         let ones: Vec<&What> = found
             .iter()
@@ -126,8 +164,7 @@ fn a_word_that_is_in_no_list_is_another_word_whatever_its_number() {
     let monitor = monitor(&profile, &DriftSettings::default());
     for colour in [-1.0, 2.0, 7.0, 1e30, f32::INFINITY, f32::NEG_INFINITY] {
         let row = [0.0, 1.0, colour, 4.25, f32::NAN, 0.0];
-        let mut counts = vec![0; monitor.series().len()];
-        monitor.count_features(Matrix::new(&row, 1, 6), &[0], &mut counts);
+        let counts = of_row(&monitor, &row);
         let found = of(&monitor, &counts, "colour");
         assert_eq!(found[2], (&What::Bin("(other)".to_owned()), 1), "{colour}");
     }
@@ -163,12 +200,15 @@ fn signals_are_counted_from_the_columns_that_were_measured() {
     let profile = profile(2_000, 5);
     let monitor = monitor(&profile, &DriftSettings::default());
     let data = Data3::new(10, 7);
-    let margin = [0.25; 10];
-    let mut counts = vec![0; monitor.series().len()];
-    let column = |signal: Signal| (signal == Signal::Margin).then_some(&margin[..]);
-    monitor.count_outputs(0, &data.predictions(), column, &[0, 3, 9], &mut counts);
+    let batch = Batch {
+        matrix: data.matrix(),
+        predictions: data.predictions(),
+        measured: vec![(Signal::Margin, vec![0.25; 10])],
+    };
+    let mut tally = monitor.tally();
+    monitor.count(&batch, &[0, 3, 9], &mut tally);
     let total = |wanted: &str| -> u64 {
-        let series = monitor.series().iter().zip(&counts);
+        let series = monitor.series().iter().zip(&tally.counts);
         let own = series.filter(|(series, _)| matches!(&series.of, Of::Output { output, .. } if output == wanted));
         own.map(|(_, count)| count).sum()
     };
@@ -193,4 +233,92 @@ proptest! {
             prop_assert_eq!(fast.bin(*value), bin(&wide, f64::from(*value)), "{} in {:?}", value, edges);
         }
     }
+}
+
+#[test]
+fn segments_are_counted_apart_and_each_row_once_in_the_whole() {
+    let profile = crate::profile::tests::segmented(5_000, 3);
+    let settings = DriftSettings {
+        segment: Some("colour".to_owned()),
+        ..DriftSettings::default()
+    };
+    let monitor = monitor(&profile, &settings);
+    let counts = counted(&monitor, &Data3::new(5_000, 3));
+    let mut segments = 0;
+    for (series, count) in monitor.series().iter().zip(&counts) {
+        let is_feature = matches!(series.of, Of::Feature(_));
+        let is_class = matches!(&series.of, Of::Output { output, .. } if output == "class");
+        if is_feature || is_class {
+            assert_eq!(series.reference.count, *count, "{series:?}");
+        }
+        segments += usize::from(series.segment.is_some());
+    }
+    assert!(segments > 50, "{segments}");
+    let red = monitor.subjects().iter().find(|subject| {
+        subject.segment.as_deref() == Some("red") && subject.of == Of::Feature("colour".to_owned())
+    });
+    let red = red.expect("red is a segment");
+    let counted = &counts[red.bins.clone()];
+    assert!(counted[0] > 1_000 && counted[1..] == [0, 0], "{counted:?}");
+}
+
+#[test]
+fn segments_without_room_are_left_out_whole_and_named() {
+    let profile = crate::profile::tests::segmented(2_000, 3);
+    let plain = monitor(&profile, &DriftSettings::default());
+    let settings = DriftSettings {
+        segment: Some("colour".to_owned()),
+        max_series: plain.series().len() + plain.series().len() * 3 / 2,
+        ..DriftSettings::default()
+    };
+    let monitor = monitor(&profile, &settings);
+    assert_eq!(monitor.features().1, ["colour=green"]);
+    assert!(monitor.series().len() <= settings.max_series);
+    assert_eq!(counted(&monitor, &Data3::new(100, 1)).len(), monitor.series().len());
+}
+
+#[test]
+fn p_values_of_the_rows_that_were_held_out_have_the_shares_of_their_rates() {
+    let profile = profile(20_000, 3);
+    let classes = classes();
+    let watched = Watched {
+        profile: &profile,
+        classes: &classes,
+        measured: &[Signal::Entropy],
+    };
+    let monitor = Monitor::new(&[Some(watched)], &specs(), &DriftSettings::default());
+    let subject = monitor.subjects().iter().find(|subject| {
+        matches!(&subject.of, Of::Output { output, .. } if output == "p/entropy")
+    });
+    let series = &monitor.series()[subject.expect("it is watched").bins.clone()];
+    let labels: Vec<&What> = series.iter().map(|series| &series.what).collect();
+    let expected = ["1", "0.1", "0.05", "0.02", "0.01", "0.005", "0.001"].map(|label| What::Bin(label.to_owned()));
+    assert_eq!(labels, expected.iter().collect::<Vec<_>>());
+    let shares = [0.9, 0.05, 0.03, 0.01, 0.005, 0.004, 0.001];
+    for (series, share) in series.iter().zip(shares) {
+        let found = series.reference.count as f64 / series.reference.of as f64;
+        assert!((found - share).abs() < 1e-3, "{:?}: {found}", series.what);
+    }
+    assert!(monitor.signals(0).any(|signal| signal == Signal::Entropy));
+}
+
+#[test]
+fn sums_are_those_of_the_values_and_a_broken_one_does_not_drown_them() {
+    let profile = profile(2_000, 5);
+    let monitor = monitor(&profile, &DriftSettings::default());
+    let count = |height: f32| {
+        let row = [height, 1.0, 0.0, 4.25, f32::NAN, 0.0];
+        let batch = Batch {
+            matrix: Matrix::new(&row, 1, 6),
+            predictions: Data3::new(1, 1).predictions(),
+            measured: Vec::new(),
+        };
+        let mut tally = monitor.tally();
+        monitor.count(&batch, &[0], &mut tally);
+        let of = |subject: &&Subject| subject.of == Of::Feature("height".to_owned());
+        tally.sums[monitor.subjects().iter().find(of).and_then(|subject| subject.sum).expect("it has a sum")]
+    };
+    assert_eq!(count(1.5), 1.5);
+    assert_eq!(count(f32::NAN), 0.0);
+    assert!(count(1e38) < 2e6 && count(-1e38) > -2e6);
 }

@@ -111,6 +111,21 @@ impl Data3 {
         read(&*classifier(), &[(3, self.logits.clone())])
     }
 
+    /// The same rows with a feature changed.
+    pub(crate) fn changed(mut self, feature: &str, change: impl Fn(f32) -> f32) -> Self {
+        let column = NAMES.iter().position(|name| *name == feature).expect("it is one of them");
+        for row in self.features.chunks_exact_mut(NAMES.len()) {
+            row[column] = change(row[column]);
+        }
+        self
+    }
+
+    /// The same rows with logits that are further apart by a factor.
+    pub(crate) fn sharpened(mut self, factor: f32) -> Self {
+        self.logits.iter_mut().for_each(|logit| *logit *= factor);
+        self
+    }
+
     /// The same rows in another order.
     fn shuffled(&self, seed: u64) -> Self {
         let mut order: Vec<usize> = (0..self.rows()).collect();
@@ -144,6 +159,15 @@ fn built(data: &Data3, plan: Plan) -> Result<Profile, Error> {
 
 pub(crate) fn profile(rows: u64, seed: u64) -> Profile {
     let plan = Plan::new(specs(), &*classifier());
+    built(&Data3::new(rows, seed), plan).expect("there are enough rows")
+}
+
+/// The same with a segment for each colour.
+pub(crate) fn segmented(rows: u64, seed: u64) -> Profile {
+    let plan = Plan {
+        segment: Some("colour".to_owned()),
+        ..Plan::new(specs(), &*classifier())
+    };
     built(&Data3::new(rows, seed), plan).expect("there are enough rows")
 }
 
