@@ -25,5 +25,7 @@ pub mod replay;
 pub mod run;
 mod samples;
 pub mod settings;
+mod status;
+mod vigil;
 mod watched;
 mod why;

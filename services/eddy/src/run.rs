@@ -1,6 +1,6 @@
 //! `eddy run`: the stream service of one process.
 //!
-//! Owns: the order of the start and of the end, and what `/status` says.
+//! Owns: the order of the start and of the end.
 //! Never does: work on an event; lanes do.
 //!
 //! Invariant: ready only after every model has run and every lane has its clients; the end is a numbered list under one
@@ -8,7 +8,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use eddy_broker::kafka;
 #[cfg(not(feature = "failpoints"))]
@@ -16,26 +16,28 @@ use eddy_broker::kafka::KafkaBroker;
 use eddy_broker::settings::Guarantee;
 use eddy_host::{
     AdminHandle, AdminServer, AdminSources, Cause, Drain, ExitCode, Failure, OnDrain, OnExit, Policy, Readiness,
-    Shutdown, StatusSource, SystemClock, Tasks, Watchdog, drain_on_signals, exit_on_missed, exit_on_overdue,
+    Shutdown, SystemClock, Tasks, Watchdog, drain_on_signals, exit_on_missed, exit_on_overdue,
 };
-use eddy_inference::judge::InForce;
 use eddy_inference::lane::{Lane, LaneSettings, Stopped};
-use eddy_inference::orders::{Orders, Skip};
+use eddy_inference::orders::Orders;
 use eddy_inference::{Hold, LaneReport};
 use eddy_pipeline::checkpoint::{self, Budget, Checkpoint, Stop};
+use eddy_pipeline::drift::monitor::Monitor;
+use eddy_pipeline::drift::watch::ModelName;
 use eddy_pipeline::outcome::Balance;
 use eddy_pipeline::score::Scorer;
 use eddy_pipeline::time::Clock;
 use eddy_telemetry::catalogue::PauseCause;
-use eddy_telemetry::{Metrics, ModelFacts, ModelVersion};
-use serde_json::{Value, json};
+use eddy_telemetry::{Metrics, ModelFacts, ModelVersion, Totals};
 
 use crate::assemble::{Assembly, assemble};
 use crate::desk::Desk;
 #[cfg(feature = "failpoints")]
 use crate::failpoints::FailingBroker as KafkaBroker;
-use crate::file::{Pipeline, PipelineFile};
+use crate::file::Pipeline;
 use crate::policy;
+use crate::status::Status;
+use crate::vigil::{Sight, Vigil};
 use crate::watched::{self, Watched, WatchedScorer};
 
 /// How often the watchdog looks.
@@ -74,12 +76,12 @@ pub struct Service {
 }
 
 /// What the lanes of a service share: nothing on the hot path.
-struct Common {
+pub(crate) struct Common {
     clock: Arc<SystemClock>,
-    metrics: Metrics,
-    readiness: Readiness,
+    pub(crate) metrics: Metrics,
+    pub(crate) readiness: Readiness,
     tasks: Tasks,
-    orders: Arc<Orders>,
+    pub(crate) orders: Arc<Orders>,
 }
 
 impl Service {
@@ -140,14 +142,9 @@ impl Service {
         let assembly = Arc::new(assembly);
         status.follow(assembly.in_force());
         status.describe(&assembly);
-        for model in assembly.models() {
-            common.metrics.model_loaded(&ModelFacts {
-                name: model.name().to_owned(),
-                version: model.version().to_owned(),
-                sha256: model.sha256().to_owned(),
-                provider: model.provider().as_str().to_owned(),
-            });
-        }
+        show_models(&assembly, &common.metrics);
+        let monitor = assembly.in_force().current().0.monitor;
+        let totals = Totals::of(&monitor);
         let settings = file.broker(&pipeline.folder);
         let judge = watched::judge(move || kafka::answers(&settings, ANSWER_WITHIN), exit_on_overdue);
         let watchdog = Watchdog::start(&common.tasks, common.clock.clone(), WATCH_EVERY, judge).map_err(internal)?;
@@ -156,8 +153,22 @@ impl Service {
                 let message = "asked to end before it had started; nothing was consumed";
                 return Err(NotStarted::new(ExitCode::Drained, message));
             }
-            start_lane(pipeline, &assembly, &common, (lane, &watchdog), report.clone())?;
+            let counted = (monitor.clone(), totals.clone());
+            start_lane((pipeline, &assembly), &common, (lane, &watchdog), report.clone(), counted)?;
         }
+        let models = assembly.models().iter().map(|model| ModelName {
+            name: model.name().to_owned(),
+            version: model.version().to_owned(),
+        });
+        let sight = Sight {
+            monitor,
+            totals,
+            models: models.collect(),
+            lanes: status.lanes.clone(),
+            clock: common.clock.clone(),
+            metrics: common.metrics.clone(),
+        };
+        status.watch(Vigil::start(&common.tasks, &file.drift, sight).map_err(internal)?);
         if let Some(path) = &file.policy.path {
             let path = pipeline.folder.join(path);
             policy::watch(&common.tasks, assembly, path, file.policy.every.0).map_err(internal)?;
@@ -226,13 +237,29 @@ impl Service {
     }
 }
 
+fn show_models(assembly: &Assembly, metrics: &Metrics) {
+    for model in assembly.models() {
+        metrics.model_loaded(&ModelFacts {
+            name: model.name().to_owned(),
+            version: model.version().to_owned(),
+            sha256: model.sha256().to_owned(),
+            provider: model.provider().as_str().to_owned(),
+        });
+        // A file system without times leaves the series out.
+        let changed = std::fs::metadata(model.path()).and_then(|file| file.modified());
+        if let Some(age) = changed.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()) {
+            metrics.model_created(model.name(), model.version(), age.as_secs_f64());
+        }
+    }
+}
+
 /// Starts one lane: its clients, its sessions, its thread.
 fn start_lane(
-    pipeline: &Pipeline,
-    assembly: &Assembly,
+    (pipeline, assembly): (&Pipeline, &Assembly),
     common: &Common,
     (number, watchdog): (u16, &Watchdog),
     report: Arc<LaneReport>,
+    (monitor, totals): (Arc<Monitor>, Totals),
 ) -> Result<(), NotStarted> {
     let file = &pipeline.file;
     let beat = watchdog.beat(&format!("lane {number}"));
@@ -265,11 +292,10 @@ fn start_lane(
             version: model.version(),
         })
         .collect();
-    let monitor = assembly.in_force().current().0.monitor;
     let metrics = common
         .metrics
         .lane(usize::from(number), &names)
-        .watching(monitor, &versions);
+        .watching(monitor, totals, &versions);
     let guarantee = match file.kafka.guarantee {
         Guarantee::ExactlyOnce => checkpoint::Guarantee::ExactlyOnce,
         Guarantee::AtLeastOnce => checkpoint::Guarantee::AtLeastOnce,
@@ -313,7 +339,7 @@ fn run_lane(mut lane: Lane<Watched<KafkaBroker>>, shutdown: &Shutdown) -> Result
 }
 
 /// The report of a lane whose holds are causes at `/ready`, from when they begin until they end.
-fn report(number: u16, common: &Common) -> Arc<LaneReport> {
+pub(crate) fn report(number: u16, common: &Common) -> Arc<LaneReport> {
     let (readiness, metrics) = (common.readiness.clone(), common.metrics.clone());
     let condition = move |cause: PauseCause| format!("lane {number}: {}", cause.as_str());
     Arc::new(LaneReport::watched(Box::new(move |change| {
@@ -331,118 +357,4 @@ fn failure(stopped: Stopped) -> Failure {
         Stop::GuaranteeLost => ExitCode::GuaranteeLost,
     };
     Failure::new(code, stopped)
-}
-
-/// What `/status` tells.
-#[derive(Debug)]
-struct Status {
-    pipeline: String,
-    lanes: Vec<Arc<LaneReport>>,
-    readiness: Readiness,
-    orders: Arc<Orders>,
-    input: String,
-    models: std::sync::OnceLock<Value>,
-    in_force: std::sync::OnceLock<Arc<InForce>>,
-}
-
-impl Status {
-    fn new(file: &PipelineFile, common: &Common) -> Self {
-        Self {
-            pipeline: file.name.clone(),
-            orders: common.orders.clone(),
-            input: file.topics.events.clone(),
-            lanes: (0..file.kafka.lanes).map(|number| report(number, common)).collect(),
-            readiness: common.readiness.clone(),
-            models: std::sync::OnceLock::new(),
-            in_force: std::sync::OnceLock::new(),
-        }
-    }
-
-    /// Follows the policy from now on.
-    fn follow(&self, in_force: Arc<InForce>) {
-        self.in_force.get_or_init(|| in_force);
-    }
-
-    fn describe(&self, assembly: &Assembly) {
-        let models: Vec<Value> = assembly
-            .models()
-            .iter()
-            .map(|model| {
-                json!({
-                    "name": model.name(), "version": model.version(), "sha256": model.sha256(),
-                    "provider": model.provider().as_str(), "fell_back": model.fell_back(),
-                })
-            })
-            .collect();
-        let described = json!({ "models": models });
-        // Described once, when the models are there; a second word would be the same.
-        self.models.get_or_init(|| described);
-    }
-
-    /// A record to skip, as outputs name it.
-    fn named(&self, skip: &Skip) -> String {
-        let mut name = String::new();
-        skip.source.write(&self.input, &mut name);
-        name
-    }
-
-    fn balance(&self) -> Balance {
-        self.lanes
-            .iter()
-            .map(|lane| lane.latest().balance)
-            .fold(Balance::default(), |mut sum, lane| {
-                sum.consumed += lane.consumed;
-                sum.predicted += lane.predicted;
-                sum.dead_lettered += lane.dead_lettered;
-                sum.abandoned += lane.abandoned;
-                sum.in_flight += lane.in_flight;
-                sum
-            })
-    }
-}
-
-fn held(hold: &Hold) -> Value {
-    let seconds = hold.since.elapsed().unwrap_or_default().as_secs();
-    json!({ "cause": hold.cause.as_str(), "why": hold.why, "seconds": seconds })
-}
-
-impl StatusSource for Status {
-    fn status(&self) -> Value {
-        let book = |balance: Balance| {
-            json!({
-                "consumed": balance.consumed, "predicted": balance.predicted,
-                "dead_lettered": balance.dead_lettered, "abandoned": balance.abandoned,
-                "in_flight": balance.in_flight, "balanced": balance.holds(),
-            })
-        };
-        let lanes: Vec<Value> = self
-            .lanes
-            .iter()
-            .map(|lane| {
-                let latest = lane.latest();
-                let partitions: Vec<i32> = latest.partitions.iter().map(|partition| partition.number).collect();
-                let holds: Vec<Value> = latest.holds.iter().map(held).collect();
-                json!({ "partitions": partitions, "events": book(latest.balance), "paused": holds })
-            })
-            .collect();
-        let described = self.models.get().cloned().unwrap_or(Value::Null);
-        let provenance = self
-            .in_force
-            .get()
-            .map(|in_force| in_force.current().1)
-            .unwrap_or_default();
-        let standing = self.orders.standing();
-        let skips: Vec<String> = standing.skips.iter().map(|skip| self.named(skip)).collect();
-        json!({
-            "pipeline": self.pipeline,
-            "version": env!("CARGO_PKG_VERSION"),
-            "ready": self.readiness.is_ready(),
-            "config": provenance.config,
-            "policy": provenance.policy,
-            "models": described["models"],
-            "events": book(self.balance()),
-            "skips": skips,
-            "lanes": lanes,
-        })
-    }
 }

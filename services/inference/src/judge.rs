@@ -144,6 +144,7 @@ pub fn judge(
         problems.extend(unserved(position, model, &measures));
         can.push((peers, measures));
     }
+    problems.extend(drift.segment.as_deref().and_then(|field| segment(field, models, &features)));
     let operating = operating(models, &holds, &features).unwrap_or_else(|found| {
         problems.extend(found);
         Vec::new()
@@ -173,7 +174,17 @@ pub fn judge(
     let similar = models
         .iter()
         .find_map(|model| model.profile?.simhash(&names).ok().flatten());
-    let monitor = monitor(models, &features, drift);
+    let measured: Vec<Vec<Signal>> = models
+        .iter()
+        .zip(&can)
+        .enumerate()
+        .map(|(position, (model, (_, measures)))| {
+            let shown = shown(model, measures, has_budget);
+            let kept = |signal: &Signal| shown.contains(signal) || reads(&plan, position, *signal);
+            signals_of(measures).filter(kept).filter(|signal| !signal.is_costly()).collect()
+        })
+        .collect();
+    let monitor = monitor(models, &measured, &features, drift);
     let models = models.iter().zip(can).zip(operating).enumerate();
     let models = models.map(|(position, ((model, (peers, measures)), operating))| {
         let shown = shown(model, &measures, has_budget);
@@ -202,10 +213,37 @@ pub fn judge(
     })
 }
 
-fn monitor(models: &[Judged<'_>], features: &[Feature], settings: &DriftSettings) -> Monitor {
-    let watched = models.iter().map(|model| {
-        let classes = model.head.classes();
-        model.profile.map(|profile| Watched { profile, classes })
+/// Why events cannot be watched apart by this field.
+fn segment(field: &str, models: &[Judged<'_>], features: &[Feature]) -> Option<Problem> {
+    let wrong = |message: String| Some(Problem::new("drift.segment", message));
+    let categories: Vec<String> = features.iter().filter_map(category).map(|(name, _)| name).collect();
+    if !categories.iter().any(|name| name == field) {
+        let known = match categories.is_empty() {
+            true => "there is none".to_owned(),
+            false => format!("the categories are {}", categories.join(", ")),
+        };
+        return wrong(format!("`{field}` is no category among the fields; {known}"));
+    }
+    let has_segments = |profile: &Profile| profile.segments.as_ref().is_some_and(|segments| segments.field == field);
+    let without = models.iter().find(|model| model.profile.is_some_and(|profile| !has_segments(profile)))?;
+    wrong(format!(
+        "the profile of model `{}` does not know segments of `{field}`; write it anew with `eddy profile --segment {field}`",
+        without.name
+    ))
+}
+
+fn monitor(
+    models: &[Judged<'_>],
+    measured: &[Vec<Signal>],
+    features: &[Feature],
+    settings: &DriftSettings,
+) -> Monitor {
+    let watched = models.iter().zip(measured).map(|(model, measured)| {
+        Some(Watched {
+            profile: model.profile?,
+            classes: model.head.classes(),
+            measured,
+        })
     });
     let watched: Vec<_> = watched.collect();
     Monitor::new(&watched, features, settings)

@@ -24,7 +24,7 @@ use eddy_pipeline::event::{Destination, Partition};
 use eddy_pipeline::flood::Flood;
 use eddy_pipeline::outcome::{Accounts, Outcome};
 use eddy_pipeline::rejection::Reason;
-use eddy_pipeline::select::Selection;
+use eddy_pipeline::select::{Arms, Selection};
 use eddy_pipeline::stall::Stalls;
 use eddy_pipeline::time::Clock;
 use eddy_telemetry::catalogue::{CheckpointOutcome, PauseCause};
@@ -38,7 +38,7 @@ use crate::ledger::{Ledger, Settled};
 use crate::link::Link;
 use crate::orders::Orders;
 use crate::poll_times::PollTimes;
-use crate::report::LaneReport;
+use crate::report::{LaneReport, SAMPLES, Sample};
 use crate::scoring::Scoring;
 use crate::settings::{BatchSettings, CheckpointSettings, DeadLetterSettings};
 
@@ -305,7 +305,7 @@ impl<B: Broker> Lane<B> {
         self.ledger.open(&mut self.link, now)?;
         self.emitter
             .set_counts(Destination::ALL.map(|to| self.link.broker.partitions_of(to)));
-        let mut too_large = Vec::new();
+        let (mut too_large, mut shown) = (Vec::new(), 0);
         for row in self.scoring.batch().rows() {
             let condemned = self.ledger.condemned(row.source).to_vec();
             let place = self.ledger.place(row.source);
@@ -316,6 +316,12 @@ impl<B: Broker> Lane<B> {
             };
             let outcome = hand.over(&mut self.emitter, &self.scoring, row, &condemned)?;
             self.ledger.settle(row.source, outcome);
+            if let (Outcome::Selected(arms), Some(tensor_row)) = (outcome, row.tensor_row())
+                && shown < SAMPLES
+            {
+                shown += 1;
+                self.report.sample(sample(&self.scoring, row, (tensor_row, arms), now.unix_ms));
+            }
             if outcome == Outcome::DeadLettered(Reason::OutputTooLarge) {
                 too_large.extend(row.tensor_row());
             }
@@ -340,13 +346,7 @@ impl<B: Broker> Lane<B> {
         let predicted = batch.rows().iter().filter(|row| row.tensor_row().is_some());
         metrics.event_times(predicted.filter_map(|row| row.timestamp_ms));
         let scored: Vec<u32> = batch.rows().iter().filter_map(Row::tensor_row).collect();
-        metrics.count(|monitor, counts| {
-            monitor.count_features(scoring.features(), &scored, counts);
-            for (model, (_, predictions)) in scoring.models().enumerate() {
-                let column = |signal| scoring.column(model, signal);
-                monitor.count_outputs(model, predictions, column, &scored, counts);
-            }
-        });
+        metrics.count(|monitor, tally| monitor.count(scoring, &scored, tally));
         let scored = || scored.iter().copied();
         scored().for_each(|row| metrics.drawn(scoring.pick(row).chances));
         for (model, (_, predictions)) in scoring.models().enumerate() {
@@ -474,12 +474,16 @@ impl<B: Broker> Lane<B> {
             self.ledger.look_at_kafka(&self.link);
             self.end_skips(now.monotonic);
             self.report.durable(self.ledger.durable());
+            let mut behind = 0;
             for (partition, end) in self.link.broker.ends() {
                 if let Some(lag) = self.ledger.lag(partition, end) {
                     let topic = self.link.broker.topic(partition);
                     self.ledger.metrics().lag(topic, partition.number, lag);
+                    behind += lag;
                 }
             }
+            self.report.lag(behind);
+            self.ledger.show_budgets();
         }
         if idle || lag_is_due {
             self.ledger.show(now);
@@ -503,5 +507,24 @@ impl<B: Broker> Lane<B> {
 
     fn since(&self, started: Duration) -> Duration {
         self.clock.now().monotonic.saturating_sub(started)
+    }
+}
+
+/// What pages show of an event that was selected.
+fn sample(scoring: &Scoring, row: &Row, (tensor_row, arms): (u32, Arms), at_ms: i64) -> Sample {
+    let at = tensor_row as usize;
+    let has_selected = |model: &usize| !scoring.pick(tensor_row).arms(*model).is_empty();
+    let model = (0..scoring.models().len()).find(has_selected).unwrap_or_default();
+    let of_model = scoring.models().nth(model);
+    let class = of_model.and_then(|(model, predictions)| model.head.classes().get(predictions.class(at)?).cloned());
+    let signals = scoring.signals(model).iter();
+    Sample {
+        at_ms,
+        event: scoring.batch().id(row).to_owned(),
+        model,
+        class,
+        confidence: of_model.and_then(|(_, predictions)| predictions.confidence(at)),
+        arms,
+        signals: signals.map(|(signal, column)| (*signal, column[at])).collect(),
     }
 }

@@ -167,6 +167,13 @@ impl Ledger {
         &mut self.metrics
     }
 
+    /// Shows what is left of the budgets.
+    pub(crate) fn show_budgets(&mut self) {
+        for (lottery, available, most) in self.selection.budgets() {
+            self.metrics.budget(lottery.model, lottery.arm, (available, most));
+        }
+    }
+
     /// Makes the books visible, also between checkpoints.
     pub(crate) fn show(&mut self, now: Now) {
         self.metrics.publish(&self.accounts, now);

@@ -26,5 +26,5 @@ mod spans;
 
 pub use batch::{Batch, Fate, Row};
 pub use emit::{Body, Emitter};
-pub use report::{Hold, LaneReport, Latest, OnChange};
+pub use report::{Hold, LaneReport, Latest, OnChange, SAMPLES, Sample};
 pub use signals::{ModelSignals, Operating, SignalPlan};

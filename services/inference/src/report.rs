@@ -3,12 +3,15 @@
 //! Owns: the latest word of one lane. Written by the lane, also in the middle of a long wait; read by the admin pages.
 //! Never does: judge what it is told.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use eddy_pipeline::event::Partition;
 use eddy_pipeline::outcome::Balance;
+use eddy_pipeline::select::Arms;
+use eddy_pipeline::signal::Signal;
 use eddy_telemetry::catalogue::PauseCause;
 
 /// Something that keeps a lane from its work.
@@ -49,8 +52,34 @@ pub struct Latest {
     pub balance: Balance,
     /// How far its partitions are durable, as of the last second: the offset after the last record that is.
     pub durable: Vec<(Partition, i64)>,
+    /// Events that its partitions hold and that are not durable, as of the last second.
+    pub lag: u64,
     /// What keeps it from its work; empty when nothing does.
     pub holds: Vec<Hold>,
+    /// The latest events that it selected, the newest first: at most [`SAMPLES`].
+    pub samples: VecDeque<Sample>,
+}
+
+/// Samples that a report holds.
+pub const SAMPLES: usize = 20;
+
+/// An event that was selected, as far as pages show it. It may yet be undone and selected again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// The event's id.
+    pub event: String,
+    /// Position of the model that is shown of it: the first one that selected it.
+    pub model: usize,
+    /// The class that it decided for.
+    pub class: Option<String>,
+    /// How sure it was.
+    pub confidence: Option<f32>,
+    /// Why it was selected.
+    pub arms: Arms,
+    /// Signals that its outputs show.
+    pub signals: Vec<(Signal, f32)>,
 }
 
 impl LaneReport {
@@ -89,6 +118,16 @@ impl LaneReport {
         let mut latest = self.lock();
         latest.durable.clear();
         latest.durable.extend(durable);
+    }
+
+    pub(crate) fn lag(&self, events: u64) {
+        self.lock().lag = events;
+    }
+
+    pub(crate) fn sample(&self, sample: Sample) {
+        let mut latest = self.lock();
+        latest.samples.push_front(sample);
+        latest.samples.truncate(SAMPLES);
     }
 
     pub(crate) fn balance(&self, balance: Balance) {

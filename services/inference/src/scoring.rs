@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eddy_pipeline::decode::{Captured, Decoder};
+use eddy_pipeline::drift::monitor::Values;
 use eddy_pipeline::event::Record;
 use eddy_pipeline::head::{Head, Predictions};
 use eddy_pipeline::rejection::{Reason, Rejection};
@@ -352,6 +353,20 @@ impl Scoring {
             .iter()
             .map(|slot| slot.model.scorer.expected_time(self.max_rows))
             .sum()
+    }
+}
+
+impl Values for Scoring {
+    fn features(&self) -> Matrix<'_> {
+        Self::features(self)
+    }
+
+    fn predictions(&self, model: usize) -> &Predictions {
+        &self.slots[model].predictions
+    }
+
+    fn signal(&self, model: usize, signal: Signal) -> Option<&[f32]> {
+        self.column(model, signal)
     }
 }
 

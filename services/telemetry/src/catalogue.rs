@@ -8,6 +8,8 @@
 //!
 //! A new metric is one row in `catalogue!` and one handle in [`crate::Metrics`]; a test finds a row without a handle.
 
+use eddy_pipeline::drift::distance::Distance;
+use eddy_pipeline::drift::watch::Standing;
 use eddy_pipeline::rejection::Reason;
 use eddy_pipeline::score::RunFault;
 use eddy_pipeline::select::{Arm, Drawn};
@@ -219,6 +221,14 @@ fn signal_words() -> Vec<&'static str> {
     Signal::ALL.into_iter().map(Signal::as_str).collect()
 }
 
+fn standing_words() -> Vec<&'static str> {
+    Standing::ALL.map(Standing::as_str).to_vec()
+}
+
+fn statistic_words() -> Vec<&'static str> {
+    Distance::ALL.map(Distance::as_str).to_vec()
+}
+
 fn arm_words() -> Vec<&'static str> {
     Arm::ALL.iter().map(|arm| arm.as_str()).collect()
 }
@@ -256,8 +266,15 @@ const FEATURE: Label = configured("feature", "name of a field, or of an element 
 const FEATURE_STATE: Label = closed("state", FeatureState::words);
 const OUTPUT: Label = configured(
     "output",
-    "`class`, the word of a signal, or `target/` and the name of a target",
+    "`class`, the word of a signal, `p/` and the word of a signal for its p-value, `target/` and the name of a target, or \
+     `projection/` and a number",
 );
+const SEGMENT: Label = configured(
+    "segment",
+    "a word of the field `drift.segment`; empty for all events together",
+);
+const STANDING: Label = closed("state", standing_words);
+const STATISTIC: Label = closed("statistic", statistic_words);
 const PROFILE: Label = configured("profile", "id of a reference profile");
 const SIDE: Label = closed("side", Side::words);
 const ARM: Label = closed("arm", arm_words);
@@ -350,28 +367,48 @@ catalogue! {
         "Signals of durable predictions, as far as they are measured: those between 0 and 1, and those on a scale of their own.";
     DRAWS = "eddy_selection_draws_total", COUNTER, Events, [ARM, DRAWN],
         "Draws for durable events that an arm could have selected, and what became of them.";
-    FEATURE_BINS = "eddy_feature_bin_total", COUNTER, Events, [PROFILE, FEATURE, BIN],
+    FEATURE_BINS = "eddy_feature_bin_total", COUNTER, Events, [PROFILE, FEATURE, BIN, SEGMENT],
         "Durable events by the bin that a feature's value lies in.";
-    FEATURE_MISSING = "eddy_feature_missing_total", COUNTER, Events, [PROFILE, FEATURE],
+    FEATURE_MISSING = "eddy_feature_missing_total", COUNTER, Events, [PROFILE, FEATURE, SEGMENT],
         "Durable events without a value of a feature.";
-    FEATURE_INVALID = "eddy_feature_invalid_total", COUNTER, Events, [PROFILE, FEATURE],
+    FEATURE_INVALID = "eddy_feature_invalid_total", COUNTER, Events, [PROFILE, FEATURE, SEGMENT],
         "Durable events with an infinite value of a feature.";
-    FEATURE_OUT_OF_RANGE = "eddy_feature_out_of_range_total", COUNTER, Events, [PROFILE, FEATURE, SIDE],
+    FEATURE_OUT_OF_RANGE = "eddy_feature_out_of_range_total", COUNTER, Events, [PROFILE, FEATURE, SIDE, SEGMENT],
         "Durable events with a value of a feature beyond all of the reference; they are in a bin too.";
-    FEATURE_REFERENCE = "eddy_feature_reference_ratio", GAUGE, Ratio, [PROFILE, FEATURE, BIN],
+    FEATURE_REFERENCE = "eddy_feature_reference_ratio", GAUGE, Ratio, [PROFILE, FEATURE, BIN, SEGMENT],
         "Share of a bin in the reference, (count + ½) / (events + bins/2); the same on every replica.";
-    FEATURE_REFERENCE_EVENTS = "eddy_feature_reference_events", GAUGE, Events, [PROFILE, FEATURE],
+    FEATURE_REFERENCE_EVENTS = "eddy_feature_reference_events", GAUGE, Events, [PROFILE, FEATURE, SEGMENT],
         "Events of the reference that are in bins of a feature; the same on every replica.";
-    FEATURE_REFERENCE_MISSING = "eddy_feature_reference_missing_ratio", GAUGE, Ratio, [PROFILE, FEATURE],
+    FEATURE_REFERENCE_MISSING = "eddy_feature_reference_missing_ratio", GAUGE, Ratio, [PROFILE, FEATURE, SEGMENT],
         "Share of the events of the reference without a value of a feature; the same on every replica.";
-    OUTPUT_BINS = "eddy_output_bin_total", COUNTER, Predictions, [MODEL, VERSION, PROFILE, OUTPUT, BIN],
+    OUTPUT_BINS = "eddy_output_bin_total", COUNTER, Predictions, [MODEL, VERSION, PROFILE, OUTPUT, BIN, SEGMENT],
         "Durable predictions by the bin that an output of a model lies in.";
-    OUTPUT_REFERENCE = "eddy_output_reference_ratio", GAUGE, Ratio, [MODEL, VERSION, PROFILE, OUTPUT, BIN],
+    OUTPUT_REFERENCE = "eddy_output_reference_ratio", GAUGE, Ratio, [MODEL, VERSION, PROFILE, OUTPUT, BIN, SEGMENT],
         "Share of a bin of an output in the reference, as of a feature; the same on every replica.";
-    OUTPUT_REFERENCE_EVENTS = "eddy_output_reference_events", GAUGE, Predictions, [MODEL, VERSION, PROFILE, OUTPUT],
+    OUTPUT_REFERENCE_EVENTS = "eddy_output_reference_events", GAUGE, Predictions, [MODEL, VERSION, PROFILE, OUTPUT, SEGMENT],
         "Predictions of the reference that are in bins of an output; the same on every replica.";
     DRIFT_FEATURES = "eddy_drift_features", GAUGE, Features, [FEATURE_STATE],
         "Features that are counted for drift, and those that are not because `drift.max_series` is reached.";
+    FEATURE_DRIFT = "eddy_feature_drift", GAUGE, Score, [PROFILE, FEATURE, SEGMENT, STATISTIC],
+        "Distance between this replica's own window of a feature and the reference. Not to be averaged over replicas.";
+    OUTPUT_DRIFT = "eddy_output_drift", GAUGE, Score, [MODEL, VERSION, PROFILE, OUTPUT, SEGMENT, STATISTIC],
+        "Distance between this replica's own window of an output and the reference. Not to be averaged over replicas.";
+    DRIFT_VERDICTS = "eddy_drift_verdicts", GAUGE, Features, [STANDING],
+        "Features and outputs by how they stand in this replica's own view.";
+    CATCHING_UP = "eddy_drift_catching_up", GAUGE, Flag, [],
+        "1 while the lag exceeds `drift.catching_up_lag`: what comes is old, and drift is not judged.";
+    CONFIDENCE_EVIDENCE = "eddy_confidence_evidence", GAUGE, Score, [MODEL, VERSION],
+        "Natural logarithm of the e-SR detector on 1 - confidence, at least 0. exp of it may be averaged over replicas; the alarm is at 1 / drift.confidence.false_alarms.";
+    CONFIDENCE_CHANGES = "eddy_confidence_changes_total", COUNTER, Times, [MODEL, VERSION],
+        "Changes that ADWIN found in the means of confidence of each second.";
+    EMBEDDING_DRIFT = "eddy_embedding_drift", GAUGE, Score, [MODEL, VERSION, PROFILE],
+        "Squared Frechet distance between whitened projections of this replica's window and of the reference.";
+    EMBEDDING_CRITICAL = "eddy_embedding_drift_critical", GAUGE, Score, [MODEL, VERSION, PROFILE],
+        "What that distance exceeds without drift no more often than `drift.verdict.false_alarms`.";
+    BUDGET_AVAILABLE = "eddy_budget_available_events", GAUGE, Events, [LANE, MODEL, ARM],
+        "Events that an arm could select now. Negative while it pays back.";
+    BUDGET_LIMIT = "eddy_budget_limit_events", GAUGE, Events, [LANE, MODEL, ARM],
+        "Most events that an arm can save up.";
     EVENT_LATENCY = "eddy_event_latency_seconds", histogram(LATENCY_BUCKETS), Seconds, [],
         "Time from an event's own timestamp until its prediction was durable.";
     CONSUMER_LAG = "eddy_consumer_lag_events", GAUGE, Events, [TOPIC, PARTITION],
@@ -400,6 +437,8 @@ catalogue! {
         "Times that a partition stood still although it had events, and was read from anew.";
     MODEL_INFO = "eddy_model_info", GAUGE, Flag, [MODEL, VERSION, SHA256, PROVIDER],
         "1 for each loaded version of a model.";
+    MODEL_CREATED = "eddy_model_created_time_seconds", GAUGE, Seconds, [MODEL, VERSION],
+        "When the file of the model was last changed, since the Unix epoch.";
     MODEL_RUN_SECONDS = "eddy_model_run_seconds", histogram(STAGE_BUCKETS), Seconds, [MODEL],
         "Duration of one run of a model over one batch.";
     MODEL_FAULTS = "eddy_model_faults_total", COUNTER, Times, [MODEL, FAULT],

@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eddy_pipeline::drift::monitor::Monitor;
+use eddy_pipeline::drift::monitor::{Monitor, Tally as DriftTally};
 use eddy_pipeline::outcome::{Accounts, Remembers, Tally};
 use eddy_pipeline::rejection::Reason;
 use eddy_pipeline::score::RunFault;
@@ -22,7 +22,7 @@ use prometheus::local::LocalHistogram;
 use prometheus::{Histogram, IntCounter, IntGauge};
 
 use crate::catalogue::{CheckpointOutcome, FAULTS, LaneStage, PauseCause, fault_word};
-use crate::drift::{ModelVersion, Watch};
+use crate::drift::{ModelVersion, Totals, Watch};
 use crate::metrics::Families;
 
 /// What one batch was and where its time went.
@@ -129,27 +129,24 @@ impl LaneMetrics {
             latency: families.event_latency.local(),
             shown: Vec::new(),
             published: Published::default(),
-            spans: Spans::new(models.len()),
+            spans: Spans::new(models.len(), DriftTally::default()),
             watch: None,
             lane,
             families,
         }
     }
 
-    /// Counts what a monitor watches from now on, and shows what its references have. `models` are those of the pipeline, in
-    /// its order. Called before the first span.
+    /// Counts what a monitor watches from now on, into the totals of the process too, and shows what its references have.
+    /// `models` are those of the pipeline, in its order. Called before the first span.
     #[must_use]
-    pub fn watching(mut self, monitor: Arc<Monitor>, models: &[ModelVersion<'_>]) -> Self {
-        let series = monitor.series().len();
-        self.watch = Some(self.families.drift.watch(monitor, models));
-        self.spans = Spans::new(self.models.len());
-        self.spans.series = series;
-        self.spans.open.drift.resize(series, 0);
+    pub fn watching(mut self, monitor: Arc<Monitor>, totals: Totals, models: &[ModelVersion<'_>]) -> Self {
+        self.spans = Spans::new(self.models.len(), monitor.tally());
+        self.watch = Some(self.families.drift.watch((monitor, totals), models));
         self
     }
 
-    /// Counts predicted events for drift; `count` is given the monitor and a place for each of its series.
-    pub fn count(&mut self, count: impl FnOnce(&Monitor, &mut [u64])) {
+    /// Counts predicted events for drift; `count` is given the monitor and what it counts into.
+    pub fn count(&mut self, count: impl FnOnce(&Monitor, &mut DriftTally)) {
         if let Some(watch) = &self.watch {
             count(&watch.monitor, &mut self.spans.open.drift);
         }
@@ -284,6 +281,14 @@ impl LaneMetrics {
         {
             self.shown.push((topic.to_owned(), partition));
         }
+    }
+
+    /// Shows what an arm could select now and what it can save up, at once; without a model for what is about the event.
+    pub fn budget(&mut self, model: Option<usize>, arm: Arm, (available, most): (f64, f64)) {
+        let model = model.map_or("", |model| self.names[model].as_str());
+        let labels = [self.lane.as_str(), model, arm.as_str()];
+        self.families.budget_available.with_label_values(&labels).set(available);
+        self.families.budget_limit.with_label_values(&labels).set(most);
     }
 
     /// Shows that the lane takes no records, at once.
@@ -439,8 +444,8 @@ struct Spans {
     /// Emptied spans whose memory is used again.
     spare: Vec<Span>,
     models: usize,
-    /// Series of drift.
-    series: usize,
+    /// Of drift, with nothing in it.
+    empty: DriftTally,
 }
 
 #[derive(Default)]
@@ -448,8 +453,7 @@ struct Span {
     event_times: Vec<i64>,
     models: Vec<ModelSpan>,
     draws: [[u64; Drawn::ALL.len()]; Arm::ALL.len()],
-    /// Counts for drift, in the order of the monitor's series.
-    drift: Vec<u64>,
+    drift: DriftTally,
 }
 
 #[derive(Default, Clone)]
@@ -461,19 +465,20 @@ struct ModelSpan {
 }
 
 impl Spans {
-    fn new(models: usize) -> Self {
+    fn new(models: usize, empty: DriftTally) -> Self {
         Self {
-            open: Span::new(models, 0),
+            open: Span::new(models, empty.clone()),
             marked: VecDeque::new(),
             durable: Vec::new(),
             spare: Vec::new(),
             models,
-            series: 0,
+            empty,
         }
     }
 
     fn mark(&mut self) {
-        let next = self.spare.pop().unwrap_or_else(|| Span::new(self.models, self.series));
+        let next = self.spare.pop();
+        let next = next.unwrap_or_else(|| Span::new(self.models, self.empty.clone()));
         self.marked.push_back(std::mem::replace(&mut self.open, next));
     }
 
@@ -491,19 +496,19 @@ impl Spans {
 }
 
 impl Span {
-    fn new(models: usize, series: usize) -> Self {
+    fn new(models: usize, drift: DriftTally) -> Self {
         Self {
             event_times: Vec::new(),
             models: vec![ModelSpan::default(); models],
             draws: Default::default(),
-            drift: vec![0; series],
+            drift,
         }
     }
 
     fn clear(&mut self) {
         self.event_times.clear();
         self.draws = Default::default();
-        self.drift.fill(0);
+        self.drift.clear();
         for model in &mut self.models {
             model.predictions = 0;
             model.selections = Default::default();

@@ -15,7 +15,7 @@ mod metrics;
 mod reference;
 mod throttle;
 
-pub use self::drift::ModelVersion;
+pub use self::drift::{ModelVersion, Totals};
 pub use self::lane::{BatchFacts, LaneMetrics};
 pub use self::log::{LogError, LogFormat, LogSettings};
 pub use self::metrics::{Metrics, ModelFacts};

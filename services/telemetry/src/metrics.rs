@@ -9,12 +9,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+use eddy_pipeline::drift::watch::View;
 use eddy_pipeline::rejection::Reason;
 use eddy_pipeline::select::{Arm, Drawn};
 use eddy_pipeline::time::Now;
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
@@ -72,7 +73,10 @@ pub(crate) struct Families {
     pub(crate) producers_renewed: IntCounter,
     pub(crate) consumers_renewed: IntCounter,
     pub(crate) stalls: IntCounter,
+    pub(crate) budget_available: GaugeVec,
+    pub(crate) budget_limit: GaugeVec,
     model_info: IntGaugeVec,
+    model_created: GaugeVec,
     pub(crate) model_run_seconds: HistogramVec,
     pub(crate) model_faults: IntCounterVec,
     pub(crate) batches_halved: IntCounterVec,
@@ -106,6 +110,22 @@ impl Metrics {
     /// Notes whether the service is ready.
     pub fn set_ready(&self, ready: bool) {
         self.families.ready.set(i64::from(ready));
+    }
+
+    /// Shows what this process makes of its own counts for drift.
+    pub fn show_drift(&self, view: &View) {
+        self.families.drift.show(view);
+    }
+
+    /// Shows what of that changes every second.
+    pub fn show_drift_of_models(&self, view: &View) {
+        self.families.drift.show_models(view);
+    }
+
+    /// Notes when the file of a model was last changed, in seconds since the Unix epoch.
+    pub fn model_created(&self, model: &str, version: &str, seconds: f64) {
+        let labels = [model, version];
+        self.families.model_created.with_label_values(&labels).set(seconds);
     }
 
     /// Notes that a version of a model is loaded.
@@ -176,7 +196,10 @@ impl Families {
             producers_renewed: counter(r, catalogue::PRODUCERS_RENEWED),
             consumers_renewed: counter(r, catalogue::CONSUMERS_RENEWED),
             stalls: counter(r, catalogue::STALLS),
+            budget_available: labelled(r, catalogue::BUDGET_AVAILABLE, GaugeVec::new),
+            budget_limit: labelled(r, catalogue::BUDGET_LIMIT, GaugeVec::new),
             model_info: labelled(r, catalogue::MODEL_INFO, IntGaugeVec::new),
+            model_created: labelled(r, catalogue::MODEL_CREATED, GaugeVec::new),
             model_run_seconds: histograms(r, catalogue::MODEL_RUN_SECONDS),
             model_faults: labelled(r, catalogue::MODEL_FAULTS, IntCounterVec::new),
             batches_halved: labelled(r, catalogue::BATCHES_HALVED, IntCounterVec::new),
@@ -225,7 +248,7 @@ fn counter(registry: &Registry, metric: Metric) -> IntCounter {
     register(registry, metric, IntCounter::with_opts(opts(metric)))
 }
 
-fn gauge(registry: &Registry, metric: Metric) -> IntGauge {
+pub(crate) fn gauge(registry: &Registry, metric: Metric) -> IntGauge {
     register(registry, metric, IntGauge::with_opts(opts(metric)))
 }
 

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use eddy_pipeline::drift::monitor::{DriftSettings, Monitor, Watched};
+use eddy_pipeline::drift::monitor::{DriftSettings, Export, Monitor, Values, Watched};
+use eddy_pipeline::drift::watch::{EmbeddingView, ModelName, Standing, View, Watcher};
 use eddy_pipeline::fields::{Feature, FeatureKind};
+use eddy_pipeline::head::Predictions;
 use eddy_pipeline::outcome::{Accounts, Outcome, Remembers};
 use eddy_pipeline::profile::Profile;
 use eddy_pipeline::rejection::Reason;
@@ -16,7 +18,7 @@ use eddy_pipeline::select::{Arm, Arms, Chance, Drawn};
 use eddy_pipeline::signal::{Matrix, Signal};
 use eddy_pipeline::time::Now;
 use eddy_telemetry::catalogue::{ALL, CheckpointOutcome, PauseCause};
-use eddy_telemetry::{BatchFacts, LaneMetrics, Metrics, ModelFacts, ModelVersion};
+use eddy_telemetry::{BatchFacts, LaneMetrics, Metrics, ModelFacts, ModelVersion, Totals};
 
 const NOON: i64 = 1_700_000_000_000;
 
@@ -87,9 +89,21 @@ fn every_metric_of_the_catalogue_is_served_with_its_kind_and_help() {
         name: "digits",
         version: "3",
     };
-    let mut lane = metrics.lane(0, &["digits"]).watching(monitor(), &[digits]);
+    let mut lane = metrics.lane(0, &["digits"]).watching(monitor(), Totals::of(&monitor()), &[digits]);
     lane.lag("events", 3, 7);
     lane.signal(0, Signal::Margin, []);
+    lane.budget(None, Arm::Anomaly, (3.0, 10.0));
+    metrics.model_created("digits", "3", 1.7e9);
+    let mut view = view(&monitor(), &DriftSettings::default(), 3_000);
+    view.models[0].evidence = Some(2.0);
+    (view.outputs[0].psi, view.outputs[0].state) = (Some(0.1), Standing::Quiet);
+    view.models[0].embedding = Some(EmbeddingView {
+        profile: "abc".into(),
+        distance: Some(0.5),
+        critical: None,
+        state: Standing::Quiet,
+    });
+    metrics.show_drift(&view);
     metrics.model_loaded(&ModelFacts {
         name: "digits".into(),
         version: "1".into(),
@@ -399,6 +413,10 @@ fn an_unloaded_version_is_shown_no_more() {
 
 /// A monitor of one feature of four values and a word, by a profile that was written by hand.
 fn monitor() -> Arc<Monitor> {
+    monitor_with(&DriftSettings::default())
+}
+
+fn monitor_with(settings: &DriftSettings) -> Arc<Monitor> {
     let number = serde_json::json!({"number": {
         "name": "age", "missing": 10, "invalid": 0, "edges": [1.0, 2.0], "counts": [30, 40, 20], "bin_means": [1, 2, 3],
         "moments": {"min": 0.0, "max": 3.0, "mean": 1.0, "std": 1.0, "median": 1.0}, "hbos": null}});
@@ -412,27 +430,108 @@ fn monitor() -> Arc<Monitor> {
     let watched = Watched {
         profile: &profile,
         classes: &classes,
+        measured: &[],
     };
     let feature = Feature {
         name: "age".to_owned(),
         kind: FeatureKind::Number,
     };
-    Arc::new(Monitor::new(&[Some(watched)], &[feature], &DriftSettings::default()))
+    Arc::new(Monitor::new(&[Some(watched)], &[feature], settings))
+}
+
+/// Events of one feature, about which the model says nothing.
+struct Rows<'a> {
+    values: &'a [f32],
+    predictions: Predictions,
+}
+
+impl<'a> Rows<'a> {
+    fn new(values: &'a [f32]) -> Self {
+        let mut predictions = Predictions::new();
+        predictions.reset(values.len());
+        Self { values, predictions }
+    }
+}
+
+impl Values for Rows<'_> {
+    fn features(&self) -> Matrix<'_> {
+        Matrix::new(self.values, self.values.len(), 1)
+    }
+
+    fn predictions(&self, _: usize) -> &Predictions {
+        &self.predictions
+    }
+
+    fn signal(&self, _: usize, _: Signal) -> Option<&[f32]> {
+        None
+    }
+}
+
+/// What is seen after so many events of age 2.5.
+fn view(monitor: &Arc<Monitor>, settings: &DriftSettings, events: u64) -> View {
+    let model = ModelName {
+        name: "digits".to_owned(),
+        version: "3".to_owned(),
+    };
+    let mut watcher = Watcher::new(monitor.clone(), settings.clone(), vec![model], Duration::ZERO);
+    let mut tally = monitor.tally();
+    let values = vec![2.5; events as usize];
+    let rows: Vec<u32> = (0..events as u32).collect();
+    monitor.count(&Rows::new(&values), &rows, &mut tally);
+    for minute in 1..=3 {
+        watcher.tick(Duration::from_secs(60 * minute), tally.clone(), (events, 0), "noon");
+    }
+    watcher.view().clone()
+}
+
+#[test]
+fn what_a_replica_sees_by_itself_is_shown_and_its_bins_only_where_they_are_exported() {
+    for export in [Export::Bins, Export::Values] {
+        let settings = DriftSettings {
+            export,
+            ..DriftSettings::default()
+        };
+        let (metrics, monitor) = (metrics(), monitor_with(&settings));
+        let digits = ModelVersion {
+            name: "digits",
+            version: "3",
+        };
+        let _lane = metrics.lane(0, &["digits"]).watching(monitor.clone(), Totals::of(&monitor), &[digits]);
+        let view = view(&monitor, &settings, 3_000);
+        metrics.show_drift(&view);
+        let profile = monitor.data_profile().expect("it has features");
+        let of = |statistic: &str| {
+            format!("eddy_feature_drift{{feature=\"age\",profile=\"{profile}\",segment=\"\",statistic=\"{statistic}\"}}")
+        };
+        let age = &view.features[0];
+        assert_eq!(Some(value(&metrics, &of("psi"))), age.psi);
+        assert!(value(&metrics, &of("js")) > 0.5);
+        assert_eq!(value(&metrics, "eddy_drift_verdicts{state=\"alert\"}"), 1.0);
+        // The classes: nothing was decided.
+        assert_eq!(value(&metrics, "eddy_drift_verdicts{state=\"insufficient_data\"}"), 1.0);
+        assert_eq!(metrics.gather().contains("eddy_feature_bin_total{"), export == Export::Bins);
+        // What rests on too little is not shown, and what was before not for ever.
+        let mut little = view.clone();
+        little.features[0].state = Standing::InsufficientData;
+        metrics.show_drift(&little);
+        assert!(!metrics.gather().contains("eddy_feature_drift{"));
+    }
 }
 
 #[test]
 fn counts_for_drift_are_there_from_the_start_and_grow_by_what_is_durable() {
     let metrics = metrics();
     let monitor = monitor();
+    let totals = Totals::of(&monitor);
     let digits = ModelVersion {
         name: "digits",
         version: "3",
     };
-    let mut lane = metrics.lane(0, &["digits"]).watching(monitor.clone(), &[digits]);
+    let mut lane = metrics.lane(0, &["digits"]).watching(monitor.clone(), totals.clone(), &[digits]);
     let profile = monitor.data_profile().expect("it has features").to_owned();
-    let of = |bin: &str| format!("eddy_feature_bin_total{{bin=\"{bin}\",feature=\"age\",profile=\"{profile}\"}}");
-    let missing = format!("eddy_feature_missing_total{{feature=\"age\",profile=\"{profile}\"}}");
-    let above = format!("eddy_feature_out_of_range_total{{feature=\"age\",profile=\"{profile}\",side=\"above\"}}");
+    let of = |bin: &str| format!("eddy_feature_bin_total{{bin=\"{bin}\",feature=\"age\",profile=\"{profile}\",segment=\"\"}}");
+    let missing = format!("eddy_feature_missing_total{{feature=\"age\",profile=\"{profile}\",segment=\"\"}}");
+    let above = format!("eddy_feature_out_of_range_total{{feature=\"age\",profile=\"{profile}\",segment=\"\",side=\"above\"}}");
     for series in [of("1.0"), of("2.0"), of("+Inf"), missing.clone(), above.clone()] {
         assert_eq!(value(&metrics, &series), 0.0, "{series}");
     }
@@ -442,7 +541,7 @@ fn counts_for_drift_are_there_from_the_start_and_grow_by_what_is_durable() {
     assert_eq!(value(&metrics, &missing_reference), 0.1);
     let classes = |class: &str| {
         format!(
-            "eddy_output_bin_total{{bin=\"{class}\",model=\"digits\",output=\"class\",profile=\"{profile}\",version=\"3\"}}"
+            "eddy_output_bin_total{{bin=\"{class}\",model=\"digits\",output=\"class\",profile=\"{profile}\",segment=\"\",version=\"3\"}}"
         )
     };
     assert_eq!(
@@ -453,7 +552,7 @@ fn counts_for_drift_are_there_from_the_start_and_grow_by_what_is_durable() {
 
     let rows = [0.5, 1.5, 2.0, 99.0, f32::NAN];
     let count = |lane: &mut LaneMetrics| {
-        lane.count(|monitor, counts| monitor.count_features(Matrix::new(&rows, 5, 1), &[0, 1, 2, 3, 4], counts));
+        lane.count(|monitor, tally| monitor.count(&Rows::new(&rows), &[0, 1, 2, 3, 4], tally));
     };
     count(&mut lane);
     lane.mark();
@@ -469,4 +568,7 @@ fn counts_for_drift_are_there_from_the_start_and_grow_by_what_is_durable() {
         [1.0, 2.0, 1.0, 1.0, 1.0],
         "the first span counts once, the second was undone"
     );
+    let tally = totals.tally();
+    assert_eq!(tally.counts.iter().sum::<u64>(), 6, "four values, one that is missing, one that is above");
+    assert_eq!(tally.sums, [0.5 + 1.5 + 2.0 + 99.0]);
 }

@@ -81,7 +81,7 @@ pub(crate) fn now() -> String {
     rfc3339(now_ms())
 }
 
-fn rfc3339(ms: i64) -> String {
+pub(crate) fn rfc3339(ms: i64) -> String {
     Timestamp::from_second(ms.div_euclid(1000))
         .unwrap_or_default()
         .to_string()

@@ -38,12 +38,22 @@ use crate::tasks::{Failure, OnDrain, OnExit, Policy, Tasks};
 /// Accepting fails when the process has no file descriptor left; asking again at once would only burn the processor.
 const PAUSE_AFTER_REFUSED_ACCEPT: Duration = Duration::from_millis(100);
 
-/// Where the page `/status` comes from.
+/// Where the pages `/status`, `/drift` and `/samples` come from.
 ///
-/// Called on the admin thread, once for each request for the page; it must not block.
+/// Called on the admin thread, once for each request for a page; it must not block.
 pub trait StatusSource: Send + Sync {
     /// The state of the service as JSON, without secrets.
     fn status(&self) -> serde_json::Value;
+
+    /// What is known of drift, as JSON.
+    fn drift(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
+    /// The latest samples, as JSON.
+    fn samples(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
 }
 
 /// A service without anything to say.

@@ -24,6 +24,8 @@ const INDEX: &str = r#"<!doctype html>
 <li><a href="/live">/live</a>: the process answers</li>
 <li><a href="/ready">/ready</a>: the service does its work, or what keeps it from that</li>
 <li><a href="/status">/status</a>: what it is doing</li>
+<li><a href="/drift">/drift</a>: how far events and predictions are from the reference</li>
+<li><a href="/samples">/samples</a>: what was selected lately</li>
 <li><a href="/metrics">/metrics</a>: for Prometheus</li>
 </ul>
 </html>
@@ -47,6 +49,8 @@ pub(super) fn router(sources: AdminSources, desk: Arc<Desk>) -> Router {
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
+        .route("/drift", get(drift))
+        .route("/samples", get(samples))
         .fallback(unknown)
         .with_state(sources);
     desk.control.verbs().iter().copied().fold(router, |router, verb| {
@@ -88,6 +92,14 @@ async fn metrics(State(sources): State<AdminSources>) -> impl IntoResponse {
 
 async fn status(State(sources): State<AdminSources>) -> impl IntoResponse {
     (HEADERS, Json(sources.status.status()))
+}
+
+async fn drift(State(sources): State<AdminSources>) -> impl IntoResponse {
+    (HEADERS, Json(sources.status.drift()))
+}
+
+async fn samples(State(sources): State<AdminSources>) -> impl IntoResponse {
+    (HEADERS, Json(sources.status.samples()))
 }
 
 async fn unknown(uri: Uri) -> impl IntoResponse {

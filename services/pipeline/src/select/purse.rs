@@ -324,14 +324,18 @@ impl Purse {
     }
 
     /// Tokens of the lane.
-    #[cfg(test)]
     pub(super) fn level(&self, slot: usize) -> f64 {
         self.pool[slot]
     }
 
+    /// Most tokens that the lane can save up.
+    pub(super) fn most(&self, slot: usize) -> f64 {
+        (self.rates[slot].cap * self.share()).max(1.0)
+    }
+
     /// Tokens of the lane as a part of what it can save up in time: at most 1, negative for a debt.
     pub(super) fn saved(&self, slot: usize) -> f64 {
-        (self.pool[slot] / (self.rates[slot].cap * self.share()).max(1.0)).min(1.0)
+        (self.pool[slot] / self.most(slot)).min(1.0)
     }
 
     /// Events a second over all partitions of the lane; `None` while nothing is known. A stream that has just begun, or

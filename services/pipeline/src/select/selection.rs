@@ -14,7 +14,7 @@ use super::arm::Arm;
 use super::draw::Salt;
 use super::duplicates::{Duplicates, Fingerprint, Memory};
 use super::pick::{Chance, Drawn, Facts, Picks, Sighting};
-use super::plan::Plan;
+use super::plan::{Lottery, Plan};
 use super::purse::Note;
 use super::state::{Shared, State};
 use crate::event::Partition;
@@ -74,6 +74,19 @@ impl Selection {
     /// Whether anything is to be taken along with a partition.
     pub fn has_budget(&self) -> bool {
         self.plan.settings.has_budget()
+    }
+
+    /// What each budgeted lottery of the lane could spend now, and the most that it could have saved up, in events.
+    pub fn budgets(&self) -> impl Iterator<Item = (&Lottery, f64, f64)> {
+        let (purse, time) = (&self.live.purse, self.slots.time.map(|(all, _)| all));
+        let seats = self.plan.lotteries.iter().zip(&self.live.seats);
+        seats.filter_map(move |(lottery, seat)| {
+            let seat = seat.as_ref()?;
+            let slots = [Some(seat.by_event), seat.by_time, time].into_iter().flatten();
+            let levels = slots.map(|slot| (purse.level(slot), purse.most(slot)));
+            let least = levels.reduce(|a, b| if b.0 < a.0 { b } else { a })?;
+            Some((lottery, least.0, least.1))
+        })
     }
 
     /// Takes up partitions, each with what its last owner wrote down, out of `all` partitions of the topic.

@@ -79,6 +79,14 @@ pub struct View {
     pub left_out: Vec<String>,
 }
 
+impl View {
+    /// Takes over what changes every second: all but the comparisons.
+    pub fn follow(&mut self, other: &Self) {
+        (self.state, self.lag) = (other.state, other.lag);
+        self.models.clone_from(&other.models);
+    }
+}
+
 /// The length of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct WindowView {
@@ -195,8 +203,10 @@ pub struct ModelView {
 }
 
 /// The distance of embeddings.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EmbeddingView {
+    /// Id of the reference profile.
+    pub profile: String,
     /// Squared Fréchet distance of whitened projections; none for an empty window.
     pub distance: Option<f64>,
     /// What it exceeds without drift no more often than `drift.verdict.false_alarms`.
