@@ -7,6 +7,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use eddy_inference::judge::{InForce, Judged, Judgement, Provenance, judge};
 use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring};
@@ -16,11 +17,13 @@ use eddy_pipeline::decode::{Binding, Decoder};
 use eddy_pipeline::hash::config_hash;
 use eddy_pipeline::head::{self, Head};
 use eddy_pipeline::policy::PolicyFile;
-use eddy_pipeline::profile::Profile;
+use eddy_pipeline::drift::watch::ModelName as ModelNames;
+use eddy_pipeline::profile::{Note, Profile};
 use eddy_pipeline::render::{ModelName, Renderer};
 use eddy_pipeline::score::Scorer;
 use eddy_pipeline::select::Selection;
 use eddy_pipeline::settings::Problem;
+use eddy_telemetry::{Metrics, ModelFacts, ModelVersion};
 use indexmap::IndexMap;
 
 use crate::file::{Pipeline, PipelineFile};
@@ -196,6 +199,58 @@ impl Assembly {
     /// The models, in the order of the file.
     pub fn models(&self) -> &[Model] {
         &self.models
+    }
+
+    /// Them, as series name them.
+    pub(crate) fn versions(&self) -> Vec<ModelVersion<'_>> {
+        let models = self.models.iter();
+        models
+            .map(|model| ModelVersion {
+                name: model.name(),
+                version: model.version(),
+            })
+            .collect()
+    }
+
+    /// Them, as pages name them.
+    pub(crate) fn names(&self) -> Vec<ModelNames> {
+        let models = self.models.iter();
+        models
+            .map(|model| ModelNames {
+                name: model.name().to_owned(),
+                version: model.version().to_owned(),
+            })
+            .collect()
+    }
+
+    /// Shows what is known of them before the first event.
+    pub(crate) fn show(&self, metrics: &Metrics) {
+        for (model, profile) in self.models.iter().zip(&self.profiles) {
+            metrics.model_loaded(&ModelFacts {
+                name: model.name().to_owned(),
+                version: model.version().to_owned(),
+                sha256: model.sha256().to_owned(),
+                provider: model.provider().as_str().to_owned(),
+            });
+            // A file system without times leaves the series out.
+            let changed = std::fs::metadata(model.path()).and_then(|file| file.modified());
+            if let Some(age) = changed.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()) {
+                metrics.model_created(model.name(), model.version(), age.as_secs_f64());
+            }
+            let Some(profile) = profile else { continue };
+            for note in &profile.notes {
+                if let Note::Accepted { feature, until, .. } = note
+                    && let Ok(until) = until.parse::<jiff::Timestamp>()
+                {
+                    metrics.feature_accepted(&profile.id(), feature, until.as_second() as f64);
+                }
+            }
+        }
+    }
+
+    /// The pipeline file.
+    pub(crate) fn file(&self) -> &PipelineFile {
+        &self.file
     }
 
     /// What reads their outputs, in the same order.

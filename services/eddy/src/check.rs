@@ -18,6 +18,7 @@ use eddy_pipeline::settings::{Bytes, Problem};
 use crate::assemble::{Assembly, assemble};
 use crate::cli::CheckArguments;
 use crate::file::{self, Pipeline};
+use crate::forecast::Forecast;
 use crate::settings::problems::Problems;
 
 /// Checks a pipeline file: the report goes to standard output, problems go to standard error, one line each.
@@ -44,9 +45,13 @@ pub fn examine(path: &Path, variables: impl IntoIterator<Item = (String, String)
     let pipeline = file::load(path, variables).map_err(Findings::wrong)?;
     let locate = |problems| pipeline.document.locate(problems);
     let mut findings = Findings::wrong(locate(unfit_token(&pipeline)));
+    let mut forecast = None;
     let models = match assemble(&pipeline) {
         Ok(assembly) => match examine_models(&pipeline, &assembly) {
-            Ok(models) => Some(models),
+            Ok(models) => {
+                forecast = Some(move |partitions| Forecast::of(&assembly, partitions));
+                Some(models)
+            }
             Err(problems) => {
                 findings.problems.merge(problems);
                 None
@@ -71,6 +76,7 @@ pub fn examine(path: &Path, variables: impl IntoIterator<Item = (String, String)
     match (models, kafka) {
         (Some(models), Some(kafka)) if findings.problems.is_empty() => Ok(Report {
             file: path.display().to_string(),
+            forecast: forecast.map(|of| of(kafka.topics.first().map_or(0, |events| events.partitions))),
             models,
             kafka,
         }),
@@ -134,6 +140,7 @@ pub struct Report {
     file: String,
     models: ModelsReport,
     kafka: kafka::Report,
+    forecast: Option<Forecast>,
 }
 
 #[derive(Debug)]
@@ -238,7 +245,12 @@ fn resident_bytes() -> Option<u64> {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, models, kafka } = self;
+        let Self {
+            file,
+            models,
+            kafka,
+            forecast,
+        } = self;
         writeln!(f, "{file} is sound\n\n{}", models.runtime)?;
         for (title, lines) in &models.models {
             writeln!(f, "\nmodel {title}")?;
@@ -273,6 +285,9 @@ impl fmt::Display for Report {
                 }
                 None => writeln!(f, ", events in flight not counted")?,
             }
+        }
+        if let Some(forecast) = forecast {
+            writeln!(f, "\n{forecast}")?;
         }
         for warning in &kafka.warnings {
             writeln!(f, "\nnote: {warning}")?;

@@ -44,7 +44,7 @@ pub enum Command {
     /// Write a pipeline file from a model and a data set, once it has scored the data and proved better than chance.
     Init(InitArguments),
     /// Build the reference profile of a model from a data set, or a span of the stream, that is known to be good.
-    Profile(ProfileArguments),
+    Profile(ProfileCommand),
     /// Tell one event's whole story: its fields, what each model said, each draw, and why it was selected or not.
     Why(WhyArguments),
     /// Write what flowed back as a table of typed columns, one row an event: fields, predictions, arms, weights.
@@ -204,6 +204,45 @@ pub struct InitArguments {
     pub force: bool,
 }
 
+/// `eddy profile`, and what else can be done to a profile.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct ProfileCommand {
+    /// What to do to a profile that there is.
+    #[command(subcommand)]
+    pub action: Option<ProfileAction>,
+    /// How to build one.
+    #[command(flatten)]
+    pub build: Option<ProfileArguments>,
+}
+
+/// What can be done to a profile that there is.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum ProfileAction {
+    /// Accept what a feature is like by now as its new normal: it is measured anew over a span of the stream.
+    Accept(AcceptArguments),
+}
+
+/// Arguments of `eddy profile accept`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct AcceptArguments {
+    /// The pipeline file; the profiles of its models are rewritten.
+    #[arg(value_name = "PIPELINE")]
+    pub pipeline: PathBuf,
+    /// The feature, as pages and metrics name it.
+    #[arg(long, value_name = "NAME")]
+    pub feature: String,
+    /// From when on it is as it should be: 7d, 12h, a date or an RFC 3339 time, in UTC.
+    #[arg(long, value_name = "TIME")]
+    pub since: Moment,
+    /// Until when. Default: now.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Moment>,
+    /// Most events that are read, of each partition the first ones. Default: all.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rows: Option<u64>,
+}
+
 /// Arguments of `eddy profile`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ProfileArguments {
@@ -226,6 +265,9 @@ pub struct ProfileArguments {
     /// The column of the label: with labels, the profile holds a temperature, calibrators and the accuracy.
     #[arg(long, value_name = "COLUMN")]
     pub label: Option<String>,
+    /// A category among the fields whose words are counted apart, too. Default: `drift.segment` of the pipeline file.
+    #[arg(long, value_name = "FIELD")]
+    pub segment: Option<String>,
     /// Where it goes; what is there is replaced. Default: profile.json beside the pipeline file.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

@@ -4,6 +4,7 @@
 //! Never does: work on an event.
 #![deny(missing_docs)]
 
+pub mod accept;
 pub mod assemble;
 pub mod check;
 pub mod cli;
@@ -12,6 +13,7 @@ mod desk;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 pub mod file;
+mod forecast;
 pub mod init;
 pub mod onboard;
 mod oncall;

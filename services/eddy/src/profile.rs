@@ -13,7 +13,7 @@ use eddy_broker::BrokerError;
 use eddy_broker::kafka::{Stretch, TopicReader};
 use eddy_host::ExitCode;
 use eddy_model::Model;
-use eddy_pipeline::fields::Feature;
+use eddy_pipeline::fields::{Feature, FeatureKind};
 use eddy_pipeline::head::{Head, Values};
 use eddy_pipeline::profile::{About, Error as ProfileError, Plan, Profile, ProfileBuilder, Source};
 use eddy_pipeline::select::SelectSettings;
@@ -41,6 +41,20 @@ pub enum Error {
     /// Several models, and none was named.
     #[error("the pipeline has several models, and a profile is one model's; pass --model with one of {0}")]
     WhichModel(String),
+    /// Segments are words.
+    #[error("`{0}` is no category among the fields, and only the words of one can be segments; name one as --segment")]
+    NoCategory(String),
+    /// No profile has the feature.
+    #[error("no profile of the pipeline's models has a feature `{feature}`; {known}")]
+    NoFeature {
+        /// What was asked for.
+        feature: String,
+        /// What there is.
+        known: String,
+    },
+    /// A profile that there is cannot be read.
+    #[error("{0}")]
+    Known(String),
     /// The data set, or its way through the pipeline.
     #[error(transparent)]
     Replay(#[from] replay::Error),
@@ -81,11 +95,18 @@ pub fn profile(arguments: &ProfileArguments, variables: impl IntoIterator<Item =
         }
         Err(error) => {
             drop(writeln!(io::stderr(), "{error}"));
-            match error {
-                Error::Broker(error) => exit_code(&error),
-                Error::Span(_) => ExitCode::Usage,
-                _ => ExitCode::Configuration,
-            }
+            error.exit_code()
+        }
+    }
+}
+
+impl Error {
+    /// The code to end with.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Broker(error) => exit_code(error),
+            Self::Span(_) => ExitCode::Usage,
+            _ => ExitCode::Configuration,
         }
     }
 }
@@ -99,18 +120,22 @@ pub fn build(
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<String, Error> {
     let mut pipeline = file::load(&arguments.pipeline, variables).map_err(Error::Pipeline)?;
+    let segment = arguments.segment.clone().or_else(|| pipeline.file.drift.segment.clone());
     leave_bare(&mut pipeline.file);
     let assembly = assemble(&pipeline).map_err(Error::Pipeline)?;
     let position = which(assembly.models(), arguments.model.as_deref())?;
     let (model, head) = (&assembly.models()[position], assembly.heads()[position].as_ref());
     let mut replay = Replay::new(&assembly)?;
-    let mut recorder = Recorder::new(position, head, replay.features());
+    if let Some(field) = &segment {
+        is_category(field, replay.features())?;
+    }
+    let mut recorder = Recorder::new(position, head, replay.features()).with_segment(segment);
     let each = |batch: &Batch<'_>| recorder.take(batch);
     let (source, tally) = match (&arguments.data, arguments.since) {
         (Some(data), _) => (Source::Data, of_data(data, arguments, &mut replay, each)?),
         (None, since) => (
             Source::Recorded,
-            of_topic(&pipeline, since, arguments, &mut replay, each)?,
+            of_topic(&pipeline, (since, arguments.until), arguments.rows, &mut replay, each)?,
         ),
     };
     tally.check()?;
@@ -155,12 +180,21 @@ fn named_in(folder: &Path, file: &Path) -> PathBuf {
 
 /// Leaves out whatever needs a profile or a policy: the command must run where the one is missing, broken or of another
 /// version, since it is the remedy, and neither changes what the models say.
-fn leave_bare(file: &mut PipelineFile) {
+pub(crate) fn leave_bare(file: &mut PipelineFile) {
     for model in &mut file.models {
         (model.profile, model.signals) = (None, None);
     }
     file.policy.path = None;
     file.select = SelectSettings::default();
+    file.drift.segment = None;
+}
+
+fn is_category(field: &str, features: &[Feature]) -> Result<(), Error> {
+    let mut named = features.iter().filter(|feature| matches!(feature.kind, FeatureKind::Category(_)));
+    match named.any(|feature| feature.name == field) {
+        true => Ok(()),
+        false => Err(Error::NoCategory(field.to_owned())),
+    }
 }
 
 /// The rows of a data set.
@@ -178,19 +212,19 @@ fn of_data(
 }
 
 /// The events of a span of time.
-fn of_topic(
+pub(crate) fn of_topic(
     pipeline: &Pipeline,
-    since: Option<Moment>,
-    arguments: &ProfileArguments,
+    (since, until): (Option<Moment>, Option<Moment>),
+    rows: Option<u64>,
     replay: &mut Replay,
     each: impl FnMut(&Batch<'_>) -> Result<(), Error>,
 ) -> Result<Tally, Error> {
     let since = since.ok_or_else(|| Error::Span("name what to profile: --data FILE, or --since TIME".into()))?;
-    let span = moment::span(since, arguments.until, now_ms()).map_err(Error::Span)?;
+    let span = moment::span(since, until, now_ms()).map_err(Error::Span)?;
     let settings = pipeline.file.broker(&pipeline.folder);
     let reader = TopicReader::open(&settings, &settings.topics.events)?;
     let mut stretches = reader.between(Some(span.start), Some(span.end))?;
-    if let Some(most) = arguments.rows {
+    if let Some(most) = rows {
         shorten(&mut stretches, most);
     }
     replay.run_topic(&reader, &stretches, each)
@@ -242,6 +276,13 @@ impl Recorder {
             classes: is_decided.then(|| head.classes().to_vec()),
             labelled: 0,
         }
+    }
+
+    /// Counts the words of a category apart, too.
+    #[must_use]
+    pub(crate) fn with_segment(mut self, segment: Option<String>) -> Self {
+        self.builder.set_segment(segment);
+        self
     }
 
     /// Whether the head decides for a class, so that labels can be compared.

@@ -8,7 +8,7 @@ use std::process::ExitCode as ProcessCode;
 
 use eddy_host::ExitCode;
 
-use crate::cli::{self, Command, Stop};
+use crate::cli::{self, Command, ProfileAction, Stop};
 use crate::oncall;
 use crate::run::Service;
 use crate::settings::environment;
@@ -28,9 +28,15 @@ pub fn main() -> ProcessCode {
             forbid_core_dumps();
             crate::onboard::init(&arguments, environment::of_process())
         }
-        Ok(Command::Profile(arguments)) => {
+        Ok(Command::Profile(command)) => {
             forbid_core_dumps();
-            crate::profile::profile(&arguments, environment::of_process())
+            match (command.action, command.build) {
+                (Some(ProfileAction::Accept(arguments)), _) => {
+                    crate::accept::accept(&arguments, environment::of_process())
+                }
+                (None, Some(arguments)) => crate::profile::profile(&arguments, environment::of_process()),
+                (None, None) => unreachable!("without an action, the arguments of a new profile are required"),
+            }
         }
         Ok(Command::Why(arguments)) => {
             forbid_core_dumps();

@@ -8,7 +8,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use eddy_broker::kafka;
 #[cfg(not(feature = "failpoints"))]
@@ -23,12 +23,11 @@ use eddy_inference::orders::Orders;
 use eddy_inference::{Hold, LaneReport};
 use eddy_pipeline::checkpoint::{self, Budget, Checkpoint, Stop};
 use eddy_pipeline::drift::monitor::Monitor;
-use eddy_pipeline::drift::watch::ModelName;
 use eddy_pipeline::outcome::Balance;
 use eddy_pipeline::score::Scorer;
 use eddy_pipeline::time::Clock;
 use eddy_telemetry::catalogue::PauseCause;
-use eddy_telemetry::{Metrics, ModelFacts, ModelVersion, Totals};
+use eddy_telemetry::{Metrics, Totals};
 
 use crate::assemble::{Assembly, assemble};
 use crate::desk::Desk;
@@ -142,7 +141,7 @@ impl Service {
         let assembly = Arc::new(assembly);
         status.follow(assembly.in_force());
         status.describe(&assembly);
-        show_models(&assembly, &common.metrics);
+        assembly.show(&common.metrics);
         let monitor = assembly.in_force().current().0.monitor;
         let totals = Totals::of(&monitor);
         let settings = file.broker(&pipeline.folder);
@@ -156,14 +155,10 @@ impl Service {
             let counted = (monitor.clone(), totals.clone());
             start_lane((pipeline, &assembly), &common, (lane, &watchdog), report.clone(), counted)?;
         }
-        let models = assembly.models().iter().map(|model| ModelName {
-            name: model.name().to_owned(),
-            version: model.version().to_owned(),
-        });
         let sight = Sight {
             monitor,
             totals,
-            models: models.collect(),
+            models: assembly.names(),
             lanes: status.lanes.clone(),
             clock: common.clock.clone(),
             metrics: common.metrics.clone(),
@@ -237,22 +232,6 @@ impl Service {
     }
 }
 
-fn show_models(assembly: &Assembly, metrics: &Metrics) {
-    for model in assembly.models() {
-        metrics.model_loaded(&ModelFacts {
-            name: model.name().to_owned(),
-            version: model.version().to_owned(),
-            sha256: model.sha256().to_owned(),
-            provider: model.provider().as_str().to_owned(),
-        });
-        // A file system without times leaves the series out.
-        let changed = std::fs::metadata(model.path()).and_then(|file| file.modified());
-        if let Some(age) = changed.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()) {
-            metrics.model_created(model.name(), model.version(), age.as_secs_f64());
-        }
-    }
-}
-
 /// Starts one lane: its clients, its sessions, its thread.
 fn start_lane(
     (pipeline, assembly): (&Pipeline, &Assembly),
@@ -284,14 +263,7 @@ fn start_lane(
     })?;
     let broker = Watched::new(broker, beat.clone(), &file.kafka);
     let names: Vec<&str> = assembly.models().iter().map(|model| model.name()).collect();
-    let versions: Vec<ModelVersion<'_>> = assembly
-        .models()
-        .iter()
-        .map(|model| ModelVersion {
-            name: model.name(),
-            version: model.version(),
-        })
-        .collect();
+    let versions = assembly.versions();
     let metrics = common
         .metrics
         .lane(usize::from(number), &names)

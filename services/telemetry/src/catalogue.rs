@@ -381,6 +381,8 @@ catalogue! {
         "Events of the reference that are in bins of a feature; the same on every replica.";
     FEATURE_REFERENCE_MISSING = "eddy_feature_reference_missing_ratio", GAUGE, Ratio, [PROFILE, FEATURE, SEGMENT],
         "Share of the events of the reference without a value of a feature; the same on every replica.";
+    FEATURE_ACCEPTED = "eddy_feature_accepted_time_seconds", GAUGE, Seconds, [PROFILE, FEATURE],
+        "End of the span from which `eddy profile accept` took what a feature is like, since the Unix epoch.";
     OUTPUT_BINS = "eddy_output_bin_total", COUNTER, Predictions, [MODEL, VERSION, PROFILE, OUTPUT, BIN, SEGMENT],
         "Durable predictions by the bin that an output of a model lies in.";
     OUTPUT_REFERENCE = "eddy_output_reference_ratio", GAUGE, Ratio, [MODEL, VERSION, PROFILE, OUTPUT, BIN, SEGMENT],

@@ -77,6 +77,7 @@ pub(crate) struct Families {
     pub(crate) budget_limit: GaugeVec,
     model_info: IntGaugeVec,
     model_created: GaugeVec,
+    feature_accepted: GaugeVec,
     pub(crate) model_run_seconds: HistogramVec,
     pub(crate) model_faults: IntCounterVec,
     pub(crate) batches_halved: IntCounterVec,
@@ -126,6 +127,12 @@ impl Metrics {
     pub fn model_created(&self, model: &str, version: &str, seconds: f64) {
         let labels = [model, version];
         self.families.model_created.with_label_values(&labels).set(seconds);
+    }
+
+    /// Notes until when a feature of a profile was measured anew, in seconds since the Unix epoch.
+    pub fn feature_accepted(&self, profile: &str, feature: &str, seconds: f64) {
+        let labels = [profile, feature];
+        self.families.feature_accepted.with_label_values(&labels).set(seconds);
     }
 
     /// Notes that a version of a model is loaded.
@@ -199,6 +206,7 @@ impl Families {
             budget_available: labelled(r, catalogue::BUDGET_AVAILABLE, GaugeVec::new),
             budget_limit: labelled(r, catalogue::BUDGET_LIMIT, GaugeVec::new),
             model_info: labelled(r, catalogue::MODEL_INFO, IntGaugeVec::new),
+            feature_accepted: labelled(r, catalogue::FEATURE_ACCEPTED, GaugeVec::new),
             model_created: labelled(r, catalogue::MODEL_CREATED, GaugeVec::new),
             model_run_seconds: histograms(r, catalogue::MODEL_RUN_SECONDS),
             model_faults: labelled(r, catalogue::MODEL_FAULTS, IntCounterVec::new),

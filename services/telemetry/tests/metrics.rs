@@ -94,6 +94,7 @@ fn every_metric_of_the_catalogue_is_served_with_its_kind_and_help() {
     lane.signal(0, Signal::Margin, []);
     lane.budget(None, Arm::Anomaly, (3.0, 10.0));
     metrics.model_created("digits", "3", 1.7e9);
+    metrics.feature_accepted("abc", "age", 1.7e9);
     let mut view = view(&monitor(), &DriftSettings::default(), 3_000);
     view.models[0].evidence = Some(2.0);
     (view.outputs[0].psi, view.outputs[0].state) = (Some(0.1), Standing::Quiet);

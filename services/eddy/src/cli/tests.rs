@@ -23,23 +23,44 @@ fn every_command_is_understood() {
     assert_eq!(words("eddy rehearse {}"), Ok(Command::Rehearse { order }));
 }
 
+fn built(command: &str) -> ProfileArguments {
+    match words(command) {
+        Ok(Command::Profile(ProfileCommand {
+            action: None,
+            build: Some(build),
+        })) => build,
+        other => panic!("`{command}` builds a profile: {other:?}"),
+    }
+}
+
+#[test]
+fn a_new_normal_needs_a_feature_and_a_time() {
+    let Ok(Command::Profile(command)) = words("eddy profile accept p.toml --feature age --since 2d") else {
+        panic!("that is a whole command");
+    };
+    let Some(ProfileAction::Accept(accept)) = command.action else {
+        panic!("it accepts");
+    };
+    assert_eq!((accept.feature.as_str(), accept.since), ("age", Moment::Ago(Span::seconds(2 * 86_400))));
+    assert_eq!((command.build, accept.until), (None, None));
+    for incomplete in ["eddy profile accept p.toml --feature age", "eddy profile accept --since 2d", "eddy profile"] {
+        assert!(words(incomplete).is_err(), "{incomplete}");
+    }
+}
+
 #[test]
 fn a_model_and_its_data_are_all_that_init_needs() {
     let Ok(Command::Init(init)) = words("eddy init --model m.onnx --data t.csv") else {
         panic!("`eddy init` is a whole command");
     };
     assert_eq!((init.label, init.out, init.force), (None, None, false));
-    let Ok(Command::Profile(profile)) = words("eddy profile p.toml --data t.csv --label y --rows 5000") else {
-        panic!("`eddy profile` is a whole command");
-    };
+    let profile = built("eddy profile p.toml --data t.csv --label y --rows 5000");
     assert_eq!((profile.label.as_deref(), profile.rows), (Some("y"), Some(5000)));
 }
 
 #[test]
 fn a_profile_is_recorded_from_data_or_from_a_span_of_the_stream() {
-    let Ok(Command::Profile(profile)) = words("eddy profile p.toml --since 2d --until 1d") else {
-        panic!("a span of the stream will do");
-    };
+    let profile = built("eddy profile p.toml --since 2d --until 1d");
     assert_eq!(
         (profile.data, profile.since),
         (None, Some(Moment::Ago(Span::seconds(2 * 86_400))))

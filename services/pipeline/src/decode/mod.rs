@@ -139,7 +139,7 @@ impl Decoder {
     }
 
     /// The numbers of an event that monitoring and selection look at, in the order of the file: numbers, truth values, parts
-    /// of times, positions of categories and elements of vectors. Text and images have none.
+    /// of times, positions of categories, elements of vectors, and what images look like. Text has none.
     pub fn features(&self) -> Vec<Feature> {
         features(&self.fields)
     }

@@ -6,6 +6,7 @@
 //! Invariant: features are written by the same conversions as a model's input, but never refuse an event: what is missing
 //! is NaN, whatever default the models get instead, and what a 32-bit float cannot hold is infinite.
 
+use super::image::LOOKS;
 use super::rule::{Field, Kind};
 use super::store::Target;
 use crate::tensor::{DType, TensorSpec};
@@ -18,7 +19,8 @@ const NAME: &str = "features";
 /// One feature.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Feature {
-    /// Name of its field, with the element or part where the field has several: `age`, `pixels[3]`, `at.hour`.
+    /// Name of its field, with the element or part where the field has several: `age`, `pixels[3]`, `at.hour`; of an
+    /// image what it looks like: `photo.brightness`.
     pub name: String,
     /// What its numbers are.
     pub kind: FeatureKind,
@@ -47,7 +49,8 @@ fn is_feature(field: &Field) -> bool {
         Kind::Float(_) | Kind::Integer(_) | Kind::Boolean(_) | Kind::Timestamp(_) => true,
         Kind::Category(rule) => rule.has_indices(),
         Kind::Vector(rule) => rule.length <= MAX_VECTOR,
-        Kind::Text(_) | Kind::Image(_) => false,
+        Kind::Image(_) => true,
+        Kind::Text(_) => false,
     }
 }
 
@@ -63,6 +66,7 @@ fn of_field(field: &Field) -> Vec<Feature> {
             let parts = rule.parts.iter();
             parts.map(|part| number(format!("{name}.{}", part.as_str()))).collect()
         }
+        Kind::Image(_) => LOOKS.iter().map(|look| number(format!("{name}.{look}"))).collect(),
         Kind::Category(rule) => vec![Feature {
             name: name.clone(),
             kind: FeatureKind::Category(rule.words()),
@@ -83,7 +87,7 @@ pub(crate) fn aim(fields: &mut [Field], position: usize) -> TensorSpec {
             is_string: false,
             is_feature: true,
         });
-        column += field.width();
+        column += field.features();
     }
     TensorSpec {
         name: NAME.to_owned(),

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 pub(super) use self::cells::overflows;
-use super::image::Workshop;
+use super::image::{LOOKS, Workshop};
 use super::number::IntegerRule;
 use super::rule::{ElementRule, Field, Fill, Kind};
 use super::settings::NullRule;
@@ -327,8 +327,17 @@ impl<'a> Row<'a> {
         let Kind::Image(picture) = &field.kind else {
             return Err(self.mismatch(index, "an image"));
         };
-        let pixels = picture.decode(Place::field(&field.name), bytes, &mut self.state.workshop)?;
+        let mut looks = [f32::NAN; LOOKS.len()];
+        let is_watched = field.targets.iter().any(|target| target.is_feature);
+        let look = is_watched.then_some(&mut looks);
+        let pixels = picture.decode(Place::field(&field.name), bytes, &mut self.state.workshop, look)?;
         for target in &field.targets {
+            if target.is_feature {
+                if let Some(cells) = target.float32(self.inputs, self.row, LOOKS.len()) {
+                    cells.copy_from_slice(&looks);
+                }
+                continue;
+            }
             picture.write(&pixels, target.cells(self.inputs, self.row, picture.elements()));
         }
         self.state.workshop.take_back(pixels);
@@ -371,7 +380,7 @@ impl<'a> Row<'a> {
     fn leave_out_features(&mut self, index: usize) {
         let field = &self.fields[index];
         for target in field.targets.iter().filter(|target| target.is_feature) {
-            if let Some(cells) = target.float32(self.inputs, self.row, field.width()) {
+            if let Some(cells) = target.float32(self.inputs, self.row, field.features()) {
                 cells.fill(f32::NAN);
             }
         }

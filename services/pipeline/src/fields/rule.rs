@@ -3,7 +3,7 @@
 //! Owns: which settings fit which type of field, and the values that stand in for missing ones.
 
 use super::category::{CategoryRule, TextRule};
-use super::image::Picture;
+use super::image::{LOOKS, Picture};
 use super::number::{FloatRule, IntegerRule};
 use super::settings::{DefaultValue, Element, FieldSettings, FieldType, NullRule, Scalar};
 use super::store::Target;
@@ -119,6 +119,14 @@ impl Field {
             Kind::Vector(rule) => rule.length,
             Kind::Image(picture) => picture.elements(),
             _ => 1,
+        }
+    }
+
+    /// How many features it gives.
+    pub(crate) fn features(&self) -> usize {
+        match &self.kind {
+            Kind::Image(_) => LOOKS.len(),
+            _ => self.width(),
         }
     }
 

@@ -89,6 +89,11 @@ impl ProfileBuilder {
         }
     }
 
+    /// Counts the words of this category apart, too.
+    pub fn set_segment(&mut self, segment: Option<String>) {
+        self.plan.segment = segment;
+    }
+
     /// Takes in one row: its features, NaN where one is missing, what the model said in `row` of its predictions, and
     /// the position of the class that was right, if that is known. A row that the model could not score is only counted.
     /// Where the plan has too many features, none is looked at.

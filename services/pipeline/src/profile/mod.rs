@@ -6,6 +6,7 @@
 //! Invariant: no row serves two masters. What signals compare with is fitted on two thirds of the rows; thresholds,
 //! histograms of signals, the calibrators and the calibration error come from the third that was held out.
 
+mod accept;
 mod builder;
 mod features;
 mod fit;
@@ -81,6 +82,9 @@ pub enum Error {
     /// The document contradicts itself.
     #[error("the profile is damaged: {0}; build it anew")]
     Damaged(String),
+    /// The feature is not there, or of another kind by now.
+    #[error("feature `{0}` is not in both profiles, or is a number in one and a word in the other; build the profile anew")]
+    NoFeature(String),
     /// The signal was not there when the profile was built.
     #[error("the profile has no scores of {0}: the model could not serve it when the profile was built; build it anew")]
     NoSignal(Signal),
@@ -162,6 +166,18 @@ pub enum Note {
     /// A word of the segments' field with too few rows.
     #[error("segment `{0}` has too few rows and is not watched apart")]
     SmallSegment(String),
+    /// A feature that was measured anew.
+    #[error("feature `{feature}` is as it was from {since} to {until}, over {rows} events")]
+    Accepted {
+        /// Its name.
+        feature: String,
+        /// From when on, RFC 3339.
+        since: String,
+        /// Until when, RFC 3339.
+        until: String,
+        /// Events that it rests on.
+        rows: u64,
+    },
     /// The labels ask for no temperature.
     #[error(
         "the labels give no temperature: the model decides as they say, or its logits do not help; were they its training data?"

@@ -91,6 +91,13 @@ pub struct Lottery {
     pub(super) classes: usize,
 }
 
+impl Lottery {
+    /// Whether it pays for what it selects.
+    pub const fn has_budget(&self) -> bool {
+        self.part.is_some()
+    }
+}
+
 /// The segments with their quota.
 #[derive(Debug, Clone)]
 pub(super) struct Segments {

@@ -80,6 +80,15 @@ pub struct View {
 }
 
 impl View {
+    /// Gives everything a value, so that all that can be shown is: for forecasts.
+    pub fn pretend_all_is_known(&mut self, statistics: &[Distance]) {
+        for subject in self.features.iter_mut().chain(&mut self.outputs) {
+            (subject.state, subject.psi) = (Standing::Quiet, Some(0.0));
+            subject.statistics = statistics.iter().map(|distance| (*distance, 0.0)).collect();
+        }
+        self.models.iter_mut().for_each(|model| model.evidence = Some(0.0));
+    }
+
     /// Takes over what changes every second: all but the comparisons.
     pub fn follow(&mut self, other: &Self) {
         (self.state, self.lag) = (other.state, other.lag);

@@ -13,11 +13,13 @@
 //! refused, not filled up with grey.
 
 mod decode;
+mod looks;
 mod picture;
 mod resize;
 mod settings;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use looks::LOOKS;
 pub(crate) use picture::{Picture, Workshop};
 pub use settings::{Channels, ExifOrientation, Filter, ImageSettings, Layout, Resize};

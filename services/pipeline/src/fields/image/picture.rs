@@ -6,6 +6,7 @@ use fast_image_resize::Resizer;
 use half::f16;
 
 use super::decode::{Pixels, Task};
+use super::looks::LOOKS;
 use super::resize::{centre, resize, target_size};
 use super::settings::{Channels, Filter, ImageSettings, Layout};
 use crate::fields::store::Cells;
@@ -80,8 +81,15 @@ impl Picture {
         self.settings.elements()
     }
 
-    /// Decodes, turns, converts and resizes; the centre is cut out when the tensor is written.
-    pub(crate) fn decode(&self, place: Place<'_>, bytes: &[u8], workshop: &mut Workshop) -> Result<Pixels, Rejection> {
+    /// Decodes, turns, converts and resizes; the centre is cut out when the tensor is written. `look` is given what the image
+    /// looks like.
+    pub(crate) fn decode(
+        &self,
+        place: Place<'_>,
+        bytes: &[u8],
+        workshop: &mut Workshop,
+        look: Option<&mut [f32; LOOKS.len()]>,
+    ) -> Result<Pixels, Rejection> {
         let task = Task {
             place,
             pixel_limit: self.pixel_limit,
@@ -91,6 +99,9 @@ impl Picture {
         // The decoders are other people's code, and a panic in them must cost one event, not the lane.
         let decoded = catch_unwind(AssertUnwindSafe(|| task.decode(bytes, spare)))
             .unwrap_or_else(|_| Err(place.reject(Reason::Malformed, "is an image that breaks its decoder")))?;
+        if let Some(look) = look {
+            *look = decoded.looks();
+        }
         let pixels = match self.settings.channels {
             Channels::Grey => decoded.grey(),
             Channels::Rgb | Channels::Bgr => decoded.colour(),

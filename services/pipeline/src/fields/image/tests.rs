@@ -100,7 +100,7 @@ fn tensor(settings: &ImageSettings, bytes: &[u8]) -> Result<Vec<f32>, Rejection>
     let mut cells = vec![f32::NAN; picture.elements()];
     // Twice, so that the second image meets the first one's buffers.
     for _ in 0..2 {
-        let pixels = picture.decode(PLACE, bytes, &mut workshop)?;
+        let pixels = picture.decode(PLACE, bytes, &mut workshop, None)?;
         picture.write(&pixels, Cells::Float32(&mut cells));
         workshop.take_back(pixels);
     }

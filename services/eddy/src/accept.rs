@@ -1,0 +1,116 @@
+//! `eddy profile accept`: what a feature is like by now is its new normal.
+//!
+//! Owns: which profiles are rewritten, and what is said about it.
+//! Never does: change a running replica; a profile counts from the next start on, under a new id.
+//!
+//! Invariant: a profile is whole, as it was or as it is to be. Nothing is written unless all profiles can be.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use eddy_host::ExitCode;
+use eddy_pipeline::profile::{Feature, Profile, Source};
+use eddy_storage::table::{Existing, WholeFile};
+
+use crate::assemble::{assemble, profile_of};
+use crate::cli::AcceptArguments;
+use crate::file;
+use crate::profile::{Error, Recorder, leave_bare, of_topic};
+use crate::recall::{moment, now_ms};
+use crate::replay::{Batch, Replay};
+
+/// Carries the command out: the summary goes to standard output, what is wrong to standard error.
+pub fn accept(arguments: &AcceptArguments, variables: impl IntoIterator<Item = (String, String)>) -> ExitCode {
+    // Nobody is left to tell when the stream is closed; the exit code still says it.
+    match rewrite(arguments, variables) {
+        Ok(summary) => {
+            drop(write!(io::stdout(), "{summary}"));
+            ExitCode::Drained
+        }
+        Err(error) => {
+            drop(writeln!(io::stderr(), "{error}"));
+            error.exit_code()
+        }
+    }
+}
+
+/// A profile that has the feature.
+struct Known {
+    position: usize,
+    path: PathBuf,
+    profile: Profile,
+}
+
+/// Reads the span, measures the feature anew and rewrites every profile that has it.
+///
+/// # Errors
+/// [`Error`]; all profiles are then as they were.
+pub fn rewrite(
+    arguments: &AcceptArguments,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<String, Error> {
+    let mut pipeline = file::load(&arguments.pipeline, variables).map_err(Error::Pipeline)?;
+    let known = with_feature(&pipeline, &arguments.feature)?;
+    let span = moment::span(arguments.since, arguments.until, now_ms()).map_err(Error::Span)?;
+    leave_bare(&mut pipeline.file);
+    let assembly = assemble(&pipeline).map_err(Error::Pipeline)?;
+    let mut replay = Replay::new(&assembly)?;
+    let mut recorders: Vec<Recorder> = known
+        .iter()
+        .map(|known| {
+            let segments = known.profile.segments.as_ref().map(|segments| segments.field.clone());
+            let head = assembly.heads()[known.position].as_ref();
+            Recorder::new(known.position, head, replay.features()).with_segment(segments)
+        })
+        .collect();
+    let each = |batch: &Batch<'_>| recorders.iter_mut().try_for_each(|recorder| recorder.take(batch));
+    let wanted = (Some(arguments.since), arguments.until);
+    let tally = of_topic(&pipeline, wanted, arguments.rows, &mut replay, each)?;
+    tally.check()?;
+    let (since, until) = (moment::rfc3339(span.start), moment::rfc3339(span.end));
+    let mut accepted = Vec::new();
+    for (Known { position, path, mut profile }, recorder) in known.into_iter().zip(recorders) {
+        let newer = recorder.finish(&assembly.models()[position], Source::Recorded)?;
+        let before = profile.id();
+        profile.accept(&arguments.feature, &newer, (&since, &until))?;
+        let file = WholeFile::holding(&path, Existing::Replace, &profile.to_json()).map_err(Error::Write)?;
+        accepted.push((path, before, profile, file));
+    }
+    let mut text = String::new();
+    for (path, before, profile, file) in accepted {
+        file.finish().map_err(Error::Write)?;
+        let note = profile.notes.last().map(ToString::to_string).unwrap_or_default();
+        writeln!(text, "model        {} {}\nprofile      {before} is now {}", profile.model, profile.version, profile.id())
+            .and_then(|()| writeln!(text, "note         {note}\nwritten to   {}", path.display()))
+            .expect("writing to a String cannot fail");
+    }
+    text.push_str("Restart the replicas: they count against it, in new series, from then on.\n");
+    Ok(text)
+}
+
+/// The profiles of the pipeline's models that have a feature.
+fn with_feature(pipeline: &file::Pipeline, feature: &str) -> Result<Vec<Known>, Error> {
+    let (mut known, mut names) = (Vec::new(), Vec::new());
+    for (position, model) in pipeline.file.models.iter().enumerate() {
+        let Some(path) = &model.profile else { continue };
+        let path = pipeline.folder.join(path);
+        let profile = profile_of(model, &path).map_err(|error| Error::Known(format!("{}: {error}", path.display())))?;
+        names.extend(profile.features.iter().map(Feature::name).map(str::to_owned));
+        if profile.features.iter().any(|known| known.name() == feature) {
+            known.push(Known { position, path, profile });
+        }
+    }
+    if !known.is_empty() {
+        return Ok(known);
+    }
+    names.dedup();
+    Err(Error::NoFeature {
+        feature: feature.to_owned(),
+        known: match eddy_pipeline::settings::nearest(feature, names.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if names.is_empty() => "they have none at all; build one with `eddy profile`".to_owned(),
+            None => format!("they have {}", names.join(", ")),
+        },
+    })
+}
