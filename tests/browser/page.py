@@ -1,0 +1,184 @@
+"""Looks at a status page in a real browser, as people with eyes, keyboards and screen readers do.
+
+`python3 tests/browser/page.py URL FOLDER [--state STATE] [--headline WORDS]…` waits until the page is in the state and its
+headlines have said the words, one after the other; writes screenshots into the folder and findings as JSON; ends with 1
+when there are any.
+"""
+
+import argparse
+import base64
+import json
+import pathlib
+import sys
+import urllib.parse
+
+from devtools import BROWSER, Browser
+
+# Which headlines there were, and which timers are pending: set up before the page's own script runs.
+WITNESS = """
+window.witness = { headlines: [], timers: new Set() };
+const [start, stop] = [window.setTimeout, window.clearTimeout];
+window.setTimeout = (call, wait, ...more) => {
+  const timer = start(() => { witness.timers.delete(timer); call(...more); }, wait);
+  witness.timers.add(timer);
+  return timer;
+};
+window.clearTimeout = (timer) => { witness.timers.delete(timer); stop(timer); };
+document.addEventListener('DOMContentLoaded', () => {
+  const note = () => witness.headlines.push(document.getElementById('headline').textContent);
+  note();
+  new MutationObserver(note).observe(document.getElementById('headline'), { childList: true, characterData: true, subtree: true });
+});
+"""
+AXE = """axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }).then(({ violations, passes }) =>
+  ({ passes: passes.length, violations: violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 200)} ${failureSummary}`).slice(0, 3).join(' | ')}`) }))"""
+WIDTHS = {"desk": 1280, "zoomed": 640, "phone": 320}
+
+
+class Look:
+    def __init__(self, browser, folder):
+        self.browser, self.folder, self.findings = browser, folder, []
+        self.passes = 0
+
+    def check(self, is_right, finding):
+        if not is_right:
+            self.findings.append(finding)
+
+    def load(self, url):
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.browser.call(f"{domain}.enable")
+        self.browser.call("Page.addScriptToEvaluateOnNewDocument", source=WITNESS)
+        self.size(WIDTHS["desk"])
+        self.browser.call("Page.navigate", url=url)
+        self.browser.wait_for("the page", "document.readyState === 'complete' && 'witness' in window")
+
+    def hear(self, state, headlines):
+        said = "const said = [...witness.headlines]; const wanted = %s; for (const words of wanted) { const at = said.findIndex((one) => one.includes(words)); if (at < 0) return false; said.splice(0, at + 1); } return true;"
+        self.browser.wait_for(f"the headlines {headlines}", f"(() => {{ {said % json.dumps(headlines)} }})()")
+        heard = "document.getElementById('headline').textContent !== witness.headlines[0]"
+        self.browser.wait_for("an answer", heard)
+        if state:
+            self.browser.wait_for(f"the state {state}", f"document.getElementById('verdict').dataset.state === {json.dumps(state)}")
+
+    def size(self, width):
+        self.browser.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+
+    def scheme(self, scheme):
+        self.browser.call("Emulation.setEmulatedMedia", features=[
+            {"name": "prefers-color-scheme", "value": scheme}, {"name": "prefers-reduced-motion", "value": "reduce"}])
+
+    def shoot(self, name):
+        shot = self.browser.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        (self.folder / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
+
+    def axe(self, where):
+        found = self.browser.evaluate(AXE)
+        self.passes += found["passes"]
+        self.findings += [f"{where}: {violation}" for violation in found["violations"]]
+
+    def everywhere(self, suffix):
+        for scheme in ("light", "dark"):
+            self.scheme(scheme)
+            for width_name, width in WIDTHS.items():
+                self.size(width)
+                wide = self.browser.evaluate("document.scrollingElement.scrollWidth")
+                self.check(wide <= width, f"at {width} px the page is {wide} px wide")
+                self.axe(f"{scheme}, {width} px{suffix}")
+                if scheme == "light" or width_name == "desk":
+                    self.shoot(f"{scheme}-{width_name}{suffix}")
+        self.scheme("light")
+        self.size(WIDTHS["desk"])
+
+    def keyboard(self):
+        """Tab to the first feature, open it with Enter; gives whether there was one."""
+        if not self.browser.evaluate("document.querySelectorAll('.open').length"):
+            return False
+        for _ in range(20):
+            self.browser.press("Tab", 9)
+            if self.browser.evaluate("document.activeElement.matches('.open')"):
+                break
+        self.check(self.browser.evaluate("document.activeElement.matches('.open')"), "20 tabs do not lead to a feature")
+        self.check(self.browser.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none", "the focus is not visible")
+        self.browser.press("Enter", 13, "\r")
+        self.browser.wait_for("the detail", "document.activeElement.getAttribute('aria-expanded') === 'true'")
+        detail = "document.getElementById(document.activeElement.getAttribute('aria-controls'))"
+        self.check(self.browser.evaluate(f"{detail}?.checkVisibility()"), "Enter on a feature shows no detail")
+        bins = self.browser.evaluate(f"[{detail}.querySelectorAll('.bins tbody tr').length, {detail}.querySelectorAll('.bars g').length]")
+        self.check(bins[0] == bins[1], f"{bins[0]} bins in the table, {bins[1]} in the chart")
+        return True
+
+    def keeps_focus(self):
+        """The next answers leave the focus and the detail where they are."""
+        before = self.browser.evaluate("document.activeElement.textContent")
+        self.next_answer()
+        after = self.browser.evaluate("[document.activeElement.textContent, document.activeElement.getAttribute('aria-expanded')]")
+        self.check(after == [before, "true"], f"an answer moved the focus from {before} to {after}")
+
+    def next_answer(self):
+        self.browser.evaluate("witness.asked = performance.getEntriesByType('resource').length")
+        self.browser.wait_for("the next answers", "performance.getEntriesByType('resource').length >= witness.asked + 4 && witness.timers.size > 0")
+
+    def hides(self):
+        """A hidden page asks for nothing, and asks again when it is seen."""
+        hide = "Object.defineProperty(document, 'hidden', { value: %s, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))"
+        self.browser.evaluate(hide % "true")
+        self.check(self.browser.evaluate("witness.timers.size") == 0, "a hidden page goes on asking")
+        self.browser.evaluate(hide % "false")
+        self.next_answer()
+
+    def structure(self):
+        live = self.browser.evaluate("[...document.querySelectorAll('[aria-live], [role=status], [role=alert], [role=log], output')].map(({ id }) => id)")
+        self.check(live == ["headline"], f"live regions: {live}")
+        self.check(self.browser.evaluate("document.querySelectorAll('main img, main script, main iframe').length") == 0, "a word became markup")
+        shown = self.browser.evaluate("document.querySelectorAll('#features tbody .row').length")
+        self.check(shown <= 101, f"{shown} rows are drawn at first")
+
+    def heard_errors(self, url, may_fail):
+        origin = urllib.parse.urlsplit(url)[:2]
+        for event in self.browser.events:
+            kind, what = event.get("method"), event.get("params", {})
+            if kind == "Runtime.exceptionThrown":
+                self.findings.append(f"exception: {what['exceptionDetails'].get('exception', {}).get('description', what)}")
+            elif kind == "Runtime.consoleAPICalled" and what["type"] in ("error", "warning"):
+                self.findings.append(f"console: {what['args']}")
+            elif kind == "Log.entryAdded" and what["entry"]["level"] in ("error", "warning"):
+                said = what["entry"]
+                # A browser logs each answer that is no success; a service that is not ready gives one by design.
+                is_meant = said["source"] == "network" and (may_fail or said.get("url", "").endswith("/ready"))
+                self.check(is_meant, f"log: {said['text']} {said.get('url', '')}")
+            elif kind == "Page.javascriptDialogOpening":
+                self.findings.append(f"dialog: {what['message']}")
+            elif kind == "Network.requestWillBeSent":
+                asked = urllib.parse.urlsplit(what["request"]["url"])
+                self.check(asked.scheme == "data" or asked[:2] == origin, f"asks elsewhere: {what['request']['url']}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--state", help="wait until the verdict is this")
+    parser.add_argument("--headline", action="append", default=[], help="wait until a headline says this, after those before")
+    parser.add_argument("--may-fail", action="store_true", help="requests may fail")
+    words = parser.parse_args()
+    words.folder.mkdir(parents=True, exist_ok=True)
+    with Browser() as browser:
+        look = Look(browser, words.folder)
+        look.load(words.url)
+        look.hear(words.state, words.headline)
+        browser.evaluate((BROWSER / "axe.min.js").read_text() + "; true")
+        look.structure()
+        look.everywhere("")
+        opened = look.keyboard()
+        if opened:
+            look.keeps_focus()
+            look.everywhere("-open")
+        look.hides()
+        look.heard_errors(words.url, words.may_fail)
+        said = {name: browser.evaluate(f"document.getElementById('{name}').innerText") for name in ("headline", "notes")}
+    print(json.dumps({"findings": look.findings, "passes": look.passes, "opened": opened, **said}, ensure_ascii=False))
+    sys.exit(1 if look.findings else 0)
+
+
+if __name__ == "__main__":
+    main()
