@@ -60,7 +60,7 @@ def output(rng, name, state="quiet", **more):
 
 def service():
     events = {"consumed": 0, "predicted": 0, "dead_lettered": 12, "abandoned": 0, "in_flight": 37, "balanced": True}
-    model = {"name": "digits", "version": "1", "sha256": "0" * 64, "provider": "cpu", "fell_back": False}
+    model = {"name": "digits", "version": "1", "sha256": "0" * 64, "provider": "cpu", "fell_back": None}
     lanes = [{"partitions": [0, 2], "events": dict(events), "paused": []}, {"partitions": [1], "events": dict(events), "paused": []}]
     rng = random.Random(7)
     names = ["age", "mean_radius", "mean_texture", "income", "country", "device"]

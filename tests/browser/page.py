@@ -49,6 +49,8 @@ class Look:
             self.browser.call(f"{domain}.enable")
         self.browser.call("Page.addScriptToEvaluateOnNewDocument", source=WITNESS)
         self.size(WIDTHS["desk"])
+        # A bar would be drawn into the page's width, and not into the picture of it.
+        self.browser.call("Emulation.setScrollbarsHidden", hidden=True)
         self.browser.call("Page.navigate", url=url)
         self.browser.wait_for("the page", "document.readyState === 'complete' && 'witness' in window")
 

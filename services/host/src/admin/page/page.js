@@ -35,10 +35,12 @@ const worst = (...states) => states.reduce((a, b) => (RANKS.indexOf(a) <= RANKS.
 const isNumber = (value) => typeof value === 'number' && Number.isFinite(value);
 
 // Words.
+const and = new Intl.ListFormat('en');
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const NONE = '–';
 const count = (value) => (isNumber(value) ? whole.format(value) : NONE);
 const plural = (value, word) => `${count(value)} ${word}${value === 1 ? '' : 's'}`;
+const both = (value) => (value === 1 ? '1 feature or output' : `${count(value)} features and outputs`);
 const decimal = (value, digits = 3) => (isNumber(value) ? value.toLocaleString('en', { maximumFractionDigits: digits, minimumFractionDigits: digits }) : NONE);
 const percent = (value) => (isNumber(value) ? `${(100 * value).toLocaleString('en', { maximumFractionDigits: 1 })} %` : NONE);
 const clock = (date) => date.toLocaleTimeString('en-GB');
@@ -191,7 +193,7 @@ function judge(status, ready, drift) {
   }
   if (silent.drift) return ['unknown', 'Ready; drift is not known', notes];
   const [state, headline, more] = judgeDrift(drift);
-  return [silent.samples && state === 'quiet' ? 'unknown' : state, headline, [...more, ...notes]];
+  return [state, headline, [...more, ...notes]];
 }
 function judgeDrift(drift) {
   switch (drift.state) {
@@ -208,10 +210,10 @@ function judgeRows(drift) {
   const rows = rowsOf(drift);
   const parts = [[drift.features ?? [], 'feature'], [drift.outputs ?? [], 'output']];
   const having = (state) => parts.map(([list, word]) => [list.filter((entry) => stateOf(entry) === state).length, list.length, word])
-    .filter(([some]) => some).map(([some, all, word]) => `${count(some)} of ${plural(all, word)}`).join(' and ');
+    .filter(([some]) => some).map(([some, all, word]) => `${count(some)} of ${plural(all, word)}`);
   const models = drift.models ?? [];
-  const embeddings = (state) => models.filter(({ embedding }) => embedding && known(embedding.state) === state).map((model) => `embeddings of ${named(model)}`);
-  const moved = (state) => [having(state), ...embeddings(state)].filter(Boolean).join(', ');
+  const embeddings = (state) => models.filter(({ embedding }) => embedding && known(embedding.state) === state).map((model) => `the embeddings of ${named(model)}`);
+  const moved = (state) => and.format([...having(state), ...embeddings(state)]);
   const [alerts, warnings] = ['alert', 'warning'].map(moved);
   const unsure = models.filter(hasAlarm).map((model) => `Confidence of ${named(model)} is lower than in the reference`);
   const judged = rows.filter((entry) => ['quiet', 'warning', 'alert'].includes(stateOf(entry))).length;
@@ -219,15 +221,16 @@ function judgeRows(drift) {
   const notes = [];
   if (alerts && unsure.length) notes.push(...unsure.map((words) => `${words}.`));
   if (warnings && (alerts || unsure.length)) notes.push(`A warning for ${warnings}.`);
-  if (open) notes.push(`${plural(open, 'feature or output').replace('feature or outputs', 'features and outputs')} cannot be judged yet: too few events.`);
+  const few = rows.filter((entry) => stateOf(entry) === 'insufficient_data').length;
+  if (open) notes.push(`${both(open)} cannot be judged yet${few === open ? ': too few events' : ''}.`);
   if (drift.left_out?.length) notes.push(`Not watched, because drift.max_series is reached: ${drift.left_out.slice(0, 10).join(', ')}${drift.left_out.length > 10 ? ` and ${count(drift.left_out.length - 10)} more` : ''}.`);
   if (alerts) return ['alert', `Drift in ${alerts}`, notes];
   if (unsure.length) return ['alert', unsure.join('; '), notes];
   if (warnings) return ['warning', `Signs of drift in ${warnings}`, notes];
   if (!rows.length) return ['unknown', 'Ready; there is nothing to watch for drift', notes];
-  if (!judged) return ['insufficient_data', 'Ready; too few events yet to judge drift', notes];
+  if (!judged) return ['insufficient_data', few === open ? 'Ready; too few events yet to judge drift' : 'Ready; drift cannot be judged', notes];
   const unclear = open || models.some(({ embedding }) => embedding && known(embedding.state) !== 'quiet');
-  if (unclear) return ['insufficient_data', `Ready; no drift in what can be judged: ${count(judged)} of ${plural(rows.length, 'feature or output').replace('feature or outputs', 'features and outputs')}`, notes];
+  if (unclear) return ['insufficient_data', `Ready; no drift in what can be judged: ${count(judged)} of ${both(rows.length)}`, notes];
   return ['quiet', 'All is well: ready, and nothing has drifted', notes];
 }
 
@@ -271,6 +274,7 @@ function drawStream(status, drift) {
     ...figures.map(([title, value]) => el('div', {}, el('dt', {}, title), el('dd', {}, value)))]);
   const columns = [{ title: 'Lane', head: true }, { title: 'Partitions' }, { title: 'Consumed', number: true }, { title: 'In flight', number: true }, { title: 'Held' }];
   const lanes = status.lanes ?? [];
+  redraw('skips', status.skips, () => (status.skips?.length ? `Told to skip: ${status.skips.join(', ')}` : ''));
   redraw('lanes', lanes, () => (lanes.length ? table('Lanes of this replica', columns, lanes.map((lane, at) => row(columns, [
     `lane ${at}`, lane.partitions?.join(', ') || 'none', count(lane.events?.consumed), count(lane.events?.in_flight),
     lane.paused?.length ? lane.paused.map(({ cause, why, seconds }) => el('span', {}, mark('warning', cause), sub(` ${why}, for ${span(seconds)} `))) : 'no',
@@ -289,7 +293,7 @@ function drawModels(loaded, watched) {
       const { embedding } = seen;
       return row(columns, [
         [el('bdi', {}, model.name ?? NONE), ' ', sub(`version ${model.version ?? NONE}`)],
-        `${model.provider ?? NONE}${model.fell_back ? ' (fell back)' : ''}`,
+        [model.provider ?? NONE, model.fell_back ? sub(` fell back: ${model.fell_back}`) : null],
         isNumber(seen.evidence) ? [mark(hasAlarm(seen) ? 'alert' : 'quiet'), ' ', gauge(seen.evidence, seen.alarm_at, `evidence ${evidence}`), sub(evidence)] : 'not measured',
         count(seen.changes),
         embedding ? [mark(embedding.state), sub(` ${decimal(embedding.distance)}, critical from ${decimal(embedding.critical)}`)] : 'not measured',
@@ -309,7 +313,7 @@ function drawSamples(samples) {
 }
 
 // Features and outputs.
-const COLUMNS = [{ title: 'Name', head: true, class: 'name' }, { title: 'State' }, { title: 'PSI', number: true }, { title: 'Noise', number: true }, { title: 'Critical', number: true },
+const COLUMNS = [{ title: 'Name', head: true, class: 'name' }, { title: 'State', class: 'plain' }, { title: 'PSI', number: true }, { title: 'Noise', number: true }, { title: 'Critical', number: true },
   { title: 'JS', number: true }, { title: 'Missing', number: true }, { title: 'Events', number: true }, { title: 'PSI so far' }];
 const expanded = new Set();
 const rows = new Map();
@@ -441,7 +445,7 @@ function detail({ entry, name, of }) {
   const signed = (value) => (isNumber(value) && value > 0 ? '+' : '') + percent(value);
   const facts = [['PSI', decimal(entry.psi)], ['noise', decimal(entry.noise)], ['critical', decimal(entry.critical)],
     ...Object.entries(entry.statistics ?? {}).map(([word, value]) => [word.replaceAll('_', ' '), decimal(value)]),
-    ['invalid', count(entry.invalid)], ['below all of the reference', count(entry.below)], ['above all of the reference', count(entry.above)], ['profile', entry.profile ?? NONE],
+    ['missing', entry.missing ? `${percent(entry.missing.ratio)}, was ${percent(entry.missing.reference)}` : NONE], ['invalid', count(entry.invalid)], ['below all of the reference', count(entry.below)], ['above all of the reference', count(entry.above)], ['profile', entry.profile ?? NONE],
   ].filter(([, value]) => value !== NONE);
   const words = most ? `Shares of ${plural(bins.length, 'bin')}. The largest change: ${most.label}, from ${percent(most.reference)} to ${percent(most.share)}` : '';
   const key = (kind, word) => [el('span', { class: `key ${kind}`, 'aria-hidden': 'true' }), word];
