@@ -120,6 +120,22 @@ class Look:
         self.browser.evaluate("witness.asked = performance.getEntriesByType('resource').length")
         self.browser.wait_for("the next answers", "performance.getEntriesByType('resource').length >= witness.asked + 4 && witness.timers.size > 0")
 
+    def finds(self):
+        """The filter leaves what has its words, and everything can be shown."""
+        names = "[...document.querySelectorAll('#features .open')].map(({ textContent }) => textContent)"
+        if self.browser.evaluate("!document.getElementById('filter-line').hidden"):
+            wanted = self.browser.evaluate(names)[-1]
+            self.browser.evaluate("document.getElementById('filter').focus()")
+            self.browser.call("Input.insertText", text=wanted)
+            found = self.browser.evaluate(names)
+            self.check(found and all(wanted in name for name in found), f"the filter for {wanted} leaves {found[:5]}")
+            self.browser.evaluate("{ const filter = document.getElementById('filter'); filter.value = ''; filter.dispatchEvent(new Event('input')); }")
+        if self.browser.evaluate("!document.getElementById('all').hidden"):
+            every = int(self.browser.evaluate("document.getElementById('all').textContent.replace(/[^0-9]/g, '')"))
+            self.browser.evaluate("document.getElementById('all').click()")
+            self.check(len(self.browser.evaluate(names)) == every, f"not all {every} rows are shown")
+            self.browser.evaluate("document.getElementById('all').click()")
+
     def hides(self):
         """A hidden page asks for nothing, and asks again when it is seen."""
         hide = "Object.defineProperty(document, 'hidden', { value: %s, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))"
@@ -175,6 +191,7 @@ def main():
         if opened:
             look.keeps_focus()
             look.everywhere("-open")
+        look.finds()
         look.hides()
         look.heard_errors(words.url, words.may_fail)
         said = {name: browser.evaluate(f"document.getElementById('{name}').innerText") for name in ("headline", "notes")}

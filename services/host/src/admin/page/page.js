@@ -21,6 +21,7 @@ const STATES = {
   quiet: ['✓', 'quiet'],
 };
 const RANKS = Object.keys(STATES);
+const STATISTICS = { js: 'JS', tv: 'total variation', l_infinity: 'L∞', ks: 'KS', pit_w1: 'PIT W1', chi2: 'χ²' };
 const WHY = {
   explore: 'drawn at random',
   uncertainty: 'the model was unsure',
@@ -38,6 +39,10 @@ const isNumber = (value) => typeof value === 'number' && Number.isFinite(value);
 const and = new Intl.ListFormat('en');
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const NONE = '–';
+// A name may be empty, as long as a book, or turn the direction of what is written around it.
+const name = (value) => (/\S/.test(value ?? NONE) ? String(value ?? NONE) : '(blank)');
+const short = (value) => (name(value).length > 60 ? `${name(value).slice(0, 59)}…` : name(value));
+const inline = (value) => (/^[\w .:/()…-]*$/.test(short(value)) ? short(value) : `\u2068${short(value)}\u2069`);
 const count = (value) => (isNumber(value) ? whole.format(value) : NONE);
 const plural = (value, word) => `${count(value)} ${word}${value === 1 ? '' : 's'}`;
 const both = (value) => (value === 1 ? '1 feature or output' : `${count(value)} features and outputs`);
@@ -66,6 +71,7 @@ function make(space, tag, attributes, children) {
   return element;
 }
 const el = (tag, attributes, ...children) => make(null, tag, attributes, children);
+const bdi = (value) => el('bdi', {}, name(value));
 const svg = (tag, attributes, ...children) => make('http://www.w3.org/2000/svg', tag, attributes, children);
 const sub = (...words) => el('span', { class: 'sub' }, ...words);
 
@@ -75,14 +81,15 @@ function mark(state, words) {
     el('span', { class: 'chip', 'aria-hidden': 'true' }, symbol), el('span', { class: 'word' }, words ?? word));
 }
 
+const classes = (column) => [column.number && 'number', column.head && 'first', column.class].filter(Boolean).join(' ') || null;
 // Explicit roles: a row that is shown as a card would otherwise be no row to a screen reader.
 const cell = (column, ...children) => el(column.head ? 'th' : 'td', {
-  class: [column.number && 'number', column.head && 'first', column.class].filter(Boolean).join(' ') || null,
+  class: classes(column),
   role: column.head ? 'rowheader' : 'cell', scope: column.head ? 'row' : null, 'data-label': column.title,
 }, ...children);
 const row = (columns, cells) => el('tr', { role: 'row' }, ...columns.map((column, at) => cell(column, ...[cells[at]].flat())));
 function table(caption, columns, rows, kind = 'cards') {
-  const titles = columns.map(({ title, number }) => el('th', { scope: 'col', role: 'columnheader', class: number ? 'number' : null }, title));
+  const titles = columns.map((column) => el('th', { scope: 'col', role: 'columnheader', class: classes(column) }, column.title));
   return el('table', { class: kind, role: 'table' }, el('caption', {}, caption),
     el('thead', { role: 'rowgroup' }, el('tr', { role: 'row' }, ...titles)), el('tbody', { role: 'rowgroup' }, ...rows));
 }
@@ -186,7 +193,7 @@ function judge(status, ready, drift) {
   if (status.events?.balanced === false) return ['alert', 'The books do not balance', ['An event has no outcome: this is an error in Eddy, please report it.', ...notes]];
   if (silent.ready) return ['unknown', 'Not known whether it is ready', notes];
   if (!ready.ready) {
-    const causes = (ready.causes ?? []).map(({ condition, detail, seconds }) => `${condition}: ${detail}, for ${span(seconds)}`);
+    const causes = (ready.causes ?? []).map(({ condition, detail, seconds }) => `${inline(condition)}: ${detail}, for ${span(seconds)}`);
     const phase = ready.causes?.[0]?.detail;
     if (phase === 'starting' || phase === 'draining') return ['catching_up', phase === 'starting' ? 'Starting' : 'Draining: it ends in order', [...causes, ...notes]];
     return ['alert', 'Not ready', [...causes, ...notes]];
@@ -212,10 +219,10 @@ function judgeRows(drift) {
   const having = (state) => parts.map(([list, word]) => [list.filter((entry) => stateOf(entry) === state).length, list.length, word])
     .filter(([some]) => some).map(([some, all, word]) => `${count(some)} of ${plural(all, word)}`);
   const models = drift.models ?? [];
-  const embeddings = (state) => models.filter(({ embedding }) => embedding && known(embedding.state) === state).map((model) => `the embeddings of ${named(model)}`);
+  const embeddings = (state) => models.filter(({ embedding }) => embedding && known(embedding.state) === state).map((model) => `the embeddings of ${inline(named(model))}`);
   const moved = (state) => and.format([...having(state), ...embeddings(state)]);
   const [alerts, warnings] = ['alert', 'warning'].map(moved);
-  const unsure = models.filter(hasAlarm).map((model) => `Confidence of ${named(model)} is lower than in the reference`);
+  const unsure = models.filter(hasAlarm).map((model) => `Confidence of ${inline(named(model))} is lower than in the reference`);
   const judged = rows.filter((entry) => ['quiet', 'warning', 'alert'].includes(stateOf(entry))).length;
   const open = rows.length - judged;
   const notes = [];
@@ -223,7 +230,7 @@ function judgeRows(drift) {
   if (warnings && (alerts || unsure.length)) notes.push(`A warning for ${warnings}.`);
   const few = rows.filter((entry) => stateOf(entry) === 'insufficient_data').length;
   if (open) notes.push(`${both(open)} cannot be judged yet${few === open ? ': too few events' : ''}.`);
-  if (drift.left_out?.length) notes.push(`Not watched, because drift.max_series is reached: ${drift.left_out.slice(0, 10).join(', ')}${drift.left_out.length > 10 ? ` and ${count(drift.left_out.length - 10)} more` : ''}.`);
+  if (drift.left_out?.length) notes.push(`Not watched, because drift.max_series is reached: ${drift.left_out.slice(0, 10).map(inline).join(', ')}${drift.left_out.length > 10 ? ` and ${count(drift.left_out.length - 10)} more` : ''}.`);
   if (alerts) return ['alert', `Drift in ${alerts}`, notes];
   if (unsure.length) return ['alert', unsure.join('; '), notes];
   if (warnings) return ['warning', `Signs of drift in ${warnings}`, notes];
@@ -254,7 +261,7 @@ function draw() {
   place('asof').textContent = answers.status
     ? `As of ${clock(answers.status.at)}${drift.evaluated ? `; drift of the ${window}, judged at ${moment(drift.evaluated)}, in this replica's own view` : ''}`
     : '';
-  document.title = `${STATES[known(state)][0]} ${headline} – ${status.pipeline ?? 'Eddy'}`;
+  document.title = `${STATES[known(state)][0]} ${headline} – ${inline(status.pipeline ?? 'Eddy')}`;
   place('pipeline').textContent = status.pipeline ?? '';
   place('version').textContent = status.version ? `version ${status.version}` : '';
   drawStream(status, drift);
@@ -274,7 +281,7 @@ function drawStream(status, drift) {
     ...figures.map(([title, value]) => el('div', {}, el('dt', {}, title), el('dd', {}, value)))]);
   const columns = [{ title: 'Lane', head: true }, { title: 'Partitions' }, { title: 'Consumed', number: true }, { title: 'In flight', number: true }, { title: 'Held' }];
   const lanes = status.lanes ?? [];
-  redraw('skips', status.skips, () => (status.skips?.length ? `Told to skip: ${status.skips.join(', ')}` : ''));
+  redraw('skips', status.skips, () => (status.skips?.length ? `Told to skip: ${status.skips.map(inline).join(', ')}` : ''));
   redraw('lanes', lanes, () => (lanes.length ? table('Lanes of this replica', columns, lanes.map((lane, at) => row(columns, [
     `lane ${at}`, lane.partitions?.join(', ') || 'none', count(lane.events?.consumed), count(lane.events?.in_flight),
     lane.paused?.length ? lane.paused.map(({ cause, why, seconds }) => el('span', {}, mark('warning', cause), sub(` ${why}, for ${span(seconds)} `))) : 'no',
@@ -292,7 +299,7 @@ function drawModels(loaded, watched) {
       const evidence = `${decimal(seen.evidence, 2)} of ${decimal(seen.alarm_at, 2)}`;
       const { embedding } = seen;
       return row(columns, [
-        [el('bdi', {}, model.name ?? NONE), ' ', sub(`version ${model.version ?? NONE}`)],
+        [bdi(model.name), ' ', sub(`version ${model.version ?? NONE}`)],
         [model.provider ?? NONE, model.fell_back ? sub(` fell back: ${model.fell_back}`) : null],
         isNumber(seen.evidence) ? [mark(hasAlarm(seen) ? 'alert' : 'quiet'), ' ', gauge(seen.evidence, seen.alarm_at, `evidence ${evidence}`), sub(evidence)] : 'not measured',
         count(seen.changes),
@@ -305,9 +312,9 @@ function drawModels(loaded, watched) {
 function drawSamples(samples) {
   const columns = [{ title: 'Event', head: true }, { title: 'At' }, { title: 'Model' }, { title: 'Class' }, { title: 'Confidence', number: true }, { title: 'Why' }];
   redraw('samples', samples, () => (samples.length
-    ? table(`The last ${plural(samples.length, 'event')} that an arm selected, newest first`, columns, samples.map((sample) => row(columns, [
-      el('bdi', {}, sample.event ?? NONE), moment(sample.at), el('bdi', {}, sample.model ?? NONE), el('bdi', {}, sample.class ?? NONE), percent(sample.confidence),
-      [...(sample.arms ?? []).map((arm) => (Object.hasOwn(WHY, arm) ? `${arm}: ${WHY[arm]}` : arm)).join('; '), sub(` ${Object.entries(sample.signals ?? {}).map(([name, value]) => `${name} ${decimal(value)}`).join(', ')}`)],
+    ? table('What the arms selected last, newest first', columns, samples.map((sample) => row(columns, [
+      bdi(sample.event), moment(sample.at), bdi(sample.model), bdi(sample.class), percent(sample.confidence),
+      [...(sample.arms ?? []).map((arm) => (Object.hasOwn(WHY, arm) ? `${arm}: ${WHY[arm]}` : inline(arm))).join('; '), sub(` ${Object.entries(sample.signals ?? {}).map(([signal, value]) => `${inline(signal)} ${decimal(value)}`).join(', ')}`)],
     ])))
     : el('p', { class: 'quiet' }, 'None yet. What the model doubts, and a share drawn at random, appears here when it is selected.')));
 }
@@ -321,11 +328,11 @@ const view = { isWhole: false, filter: '', seen: null, order: [], body: null };
 
 function listed(drift) {
   const entries = rowsOf(drift).map((entry) => {
-    const name = String(entry.name ?? entry.output ?? NONE);
-    const of = entry.name === undefined ? `output of ${entry.model} ${entry.version}` : `${entry.kind ?? 'feature'}`;
+    const title = name(entry.name ?? entry.output);
+    const of = entry.name === undefined ? `output of ${inline(entry.model)} ${inline(entry.version)}` : `${entry.kind ?? 'feature'}`;
     const key = JSON.stringify([entry.name, entry.model, entry.version, entry.output, entry.profile]);
     const excess = isNumber(entry.psi) ? entry.psi - (entry.noise ?? 0) : -Infinity;
-    return { entry, name, of, key, excess, state: stateOf(entry), place: Infinity };
+    return { entry, title, of, key, excess, state: stateOf(entry), place: Infinity };
   });
   // Rows do not move under whoever reads them.
   if (view.body?.contains(document.activeElement)) {
@@ -333,7 +340,7 @@ function listed(drift) {
     for (const item of entries) item.place = places.get(item.key) ?? Infinity;
   }
   const before = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
-  return entries.sort((a, b) => before(a.place, b.place) || RANKS.indexOf(a.state) - RANKS.indexOf(b.state) || before(b.excess, a.excess) || before(a.name, b.name));
+  return entries.sort((a, b) => before(a.place, b.place) || RANKS.indexOf(a.state) - RANKS.indexOf(b.state) || before(b.excess, a.excess) || before(a.title, b.title));
 }
 function drawDrift(drift) {
   const asked = JSON.stringify([view.isWhole, view.filter, [...expanded]]);
@@ -342,7 +349,7 @@ function drawDrift(drift) {
   const all = listed(drift);
   place('filter-line').hidden = all.length < FILTER_FROM;
   const wanted = view.filter.toLowerCase();
-  const found = all.filter(({ name, of }) => !wanted || `${name} ${of}`.toLowerCase().includes(wanted));
+  const found = all.filter(({ title, of }) => !wanted || `${title} ${of}`.toLowerCase().includes(wanted));
   const visible = found.filter(({ key }, at) => view.isWhole || at < ROWS_SHOWN || expanded.has(key));
   place('matches').textContent = wanted ? `${count(found.length)} of ${count(all.length)}` : `${count(all.length)} in all`;
   const isLong = found.length > ROWS_SHOWN;
@@ -403,8 +410,8 @@ function drawRow(item) {
   }
   return [made.row, made.detail];
 }
-function newRow({ name, of, key }) {
-  const button = el('button', { type: 'button', class: 'open' }, el('bdi', {}, name));
+function newRow({ title, of, key }) {
+  const button = el('button', { type: 'button', class: 'open' }, bdi(title));
   const tr = el('tr', { role: 'row', class: 'row' }, cell(COLUMNS[0], button, sub(of)));
   const turn = () => {
     if (!expanded.delete(key)) expanded.add(key);
@@ -425,8 +432,8 @@ function cellsOf({ entry, state }) {
   return [
     mark(state, isMissing ? `${STATES[state][1]}: missing values` : null),
     decimal(entry.psi), decimal(entry.noise), decimal(entry.critical), decimal(entry.statistics?.js),
-    missing ? [percent(missing.ratio), sub(` was ${percent(missing.reference)}`)] : NONE,
-    [count(entry.events), sub(`${needs} in ${span(entry.seconds)}`)],
+    missing ? [percent(missing.ratio), sub(` usually ${percent(missing.reference)}`)] : NONE,
+    [count(entry.events), sub(needs, isNumber(entry.seconds) ? ` in ${span(entry.seconds)}` : '')],
     spark(entry.history ?? [], 'PSI', entry.critical),
   ];
 }
@@ -434,26 +441,26 @@ function binsOf({ bins = [], kind }) {
   const total = bins.reduce((sum, { current }) => sum + (current ?? 0), 0);
   return bins.map(({ label, current, reference }, at) => {
     const edge = label === '+Inf' ? (at ? `above ${bins[at - 1].label}` : 'all') : `up to ${label}`;
-    return { label: kind === 'category' ? String(label) : edge, reference, share: total && isNumber(current) ? current / total : null, current };
+    return { label: kind === 'category' ? short(label) : edge, reference, share: total && isNumber(current) ? current / total : null, current };
   });
 }
-function detail({ entry, name, of }) {
+function detail({ entry, title, of }) {
   const bins = binsOf(entry);
   const change = (bin) => (isNumber(bin.share) && isNumber(bin.reference) ? bin.share - bin.reference : null);
   const most = bins.reduce((a, b) => (Math.abs(change(b) ?? 0) > Math.abs(change(a ?? {}) ?? 0) ? b : a), bins[0]);
-  const columns = [{ title: entry.kind === 'category' ? 'Word' : 'Bin', head: true }, { title: 'Reference', number: true }, { title: 'Now', number: true }, { title: 'Events', number: true }, { title: 'Change', number: true }];
+  const columns = [{ title: entry.kind === 'category' ? 'Word' : 'Bin', head: true }, { title: 'Reference', number: true }, { title: 'Now', number: true }, { title: 'Events', number: true }, { title: 'Change', number: true, class: 'derived' }];
   const signed = (value) => (isNumber(value) && value > 0 ? '+' : '') + percent(value);
   const facts = [['PSI', decimal(entry.psi)], ['noise', decimal(entry.noise)], ['critical', decimal(entry.critical)],
-    ...Object.entries(entry.statistics ?? {}).map(([word, value]) => [word.replaceAll('_', ' '), decimal(value)]),
-    ['missing', entry.missing ? `${percent(entry.missing.ratio)}, was ${percent(entry.missing.reference)}` : NONE], ['invalid', count(entry.invalid)], ['below all of the reference', count(entry.below)], ['above all of the reference', count(entry.above)], ['profile', entry.profile ?? NONE],
+    ...Object.entries(entry.statistics ?? {}).map(([word, value]) => [Object.hasOwn(STATISTICS, word) ? STATISTICS[word] : word, decimal(value)]),
+    ['missing', entry.missing ? `${percent(entry.missing.ratio)}, usually ${percent(entry.missing.reference)}` : NONE], ['invalid', count(entry.invalid)], ['below all of the reference', count(entry.below)], ['above all of the reference', count(entry.above)], ['profile', entry.profile ?? NONE],
   ].filter(([, value]) => value !== NONE);
-  const words = most ? `Shares of ${plural(bins.length, 'bin')}. The largest change: ${most.label}, from ${percent(most.reference)} to ${percent(most.share)}` : '';
+  const words = most ? `Shares of ${plural(bins.length, 'bin')}. The largest change: ${inline(most.label)}, from ${percent(most.reference)} to ${percent(most.share)}` : '';
   const key = (kind, word) => [el('span', { class: `key ${kind}`, 'aria-hidden': 'true' }), word];
   return el('div', { class: 'inside' },
-    el('h3', { class: 'whole' }, el('bdi', {}, name), ' ', sub(of)),
+    el('h3', { class: 'whole' }, bdi(title), ' ', sub(of)),
     el('dl', { class: 'facts whole' }, ...facts.map(([word, value]) => el('div', {}, el('dt', {}, word), el('dd', {}, value)))),
     bins.length ? el('figure', {}, el('figcaption', {}, 'Share of events', ...key('reference', 'reference'), ...key('current', 'now')), ...bars(bins, words), el('p', { class: 'quiet' }, `${words}.`)) : null,
-    bins.length ? table('The same in figures', columns, bins.map((bin) => row(columns, [el('bdi', {}, bin.label), percent(bin.reference), percent(bin.share), count(bin.current), signed(change(bin))])), 'bins') : null,
+    bins.length ? table('The same in figures', columns, bins.map((bin) => row(columns, [bdi(bin.label), percent(bin.reference), percent(bin.share), count(bin.current), signed(change(bin))])), 'bins') : null,
     el('figure', { class: 'whole' }, el('figcaption', {}, `PSI at the last ${plural((entry.history ?? []).length, 'evaluation')}${isNumber(entry.critical) ? '; dashed: the critical value' : ''}`), spark(entry.history ?? [], 'PSI', entry.critical)));
 }
 
