@@ -1,8 +1,8 @@
 """Looks at a status page in a real browser, as people with eyes, keyboards and screen readers do.
 
-`python3 tests/browser/page.py URL FOLDER [--state STATE] [--headline WORDS]…` waits until the page is in the state and its
-headlines have said the words, one after the other; writes screenshots into the folder and findings as JSON; ends with 1
-when there are any.
+`python3 tests/browser/page.py URL FOLDER [--headline WORDS]… [--state STATE]…` waits until the page's headlines have said the
+words, one after the other, then looks at it in each of the states in turn (without any, in the one that it is in); writes
+screenshots into the folder and findings as JSON; ends with 1 when there are any.
 """
 
 import argparse
@@ -38,7 +38,7 @@ WIDTHS = {"desk": 1280, "zoomed": 640, "phone": 320}
 class Look:
     def __init__(self, browser, folder):
         self.browser, self.folder, self.findings = browser, folder, []
-        self.passes = 0
+        self.passes, self.opened, self.prefix = 0, 0, ""
 
     def check(self, is_right, finding):
         if not is_right:
@@ -54,13 +54,26 @@ class Look:
         self.browser.call("Page.navigate", url=url)
         self.browser.wait_for("the page", "document.readyState === 'complete' && 'witness' in window")
 
-    def hear(self, state, headlines):
+    def hear(self, headlines):
         said = "const said = [...witness.headlines]; const wanted = %s; for (const words of wanted) { const at = said.findIndex((one) => one.includes(words)); if (at < 0) return false; said.splice(0, at + 1); } return true;"
         self.browser.wait_for(f"the headlines {headlines}", f"(() => {{ {said % json.dumps(headlines)} }})()")
         heard = "document.getElementById('headline').textContent !== witness.headlines[0]"
         self.browser.wait_for("an answer", heard)
+
+    def look(self, state):
+        """Everything that is looked at in one state."""
         if state:
+            self.prefix = f"{state}-"
             self.browser.wait_for(f"the state {state}", f"document.getElementById('verdict').dataset.state === {json.dumps(state)}")
+        self.structure()
+        self.everywhere("")
+        if self.keyboard():
+            self.opened += 1
+            self.keeps_focus()
+            self.everywhere("-open")
+            self.closes()
+        self.finds()
+        self.hides()
 
     def size(self, width):
         self.browser.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
@@ -71,7 +84,7 @@ class Look:
 
     def shoot(self, name):
         shot = self.browser.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
-        (self.folder / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
+        (self.folder / f"{self.prefix}{name}.png").write_bytes(base64.b64decode(shot["data"]))
 
     def axe(self, where):
         found = self.browser.evaluate(AXE)
@@ -115,6 +128,11 @@ class Look:
         self.next_answer()
         after = self.browser.evaluate("[document.activeElement.textContent, document.activeElement.getAttribute('aria-expanded')]")
         self.check(after == [before, "true"], f"an answer moved the focus from {before} to {after}")
+
+    def closes(self):
+        self.browser.press("Enter", 13, "\r")
+        self.browser.wait_for("the detail to close", "document.querySelectorAll('.detail').length === 0")
+        self.browser.evaluate("document.activeElement.blur()")
 
     def next_answer(self):
         self.browser.evaluate("witness.asked = performance.getEntriesByType('resource').length")
@@ -175,27 +193,25 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url")
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--state", help="wait until the verdict is this")
+    parser.add_argument("--state", action="append", default=[], help="look when the verdict is this, after those before")
     parser.add_argument("--headline", action="append", default=[], help="wait until a headline says this, after those before")
     parser.add_argument("--may-fail", action="store_true", help="requests may fail")
     words = parser.parse_args()
     words.folder.mkdir(parents=True, exist_ok=True)
     with Browser() as browser:
         look = Look(browser, words.folder)
-        look.load(words.url)
-        look.hear(words.state, words.headline)
-        browser.evaluate((BROWSER / "axe.min.js").read_text() + "; true")
-        look.structure()
-        look.everywhere("")
-        opened = look.keyboard()
-        if opened:
-            look.keeps_focus()
-            look.everywhere("-open")
-        look.finds()
-        look.hides()
+        try:
+            look.load(words.url)
+            look.hear(words.headline)
+            browser.evaluate((BROWSER / "axe.min.js").read_text() + "; true")
+            for state in words.state or [None]:
+                look.look(state)
+        except TimeoutError as error:
+            look.findings.append(str(error))
+            look.shoot("in-vain")
         look.heard_errors(words.url, words.may_fail)
         said = {name: browser.evaluate(f"document.getElementById('{name}').innerText") for name in ("headline", "notes")}
-    print(json.dumps({"findings": look.findings, "passes": look.passes, "opened": opened, **said}, ensure_ascii=False))
+    print(json.dumps({"findings": look.findings, "passes": look.passes, "opened": look.opened, **said}, ensure_ascii=False))
     sys.exit(1 if look.findings else 0)
 
 
