@@ -180,12 +180,20 @@ def no_drift_page(answers):
     answers["drift"] = None
 
 
+def shuffled(answers):
+    """Every answer has the states of the one before, on other features."""
+
+
+def nonsense(answers):
+    answers["drift"]["features"] = {"age": 1}
+
+
 def outage(answers):
     """The second and third round get no answer."""
 
 
 STATES = {function.__name__: function for function in (
-    calm, drift, warning, no_profile, off, catching_up, insufficient, partly, unready, starting, many, nulls, nasty, no_drift_page, outage)}
+    calm, drift, warning, no_profile, off, catching_up, insufficient, partly, unready, starting, many, nulls, nasty, no_drift_page, shuffled, nonsense, outage)}
 
 
 def serve(state):
@@ -211,6 +219,10 @@ def serve(state):
             if name == "status" and answers["status"]["events"]:
                 consumed = 4_000 * rounds[name]
                 answers["status"]["events"].update(consumed=consumed, predicted=consumed - 49)
+            if name == "drift" and state == "shuffled":
+                states = answers["drift"]["features"]
+                for at, one in enumerate(states):
+                    one["state"] = "alert" if at == rounds[name] % len(states) else "quiet"
             is_there = answers[name] is not None and (name != "ready" or answers["ready"]["ready"])
             code = 200 if is_there else 503 if name == "ready" else 404
             return self.answer(code, "application/json", json.dumps(answers[name]).encode())

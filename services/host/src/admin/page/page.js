@@ -162,7 +162,12 @@ async function poll() {
   isAsking = false;
   // Answers that take long are not asked for more often than they can be given.
   if (!document.hidden) timer = setTimeout(poll, Math.max(ASK_EVERY, 5 * took));
-  draw();
+  try {
+    draw();
+  } catch (error) {
+    console.error(error);
+    show('unknown', 'This page does not understand what the service answers', [`${error}`]);
+  }
 }
 function pause() {
   clearTimeout(timer);
@@ -249,19 +254,23 @@ function redraw(id, source, build) {
   drawn.set(id, text);
   place(id).replaceChildren(...[build()].flat());
 }
-function draw() {
-  const [status, ready, drift, samples] = PATHS.map((path) => answers[path]?.body ?? {});
-  const [state, headline, notes] = judge(status, ready, drift);
+function show(state, headline, notes) {
+  const [symbol] = STATES[known(state)];
   place('verdict').dataset.state = state;
-  place('verdict-symbol').textContent = STATES[known(state)][0];
+  place('verdict-symbol').textContent = symbol;
   // A live region speaks at each change, so it is left alone without one.
   if (place('headline').textContent !== headline) place('headline').textContent = headline;
   redraw('notes', notes.map((note) => note.textContent ?? note), () => notes.map((note) => el('li', {}, note)));
+  document.title = `${symbol} ${headline} – ${inline(answers.status?.body.pipeline ?? 'Eddy')}`;
+}
+function draw() {
+  const [status, ready, drift, samples] = PATHS.map((path) => answers[path]?.body ?? {});
+  const [state, headline, notes] = judge(status, ready, drift);
+  show(state, headline, notes);
   const window = drift.window?.events ? `last ${count(drift.window.events)} events` : `last ${span(drift.window?.seconds)}`;
   place('asof').textContent = answers.status
     ? `As of ${clock(answers.status.at)}${drift.evaluated ? `; drift of the ${window}, judged at ${moment(drift.evaluated)}, in this replica's own view` : ''}`
     : '';
-  document.title = `${STATES[known(state)][0]} ${headline} – ${inline(status.pipeline ?? 'Eddy')}`;
   place('pipeline').textContent = status.pipeline ?? '';
   place('version').textContent = status.version ? `version ${status.version}` : '';
   drawStream(status, drift);
