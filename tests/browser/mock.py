@@ -192,8 +192,12 @@ def outage(answers):
     """The second and third round get no answer."""
 
 
+def end(answers):
+    """From the second round on there is no answer."""
+
+
 STATES = {function.__name__: function for function in (
-    calm, drift, warning, no_profile, off, catching_up, insufficient, partly, unready, starting, many, nulls, nasty, no_drift_page, shuffled, nonsense, outage)}
+    calm, drift, warning, no_profile, off, catching_up, insufficient, partly, unready, starting, many, nulls, nasty, no_drift_page, shuffled, nonsense, outage, end)}
 
 
 def serve(state):
@@ -213,7 +217,7 @@ def serve(state):
 
         def page(self, name):
             rounds[name] += 1
-            if state == "outage" and rounds[name] in (2, 3):
+            if (state == "outage" and rounds[name] in (2, 3)) or (state == "end" and rounds[name] > 1):
                 self.close_connection = True
                 return None
             if name == "status" and answers["status"]["events"]:

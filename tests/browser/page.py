@@ -32,7 +32,7 @@ document.addEventListener('DOMContentLoaded', () => {
 """
 AXE = """axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }).then(({ violations, passes }) =>
   ({ passes: passes.length, violations: violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 200)} ${failureSummary}`).slice(0, 3).join(' | ')}`) }))"""
-WIDTHS = {"desk": 1280, "zoomed": 640, "phone": 320}
+WIDTHS = {"desk": 1280, "tablet": 1000, "zoomed": 640, "phone": 320}
 
 
 class Look:
@@ -66,6 +66,7 @@ class Look:
         if state != "now":
             self.browser.wait_for(f"the state {state}", f"document.getElementById('verdict').dataset.state === {json.dumps(state)}")
         self.structure()
+        self.admits_age()
         self.everywhere("")
         if self.keyboard():
             self.opened += 1
@@ -169,6 +170,12 @@ class Look:
         self.check(self.browser.evaluate("document.querySelectorAll('main img, main script, main iframe').length") == 0, "a word became markup")
         shown = self.browser.evaluate("document.querySelectorAll('#features tbody .row').length")
         self.check(shown <= 101, f"{shown} rows are drawn at first")
+
+    def admits_age(self):
+        """What an unanswered question leaves on the page is marked as old."""
+        silent = self.browser.evaluate("document.getElementById('headline').textContent.startsWith('No answer since')")
+        old = self.browser.evaluate("document.querySelectorAll('[data-old]').length")
+        self.check(not silent or old == 4, f"of a service that does not answer {old} of 4 parts are marked as old")
 
     def heard_errors(self, url, may_fail):
         origin = urllib.parse.urlsplit(url)[:2]

@@ -42,7 +42,7 @@ const NONE = '–';
 // A name may be empty, as long as a book, or turn the direction of what is written around it.
 const name = (value) => (/\S/.test(value ?? NONE) ? String(value ?? NONE) : '(blank)');
 const short = (value) => (name(value).length > 60 ? `${name(value).slice(0, 59)}…` : name(value));
-const inline = (value) => (/^[\w .:/()…-]*$/.test(short(value)) ? short(value) : `\u2068${short(value)}\u2069`);
+const inline = (value) => (/^[\w .:/()…≤>-]*$/.test(short(value)) ? short(value) : `\u2068${short(value)}\u2069`);
 const count = (value) => (isNumber(value) ? whole.format(value) : NONE);
 const plural = (value, word) => `${count(value)} ${word}${value === 1 ? '' : 's'}`;
 const both = (value) => (value === 1 ? '1 feature or output' : `${count(value)} features and outputs`);
@@ -273,6 +273,9 @@ function draw() {
     : '';
   place('pipeline').textContent = status.pipeline ?? '';
   place('version').textContent = status.version ? `version ${status.version}` : '';
+  for (const section of document.querySelectorAll('[data-of]')) {
+    section.toggleAttribute('data-old', section.dataset.of.split(' ').some((path) => silent[path]));
+  }
   drawStream(status, drift);
   drawModels(status.models ?? [], drift.models ?? []);
   drawDrift(drift);
@@ -449,7 +452,7 @@ function cellsOf({ entry, state }) {
 function binsOf({ bins = [], kind }) {
   const total = bins.reduce((sum, { current }) => sum + (current ?? 0), 0);
   return bins.map(({ label, current, reference }, at) => {
-    const edge = label === '+Inf' ? (at ? `above ${bins[at - 1].label}` : 'all') : `up to ${label}`;
+    const edge = label === '+Inf' ? (at ? `> ${bins[at - 1].label}` : 'all') : `≤ ${label}`;
     return { label: kind === 'category' ? short(label) : edge, reference, share: total && isNumber(current) ? current / total : null, current };
   });
 }
