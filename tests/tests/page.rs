@@ -133,7 +133,10 @@ fn an_outage_is_said_and_its_end_too() {
         .collect();
     words.extend(["--state", "quiet", "--may-fail"]);
     look_at("outage", &words);
-    look_at("end", &["--headline", "No answer since", "--state", "unknown", "--may-fail"]);
+    look_at(
+        "end",
+        &["--headline", "No answer since", "--state", "unknown", "--may-fail"],
+    );
 }
 
 #[test]
