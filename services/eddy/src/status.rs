@@ -8,6 +8,7 @@ use eddy_host::{Readiness, StatusSource};
 use eddy_inference::judge::InForce;
 use eddy_inference::orders::{Orders, Skip};
 use eddy_inference::{Hold, LaneReport, SAMPLES, Sample};
+use eddy_pipeline::drift::watch::View;
 use eddy_pipeline::outcome::Balance;
 use serde_json::{Value, json};
 
@@ -150,7 +151,7 @@ impl StatusSource for Status {
     }
 
     fn drift(&self) -> Value {
-        self.vigil.get().map_or(Value::Null, |vigil| json!(vigil.view()))
+        self.vigil.get().map_or_else(|| json!(View::starting()), |vigil| json!(vigil.view()))
     }
 
     fn samples(&self) -> Value {

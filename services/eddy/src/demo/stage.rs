@@ -25,6 +25,7 @@ use crate::run::NotStarted;
 use crate::settings::{Source, environment};
 
 const MODEL: &[u8] = include_bytes!("../../../../config/digits/model.onnx");
+const PROFILE: &[u8] = include_bytes!("../../../../config/digits/profile.json");
 const GOLDEN: &[u8] = include_bytes!("../../../../config/digits/golden.json");
 const PIPELINE: &str = include_str!("../../../../config/digits/pipeline.toml");
 
@@ -200,6 +201,9 @@ fn overrides(brokers: &str, guarantee: &str, arguments: &DemoArguments, run: &st
         ("TOPICS__RETRAINING", "eddy-demo-retraining"),
         ("TOPICS__DEAD_LETTERS", "eddy-demo-dead-letters"),
         ("ADMIN__ADDRESS", &admin),
+        // Nobody watches a demo for an hour.
+        ("DRIFT__WINDOW", "15s"),
+        ("DRIFT__WIDEST", "60s"),
     ];
     let own = pairs.map(|(name, value)| (format!("{}{name}", environment::PREFIX), value.to_owned()));
     let mut all: Vec<(String, String)> = environment::of_process();
@@ -227,7 +231,7 @@ fn pipeline(folder: &Path, variables: Vec<(String, String)>) -> Result<Pipeline,
 }
 
 fn write_model(folder: &Path) -> Result<(), NotStarted> {
-    for (name, bytes) in [("model.onnx", MODEL), ("golden.json", GOLDEN)] {
+    for (name, bytes) in [("model.onnx", MODEL), ("golden.json", GOLDEN), ("profile.json", PROFILE)] {
         let path = folder.join(name);
         std::fs::write(&path, bytes).map_err(|error| {
             let message = format!(

@@ -1,4 +1,4 @@
-//! The pages. A new one is a line in [`router`], a line in the index and a function.
+//! The pages. A new one is a line in [`router`], a line at the end of `page/index.html` and a function.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,26 +15,26 @@ use serde_json::json;
 use super::AdminSources;
 use super::control::Desk;
 
-const INDEX: &str = r#"<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>Eddy</title>
-<h1>Eddy</h1>
-<ul>
-<li><a href="/live">/live</a>: the process answers</li>
-<li><a href="/ready">/ready</a>: the service does its work, or what keeps it from that</li>
-<li><a href="/status">/status</a>: what it is doing</li>
-<li><a href="/drift">/drift</a>: how far events and predictions are from the reference</li>
-<li><a href="/samples">/samples</a>: what was selected lately</li>
-<li><a href="/metrics">/metrics</a>: for Prometheus</li>
-</ul>
-</html>
-"#;
+/// The page for people, and what it is made of.
+const PAGE: &str = include_str!("page/index.html");
+const STYLE: &str = include_str!("page/page.css");
+const SCRIPT: &str = include_str!("page/page.js");
 
 /// Pages are seen in browsers: none may be taken for a script, run one, or be kept.
 pub(super) const HEADERS: [(HeaderName, &str); 3] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (CONTENT_SECURITY_POLICY, "default-src 'none'"),
+    (CACHE_CONTROL, "no-store"),
+];
+
+/// The page for people runs its own script and asks this address; nothing else may be loaded or asked.
+const PAGE_HEADERS: [(HeaderName, &str); 3] = [
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
     (CACHE_CONTROL, "no-store"),
 ];
 
@@ -44,7 +44,9 @@ pub(super) struct Peer(pub(super) SocketAddr);
 
 pub(super) fn router(sources: AdminSources, desk: Arc<Desk>) -> Router {
     let router = Router::new()
-        .route("/", get(index))
+        .route("/", get(|| part("text/html; charset=utf-8", PAGE)))
+        .route("/page.css", get(|| part("text/css; charset=utf-8", STYLE)))
+        .route("/page.js", get(|| part("text/javascript; charset=utf-8", SCRIPT)))
         .route("/live", get(live))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
@@ -62,8 +64,8 @@ pub(super) fn router(sources: AdminSources, desk: Arc<Desk>) -> Router {
     })
 }
 
-async fn index() -> impl IntoResponse {
-    (HEADERS, [(CONTENT_TYPE, "text/html; charset=utf-8")], INDEX)
+async fn part(kind: &'static str, text: &'static str) -> impl IntoResponse {
+    (PAGE_HEADERS, [(CONTENT_TYPE, kind)], text)
 }
 
 async fn live() -> impl IntoResponse {

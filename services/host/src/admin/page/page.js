@@ -340,9 +340,10 @@ const view = { isWhole: false, filter: '', seen: null, order: [], body: null };
 
 function listed(drift) {
   const entries = rowsOf(drift).map((entry) => {
-    const title = name(entry.name ?? entry.output);
+    const segment = typeof entry.segment === 'string' ? ` where ${inline(entry.segment)}` : '';
+    const title = name(entry.name ?? entry.output) + segment;
     const of = entry.name === undefined ? `output of ${inline(entry.model)} ${inline(entry.version)}` : `${entry.kind ?? 'feature'}`;
-    const key = JSON.stringify([entry.name, entry.model, entry.version, entry.output, entry.profile]);
+    const key = JSON.stringify([entry.name, entry.model, entry.version, entry.output, entry.profile, entry.segment]);
     const excess = isNumber(entry.psi) ? entry.psi - (entry.noise ?? 0) : -Infinity;
     return { entry, title, of, key, excess, state: stateOf(entry), place: Infinity };
   });

@@ -48,6 +48,8 @@ impl Standing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activity {
+    /// Its models are not loaded yet.
+    Starting,
     /// It compares.
     Watching,
     /// It works through old events.
@@ -80,6 +82,24 @@ pub struct View {
 }
 
 impl View {
+    /// Nothing is known yet.
+    pub const fn starting() -> Self {
+        Self {
+            state: Activity::Starting,
+            lag: 0,
+            window: WindowView {
+                seconds: 0.0,
+                widest_seconds: 0.0,
+                events: None,
+            },
+            evaluated: None,
+            features: Vec::new(),
+            outputs: Vec::new(),
+            models: Vec::new(),
+            left_out: Vec::new(),
+        }
+    }
+
     /// Gives everything a value, so that all that can be shown is: for forecasts.
     pub fn pretend_all_is_known(&mut self, statistics: &[Distance]) {
         for subject in self.features.iter_mut().chain(&mut self.outputs) {
