@@ -370,6 +370,7 @@ fn profile_arguments(folder: &Path) -> ProfileArguments {
         until: None,
         model: None,
         label: None,
+        segment: None,
         out: Some(folder.join("profile.json")),
         rows: None,
     }

@@ -406,7 +406,7 @@ catalogue! {
     EMBEDDING_DRIFT = "eddy_embedding_drift", GAUGE, Score, [MODEL, VERSION, PROFILE],
         "Squared Frechet distance between whitened projections of this replica's window and of the reference.";
     EMBEDDING_CRITICAL = "eddy_embedding_drift_critical", GAUGE, Score, [MODEL, VERSION, PROFILE],
-        "What that distance exceeds without drift no more often than `drift.verdict.false_alarms`.";
+        "What that distance exceeds without drift in one window of a thousand.";
     BUDGET_AVAILABLE = "eddy_budget_available_events", GAUGE, Events, [LANE, MODEL, ARM],
         "Events that an arm could select now. Negative while it pays back.";
     BUDGET_LIMIT = "eddy_budget_limit_events", GAUGE, Events, [LANE, MODEL, ARM],

@@ -185,6 +185,7 @@ impl ProfileBuilder {
                 temperature: 1.0,
                 calibrators: Vec::new(),
                 quality: None,
+                embedding: None,
             },
             conformal: BTreeMap::new(),
             segments: None,

@@ -7,7 +7,7 @@ use half::f16;
 use super::builder::{Kept, Plan};
 use super::features::{self, Values, mean_and_std, median, sorted};
 use super::{
-    Calibrator, Counts, Distances, Feature, Floats, Halves, Histogram, Note, Number, Outputs, Profile, Quality, Segments,
+    Calibrator, Counts, Distances, Embedding, Feature, Floats, Halves, Histogram, Note, Number, Outputs, Profile, Quality, Segments,
     Tail,
 };
 use crate::calibration::{Isotonic, Reliability, TEMPERATURES, brier, log_loss, temperature};
@@ -204,6 +204,14 @@ impl Rows<'_> {
                 let targets = self.kept.values(0).len();
                 outputs.targets = (0..targets).map(|target| self.target(target)).collect();
                 outputs.scales = (0..targets).map(|target| self.scale(target)).collect();
+            }
+            head::Values::Vector => {
+                let of = |rows: &[usize]| -> Vec<&[f32]> { rows.iter().map(|row| self.kept.values(*row)).collect() };
+                let (fitting, held_out) = (of(self.fitting), of(self.held_out));
+                outputs.embedding = Embedding::fit(&fitting, &held_out, (self.plan.bins, self.plan.seed));
+                if outputs.embedding.is_none() {
+                    notes.push(Note::NoEmbedding);
+                }
             }
             _ => {}
         }

@@ -8,6 +8,7 @@
 
 mod accept;
 mod builder;
+mod embedding;
 mod features;
 mod fit;
 mod packed;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::builder::{About, Plan, ProfileBuilder};
+pub use self::embedding::{Embedding, Threshold};
 pub use self::packed::{Floats, Halves};
 pub use self::segments::{Counts, Segment, Segments};
 use crate::signal::{Scale, Signal};
@@ -178,6 +180,9 @@ pub enum Note {
         /// Events that it rests on.
         rows: u64,
     },
+    /// Embeddings that are all the same.
+    #[error("the embeddings do not vary, so they are not watched")]
+    NoEmbedding,
     /// The labels ask for no temperature.
     #[error(
         "the labels give no temperature: the model decides as they say, or its logits do not help; were they its training data?"
@@ -304,6 +309,9 @@ pub struct Outputs {
     pub scales: Vec<Scale>,
     /// Histograms of the signals of the rows that were held out.
     pub signals: BTreeMap<Signal, Histogram>,
+    /// What embeddings were like; none for other heads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<Embedding>,
     /// Divides logits before softmax; 1 without labels. From the rows that were not held out.
     pub temperature: f32,
     /// How often each class is right by its probability, from the rows that were held out; only the second of two.

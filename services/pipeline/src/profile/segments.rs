@@ -160,6 +160,7 @@ impl Profile {
             class_counts: segment.class_counts.clone(),
             targets: targets.map(|(target, counted)| with(target, counted)).collect(),
             signals: segment.signals.clone(),
+            embedding: None,
             ..self.outputs.clone()
         };
         Some((features.collect(), outputs))

@@ -23,6 +23,10 @@ impl Profile {
         if let Some(distances) = &self.distances {
             self.check_distances(distances)?;
         }
+        if let Some(embedding) = &self.outputs.embedding {
+            embedding.projections.iter().try_for_each(check_number)?;
+            embedding.check()?;
+        }
         if let Some(segments) = &self.segments {
             segments.check(self)?;
         }

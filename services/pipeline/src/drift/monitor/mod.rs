@@ -7,6 +7,7 @@
 //! series is known before the first event and bounded by the configuration.
 
 mod bins;
+mod cloud;
 mod outputs;
 mod settings;
 mod sheet;
@@ -15,6 +16,7 @@ mod tally;
 pub(crate) mod tests;
 
 use self::bins::Binned;
+pub use self::cloud::{Cloud, Distance as CloudDistance};
 use self::outputs::OutputBins;
 pub use self::settings::{ConfidenceSettings, DriftSettings, Export};
 use self::sheet::Sheet;
@@ -46,7 +48,8 @@ pub struct Series {
 pub enum Of {
     /// Those of a feature of the events.
     Feature(String),
-    /// Those of an output of a model: `class`, a signal's word, `p/SIGNAL` for its p-value, or `target/NAME`.
+    /// Those of an output of a model: `class`, a signal's word, `p/SIGNAL` for its p-value, `target/NAME`, or `projection/NN`
+    /// of an embedding.
     Output {
         /// Position of the model.
         model: usize,
@@ -278,6 +281,11 @@ impl Monitor {
     pub fn signals(&self, model: usize) -> impl Iterator<Item = Signal> {
         let outputs = self.whole.models.get(model).and_then(Option::as_ref);
         outputs.into_iter().flat_map(OutputBins::signals)
+    }
+
+    /// How the embeddings of a model are compared, where it gives some.
+    pub fn cloud(&self, model: usize) -> Option<&Cloud> {
+        self.whole.models.get(model)?.as_ref()?.cloud.as_ref()
     }
 
     /// Counts these rows of a batch.

@@ -1,6 +1,7 @@
 //! The bins of one model's outputs: its classes, its signals, its targets, and p-values of its scores.
 
 use super::bins::{Binned, Edges};
+use super::cloud::Cloud;
 use super::sheet::{ReferenceScale, Sheet, edge_labels};
 use super::{NO_CLASS, Of, Tally};
 use crate::conformal::Conformal;
@@ -26,6 +27,7 @@ pub(super) struct OutputBins {
     classes: (usize, usize),
     signals: Vec<Counted>,
     targets: Vec<Binned>,
+    pub(super) cloud: Option<Cloud>,
 }
 
 /// A signal that is counted from place `first` on.
@@ -96,10 +98,12 @@ impl OutputBins {
             let of = of(format!("target/{}", target.name));
             targets.extend(Binned::new(&Feature::Number(target.clone()), of, sheet));
         }
+        let cloud = outputs.embedding.as_ref();
         Self {
             classes,
             signals,
             targets,
+            cloud: cloud.and_then(|embedding| Cloud::new(model, embedding, sheet)),
         }
     }
 
@@ -131,6 +135,9 @@ impl OutputBins {
                 }
                 (_, None) => {}
             }
+        }
+        if let Some(cloud) = &self.cloud {
+            cloud.count(predictions, rows, tally);
         }
         let Some(first) = rows.first() else { return };
         let width = predictions.values(*first as usize).len();

@@ -73,6 +73,16 @@ impl Projection {
         &self.weights
     }
 
+    /// Mean of the reference.
+    pub fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
+    /// Numbers of a row, d.
+    pub fn width(&self) -> usize {
+        self.mean.len()
+    }
+
     /// Numbers that a row becomes, r.
     pub fn len(&self) -> usize {
         self.weights.len() / self.mean.len()

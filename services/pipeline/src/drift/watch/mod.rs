@@ -7,6 +7,7 @@
 //! Invariant: too few events and old events are never shown as health.
 
 mod confidence;
+mod embeddings;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::confidence::Confidence;
+use self::embeddings::Embeddings;
 use self::subject::Track;
 pub use self::view::{Activity, BinView, EmbeddingView, ModelView, RateView, Standing, SubjectView, View, WindowView};
 use super::history::{History, Window};
@@ -39,6 +41,7 @@ pub struct Watcher {
     history: History,
     tracks: Vec<Track>,
     confidences: Vec<Option<Confidence>>,
+    embeddings: Vec<Embeddings>,
     /// The tally as it was a second ago.
     before: Tally,
     view: View,
@@ -53,6 +56,7 @@ impl Watcher {
             history: History::new(&settings, now, monitor.tally()),
             tracks: subjects.iter().map(|_| Track::new(&settings)).collect(),
             confidences: confidences.collect(),
+            embeddings: models.iter().map(|_| Embeddings::new(&settings)).collect(),
             before: monitor.tally(),
             view: View {
                 state: Activity::Watching,
@@ -130,6 +134,12 @@ impl Watcher {
             };
             shown.push(track.compare(subject, &context));
         }
+        let embeddings = self.embeddings.iter_mut().enumerate();
+        let monitor = &self.monitor;
+        for (model, embedding) in embeddings {
+            let shown = embedding.compare(monitor, model, &windows, (&self.settings, self.view.state));
+            embedding.shown = shown;
+        }
         let (features, outputs) = shown.into_iter().partition(|subject| subject.name.is_some());
         (self.view.features, self.view.outputs) = (features, outputs);
     }
@@ -145,6 +155,10 @@ impl Watcher {
                 .map_or(-self.settings.confidence.false_alarms.ln(), Confidence::alarm_at),
             changes: confidence.as_ref().map_or(0, Confidence::changes),
             embedding: None,
+        });
+        let shown = shown.zip(&self.embeddings).map(|(model, embedding)| ModelView {
+            embedding: embedding.shown.clone(),
+            ..model
         });
         self.view.models = shown.collect();
     }

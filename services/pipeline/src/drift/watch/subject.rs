@@ -234,7 +234,7 @@ impl Rates<'_> {
     }
 }
 
-const fn standing(state: State) -> Standing {
+pub(super) const fn standing(state: State) -> Standing {
     match state {
         State::InsufficientData { .. } => Standing::InsufficientData,
         State::Quiet => Standing::Quiet,

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use super::*;
 use crate::drift::monitor::Watched;
 use crate::drift::monitor::tests::Batch;
-use crate::profile::tests::{Data3, profile, segmented, specs};
+use crate::profile::tests::{Data3, embeddings, of_embeddings, profile, segmented, specs};
+use crate::signal::Matrix;
 use crate::settings::Span;
 
 /// A service, its clock and its events.
@@ -249,4 +250,44 @@ fn what_comes_every_week_is_no_drift() {
         assert_eq!(weight.state, expected, "{at}: {:?}", weight.reasons);
         assert_eq!(weight.reasons.contains(&"as_last_week"), at == 10, "{at}");
     }
+}
+
+#[test]
+fn embeddings_that_move_are_told_and_their_projections_are_outputs() {
+    let (profile, settings) = (of_embeddings(9_000, 1), settings());
+    let watched = Watched {
+        profile: &profile,
+        classes: &[],
+        measured: &[],
+    };
+    let monitor = Arc::new(Monitor::new(&[Some(watched)], &[], &settings));
+    let model = ModelName {
+        name: "encoder".to_owned(),
+        version: "1".to_owned(),
+    };
+    let mut watcher = Watcher::new(monitor.clone(), settings, vec![model], Duration::ZERO);
+    let (mut total, mut second) = (monitor.tally(), 0);
+    let mut then = |seed: u64, shift: f64, rows: u64| {
+        let batch = Batch {
+            matrix: Matrix::new(&[], rows as usize, 0),
+            predictions: embeddings(rows, seed, shift),
+            measured: Vec::new(),
+        };
+        monitor.count(&batch, &(0..rows as u32).collect::<Vec<_>>(), &mut total);
+        for _ in 0..3 {
+            second += 1;
+            watcher.tick(Duration::from_secs(second), total.clone(), (1, 0), "then");
+        }
+        watcher.view().clone()
+    };
+    let embedding = |view: &View| view.models[0].embedding.clone().expect("it is an encoder");
+    assert_eq!(embedding(&then(2, 0.0, 400)).state, Standing::InsufficientData);
+    let calm = then(3, 0.0, 2_000);
+    assert_eq!(embedding(&calm).state, Standing::Quiet, "{:?}", embedding(&calm));
+    assert!(calm.outputs.iter().all(|output| output.state == Standing::Quiet));
+    let names: Vec<_> = calm.outputs.iter().filter_map(|output| output.output.clone()).collect();
+    assert_eq!(names, ["projection/00", "projection/01", "projection/02", "projection/03"]);
+    let moved = embedding(&then(4, 1.0, 20_000));
+    assert_eq!(moved.state, Standing::Alert, "{moved:?}");
+    assert!(moved.distance > moved.critical);
 }

@@ -238,7 +238,7 @@ pub struct EmbeddingView {
     pub profile: String,
     /// Squared Fréchet distance of whitened projections; none for an empty window.
     pub distance: Option<f64>,
-    /// What it exceeds without drift no more often than `drift.verdict.false_alarms`.
+    /// What one window in a thousand exceeds without drift.
     pub critical: Option<f64>,
     /// How it stands.
     pub state: Standing,

@@ -171,6 +171,25 @@ pub(crate) fn segmented(rows: u64, seed: u64) -> Profile {
     built(&Data3::new(rows, seed), plan).expect("there are enough rows")
 }
 
+/// Embeddings of four numbers that vary together, moved by so many standard deviations.
+pub(crate) fn embeddings(rows: u64, seed: u64, shift: f64) -> Predictions {
+    let row = |row: u64| {
+        let common = normal(seed, row * 8);
+        (1..5).map(move |at| (2.0 * common + normal(seed, row * 8 + at) + shift * 5f64.sqrt()) as f32)
+    };
+    let embedding = head(json!({"type": "embedding"}), &[("out", 4)]);
+    read(&*embedding, &[(4, (0..rows).flat_map(row).collect())])
+}
+
+/// The profile of such embeddings, without features.
+pub(crate) fn of_embeddings(rows: u64, seed: u64) -> Profile {
+    let embedding = head(json!({"type": "embedding"}), &[("out", 4)]);
+    let mut builder = ProfileBuilder::new(Plan::new(Vec::new(), &*embedding));
+    let nothing = Matrix::new(&[], rows as usize, 0);
+    builder.push_batch(nothing, &embeddings(rows, seed, 0.0), &[]).expect("they fit");
+    builder.finish(about()).expect("there are enough rows")
+}
+
 fn number<'a>(profile: &'a Profile, name: &str) -> &'a Number {
     match profile.features.iter().find(|feature| feature.name() == name) {
         Some(Feature::Number(number)) => number,
