@@ -8,7 +8,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eddy_broker::kafka;
 #[cfg(not(feature = "failpoints"))]
@@ -44,6 +44,9 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How long brokers have to answer the watchdog before that counts as an outage.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// How often a drained process looks whether it was scraped.
+const LOOK_FOR_SCRAPE: Duration = Duration::from_millis(20);
+
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -71,6 +74,8 @@ pub struct Service {
     readiness: Readiness,
     admin: Option<AdminHandle>,
     status: Arc<Status>,
+    metrics: Metrics,
+    last_scrape: Duration,
     _watchdog: Watchdog,
 }
 
@@ -177,6 +182,8 @@ impl Service {
             readiness: common.readiness,
             admin,
             status,
+            metrics: common.metrics,
+            last_scrape: file.drain.last_scrape.0,
             _watchdog: watchdog,
         })
     }
@@ -206,6 +213,19 @@ impl Service {
         self.shutdown.request(Cause::Asked { by: by.to_owned() });
     }
 
+    /// Stays until `/metrics` was read once more, or the time for that is over.
+    fn wait_for_last_scrape(self) {
+        let Some(admin) = self.admin.filter(|_| !self.last_scrape.is_zero()) else {
+            return;
+        };
+        let (before, started) = (self.metrics.gathered(), Instant::now());
+        tracing::info!(at_most = ?self.last_scrape, "drained; waiting for a last scrape of /metrics");
+        while self.metrics.gathered() == before && started.elapsed() < self.last_scrape {
+            std::thread::sleep(LOOK_FOR_SCRAPE);
+        }
+        admin.finish(ANSWER_WITHIN);
+    }
+
     /// Waits until the service is asked to end, ends it in order and gives the process's exit code.
     pub fn join(self) -> ExitCode {
         let cause = self.shutdown.wait();
@@ -228,7 +248,9 @@ impl Service {
         let balance = self.status.balance();
         tracing::info!(?balance, holds = balance.holds(), "final balance");
         drain.finish();
-        self.shutdown.exit_code()
+        let code = self.shutdown.exit_code();
+        self.wait_for_last_scrape();
+        code
     }
 }
 

@@ -26,12 +26,17 @@ pub struct DrainSettings {
     /// group. Default: `20s`. More than zero. When it passes, the process ends with exit code 76 and the unfinished work is
     /// done again after the restart. Keep it some seconds below what the supervisor grants (Kubernetes grants 30 s).
     pub deadline: Span,
+    /// How long a drained process stays for a last scrape of `/metrics`, so that not even what was counted at the very end
+    /// is missing from Prometheus. Default: `0s`, not at all. Make it a little more than the scrape interval, and keep the
+    /// sum of both times below what the supervisor grants. Work has been handed over by then and waits for nothing.
+    pub last_scrape: Span,
 }
 
 impl Default for DrainSettings {
     fn default() -> Self {
         Self {
             deadline: Span::seconds(20),
+            last_scrape: Span::seconds(0),
         }
     }
 }

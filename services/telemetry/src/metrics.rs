@@ -7,6 +7,7 @@
 //! exclusive side, so that consumed events add up in *every* scrape, not only at rest.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use eddy_pipeline::drift::watch::View;
@@ -47,6 +48,8 @@ pub(crate) struct Families {
     registry: Registry,
     /// See the module's invariant.
     publishing: RwLock<()>,
+    /// Times that everything was gathered.
+    gathered: AtomicU64,
     pub(crate) consumed: IntCounter,
     pub(crate) predicted: IntCounter,
     pub(crate) selected: IntCounter,
@@ -146,12 +149,18 @@ impl Metrics {
         let _absent = self.families.model_info.remove_label_values(&model.labels());
     }
 
+    /// How often [`Self::gather`] was called.
+    pub fn gathered(&self) -> u64 {
+        self.families.gathered.load(Ordering::Acquire)
+    }
+
     /// Everything, in the text format of Prometheus.
     pub fn gather(&self) -> String {
         let families = {
             let _whole = self.families.publishing.write().unwrap_or_else(PoisonError::into_inner);
             self.families.registry.gather()
         };
+        self.families.gathered.fetch_add(1, Ordering::Release);
         TextEncoder::new()
             .encode_to_string(&families)
             .expect("families of the catalogue have names and values")
@@ -177,6 +186,7 @@ impl Families {
             .set(1);
         Self {
             publishing: RwLock::new(()),
+            gathered: AtomicU64::new(0),
             consumed: counter(r, catalogue::EVENTS_CONSUMED),
             predicted: counter(r, catalogue::EVENTS_PREDICTED),
             selected: counter(r, catalogue::EVENTS_SELECTED),

@@ -13,6 +13,7 @@ mod settings;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use axum::{Extension, Router};
@@ -99,10 +100,19 @@ pub struct AdminServer {
 #[derive(Debug)]
 pub struct AdminHandle {
     address: SocketAddr,
-    _stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<()>,
+    /// Ends with the thread.
+    ended: Receiver<()>,
 }
 
 impl AdminHandle {
+    /// Ends it once what was asked so far is answered, or this time is over.
+    pub fn finish(self, patience: Duration) {
+        drop(self.stop);
+        // Either it has ended, or it is not waited for any longer; the process ends in both cases.
+        let _ended = self.ended.recv_timeout(patience);
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -154,17 +164,19 @@ impl AdminServer {
             .map_err(Error::Runtime)?;
         let address = self.address;
         let (stop, stopped) = oneshot::channel();
+        let (held, ended) = mpsc::channel();
         let policy = Policy {
             on_exit: OnExit::Log,
             on_drain: OnDrain::Abort,
         };
         tasks.spawn_thread("eddy-admin", policy, move |_| {
+            let _held_until_the_end = held;
             runtime
                 .block_on(self.serve(stopped))
                 .map_err(|error| Failure::new(ExitCode::GuaranteeLost, format!("the admin server failed: {error}")))
         })?;
         tracing::info!(%address, "admin address answers");
-        Ok(AdminHandle { address, _stop: stop })
+        Ok(AdminHandle { address, stop, ended })
     }
 
     async fn serve(self, mut stopped: oneshot::Receiver<()>) -> std::io::Result<()> {
@@ -180,7 +192,13 @@ impl AdminServer {
         loop {
             let has_room = connections.len() < self.limits.connections;
             tokio::select! {
-                _ = &mut stopped => return Ok(()),
+                // What was asked is answered; each answer has a limit of its own.
+                _ = &mut stopped => {
+                    while let Some(ended) = connections.join_next().await {
+                        report(ended);
+                    }
+                    return Ok(());
+                }
                 Some(ended) = connections.join_next() => report(ended),
                 accepted = listener.accept(), if has_room => match accepted {
                     Ok((stream, peer)) => {
