@@ -9,6 +9,7 @@ pub mod legacy;
 pub mod odd;
 pub mod oracle;
 pub mod proxy;
+pub mod rules;
 pub mod secure;
 pub mod service;
 pub mod stage;
