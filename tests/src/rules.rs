@@ -55,8 +55,10 @@ pub fn passes(output: &Output) {
 /// One group of promtool's own tests: series by the minute, and what must come of them.
 #[derive(Debug)]
 pub struct Trial {
-    /// Minutes between two samples, and between two evaluations.
-    pub minutes: u32,
+    /// Minutes between two samples.
+    pub step: u32,
+    /// Minutes between two evaluations.
+    pub every: u32,
     /// What is scraped.
     pub series: Vec<Value>,
     /// What expressions must give.
@@ -69,7 +71,8 @@ impl Trial {
     /// A trial whose samples and evaluations are a minute apart.
     pub fn new(series: Vec<Value>, expressions: Vec<Value>) -> Self {
         Self {
-            minutes: 1,
+            step: 1,
+            every: 1,
             series,
             expressions,
             alerts: Vec::new(),
@@ -79,14 +82,13 @@ impl Trial {
     /// Runs it with all the rules.
     #[track_caller]
     pub fn holds(&self) {
-        let step = format!("{}m", self.minutes);
         let test = json!({
             "rule_files": files(),
-            "evaluation_interval": step,
+            "evaluation_interval": format!("{}m", self.every),
             // Counts before what is made of them, and that before the alerts; promtool's own order is chance.
             "group_eval_order": groups(),
             "tests": [{
-                "interval": step,
+                "interval": format!("{}m", self.step),
                 "input_series": self.series,
                 "promql_expr_test": self.expressions,
                 "alert_rule_test": self.alerts,

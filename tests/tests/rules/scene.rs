@@ -103,9 +103,9 @@ impl Scene {
     }
 }
 
-/// Plays all scenes at once, side by side.
+/// Plays all scenes at once, side by side, with so many minutes from sample to sample.
 #[track_caller]
-pub(crate) fn play(scenes: &[Scene], minutes: u32) {
+pub(crate) fn play(scenes: &[Scene], step: u32) {
     let (mut series, mut expressions) = (Vec::new(), Vec::new());
     for scene in scenes {
         assert!(!scene.fires.is_empty(), "{} expects nothing", scene.namespace);
@@ -113,7 +113,8 @@ pub(crate) fn play(scenes: &[Scene], minutes: u32) {
         expressions.extend(scene.expectations());
     }
     let trial = Trial {
-        minutes,
+        step,
+        every: step,
         ..Trial::new(series, expressions)
     };
     trial.holds();

@@ -162,7 +162,7 @@ fn the_rest() -> [Scene; 7] {
                 ",model=\"m\",version=\"1\",sha256=\"b\"",
                 "_x60 1x200",
             )
-            .fires(60, &[])
+            .fires(59, &[])
             .fires(65, &["EddyDeployment"])
             .fires(80, &[]),
         well("restarted")

@@ -137,7 +137,8 @@ fn the_distance_from_last_week_is_the_reference_librarys_distance_of_two_windows
     }
     assert!(judged >= 20, "{judged}");
     let trial = Trial {
-        minutes: STEP,
+        step: STEP,
+        every: 60,
         ..Trial::new(fed, expected)
     };
     trial.holds();
