@@ -103,9 +103,9 @@ impl Scene {
     }
 }
 
-/// Plays all scenes at once, side by side, with so many minutes from sample to sample.
+/// Plays all scenes at once, side by side, with so many minutes from sample to sample, and from evaluation to evaluation.
 #[track_caller]
-pub(crate) fn play(scenes: &[Scene], step: u32) {
+pub(crate) fn play(scenes: &[Scene], [step, every]: [u32; 2]) {
     let (mut series, mut expressions) = (Vec::new(), Vec::new());
     for scene in scenes {
         assert!(!scene.fires.is_empty(), "{} expects nothing", scene.namespace);
@@ -114,7 +114,7 @@ pub(crate) fn play(scenes: &[Scene], step: u32) {
     }
     let trial = Trial {
         step,
-        every: step,
+        every,
         ..Trial::new(series, expressions)
     };
     trial.holds();

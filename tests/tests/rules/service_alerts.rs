@@ -179,5 +179,5 @@ pub(crate) fn scenes() -> Vec<Scene> {
 
 #[test]
 fn alerts_on_the_service_fire_when_they_are_due_and_no_other_does() {
-    play(&scenes(), 1);
+    play(&scenes(), [1, 1]);
 }

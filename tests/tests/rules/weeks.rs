@@ -85,7 +85,7 @@ pub(crate) fn scenes() -> Vec<Scene> {
 
 #[test]
 fn what_is_usual_for_the_hour_alarms_nobody_and_what_lasts_for_a_week_still_does() {
-    play(&scenes(), STEP);
+    play(&scenes(), [STEP, 30]);
 }
 
 /// A case's reference is last week's hour, its current counts are this hour's.
