@@ -103,7 +103,8 @@ fn every_expression_of_a_panel_is_promql() {
         .iter()
         .enumerate()
         .map(|(n, (place, promql))| {
-            assert!(!promql.contains('$'), "{place}: {promql}");
+            // `^$` is the segment of all events.
+            assert!(!promql.replace("^$", "").contains('$'), "{place}: {promql}");
             // promtool names the rule that it cannot read.
             json!({"record": format!("panel:{n}"), "expr": promql, "labels": {"place": place}})
         })
