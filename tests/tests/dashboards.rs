@@ -103,8 +103,11 @@ fn every_expression_of_a_panel_is_promql() {
         .iter()
         .enumerate()
         .map(|(n, (place, promql))| {
-            // `^$` is the segment of all events.
-            assert!(!promql.replace("^$", "").contains('$'), "{place}: {promql}");
+            let is_filled = promql
+                .split('$')
+                .skip(1)
+                .all(|rest| !rest.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '{'));
+            assert!(is_filled, "{place}: {promql}");
             // promtool names the rule that it cannot read.
             json!({"record": format!("panel:{n}"), "expr": promql, "labels": {"place": place}})
         })
