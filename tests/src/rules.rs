@@ -59,6 +59,8 @@ pub struct Trial {
     pub step: u32,
     /// Minutes between two evaluations.
     pub every: u32,
+    /// Files of rules.
+    pub files: Vec<String>,
     /// What is scraped.
     pub series: Vec<Value>,
     /// What expressions must give.
@@ -68,22 +70,23 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// A trial whose samples and evaluations are a minute apart.
+    /// A trial of all the rules, whose samples and evaluations are a minute apart.
     pub fn new(series: Vec<Value>, expressions: Vec<Value>) -> Self {
         Self {
             step: 1,
             every: 1,
+            files: files(),
             series,
             expressions,
             alerts: Vec::new(),
         }
     }
 
-    /// Runs it with all the rules.
+    /// Runs it.
     #[track_caller]
     pub fn holds(&self) {
         let test = json!({
-            "rule_files": files(),
+            "rule_files": self.files,
             "evaluation_interval": format!("{}m", self.every),
             // Counts before what is made of them, and that before the alerts; promtool's own order is chance.
             "group_eval_order": groups(),
