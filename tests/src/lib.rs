@@ -3,12 +3,14 @@
 pub mod certificates;
 pub mod checker;
 pub mod cluster;
+pub mod dashboards;
 pub mod identity_provider;
 pub mod kafka;
 pub mod legacy;
 pub mod odd;
 pub mod oracle;
 pub mod proxy;
+pub mod rules;
 pub mod secure;
 pub mod service;
 pub mod stage;

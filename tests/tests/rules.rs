@@ -1,60 +1,26 @@
 //! The recording and alert rules of `dashboards/prometheus`, run by `promtool` on known counts: what they make of a fleet is
 //! what the reference library makes of the sum of its replicas.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
+use eddy_tests::rules::{Trial, alerts, files, lines, names, passes, promtool, root, unknown};
 use serde_json::{Value, json};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()
-        .expect("the project is there")
-}
-
-fn rules() -> Vec<String> {
-    let folder = root().join("dashboards/prometheus");
-    let files = std::fs::read_dir(folder).expect("the rules are there");
-    let paths = files.map(|file| file.expect("the folder can be read").path());
-    let mut rules: Vec<String> = paths
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yml"))
-        .map(|path| path.display().to_string())
-        .collect();
-    rules.sort();
-    rules
-}
-
-fn promtool(words: &[&str]) -> Output {
-    let tool = root().join(".eddy/prometheus/promtool");
-    let output = Command::new(&tool).args(words).output();
-    output.unwrap_or_else(|error| panic!("{}: {error}; run tests/setup/prometheus", tool.display()))
-}
-
-#[track_caller]
-fn passes(output: &Output) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        output.status.success(),
-        "{}{}",
-        text(&output.stdout),
-        text(&output.stderr)
-    );
-}
+#[path = "rules/alertmanager.rs"]
+mod alertmanager;
+#[path = "rules/days.rs"]
+mod days;
+#[path = "rules/drift_alerts.rs"]
+mod drift_alerts;
+#[path = "rules/scene.rs"]
+mod scene;
+#[path = "rules/service_alerts.rs"]
+mod service_alerts;
+#[path = "rules/weeks.rs"]
+mod weeks;
 
 /// Runs one group of promtool's own tests.
 #[track_caller]
 fn holds(series: &[Value], expressions: &[Value]) {
-    let test = json!({
-        "rule_files": rules(),
-        "evaluation_interval": "1m",
-        "tests": [{"interval": "1m", "input_series": series, "promql_expr_test": expressions}],
-    });
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("test.yml");
-    // JSON is YAML.
-    std::fs::write(&path, test.to_string()).expect("the folder takes a file");
-    passes(&promtool(&["test", "rules", &path.display().to_string()]));
+    Trial::new(series.to_vec(), expressions.to_vec()).holds();
 }
 
 /// Counts of a reference and of a window with what the reference library makes of them.
@@ -176,7 +142,7 @@ fn is_near(minute: u32, expression: &str, expected: f64, tolerance: f64) -> Valu
 
 #[test]
 fn the_rules_are_sound() {
-    let rules = rules();
+    let rules = files();
     assert!(rules.len() >= 2, "{rules:?}");
     let words: Vec<&str> = ["check", "rules"]
         .into_iter()
@@ -186,7 +152,8 @@ fn the_rules_are_sound() {
 }
 
 #[test]
-fn the_psi_of_a_fleet_and_its_noise_are_those_of_the_reference_library_on_the_sum_of_its_replicas() {
+fn the_distances_of_a_fleet_and_their_noise_are_those_of_the_reference_library_on_the_sum_of_its_replicas() {
+    let (mut fed, mut expected) = (Vec::new(), Vec::new());
     for case in cases() {
         let of = |record: &str, namespace: &str| {
             format!(
@@ -194,34 +161,34 @@ fn the_psi_of_a_fleet_and_its_noise_are_those_of_the_reference_library_on_the_su
                 case.name
             )
         };
+        fed.extend(series(&case));
         if case.has_one_bin() {
-            holds(&series(&case), &[is_near(60, &of("psi1h", "moved"), 0.0, 0.0)]);
+            expected.push(is_near(60, &of("psi1h", "moved"), 0.0, 0.0));
             continue;
         }
         let psi = case.metric("psi_alpha_half");
-        let mut expected = vec![
+        let events = case.current.iter().sum::<u64>() as f64;
+        expected.extend([
             is_near(60, &of("psi1h", "moved"), psi, 1e-9 * psi.max(1.0)),
             is_near(60, &of("psi1h", "calm"), 0.0, 1e-12),
-            is_near(
-                60,
-                &of("count1h", "moved"),
-                case.current.iter().sum::<u64>() as f64,
-                1e-9,
-            ),
+            is_near(60, &of("js1h", "moved"), case.metric("js_distance_base2"), 1e-7),
+            is_near(60, &of("js1h", "calm"), 0.0, 1e-7),
+            is_near(60, &of("count1h", "moved"), events, 1e-9),
             is_near(60, &of("psi_noise1h", "moved"), case.metric("psi_null_mean"), 1e-9),
-        ];
+        ]);
         // Wilson and Hilferty are within 1.4 % of the quantile from 4 degrees of freedom on.
         if case.current.len() >= 5 {
             let critical = case.metric("psi_crit_p001");
             expected.push(is_near(60, &of("psi_critical1h", "moved"), critical, 0.014 * critical));
         }
-        holds(&series(&case), &expected);
     }
+    holds(&fed, &expected);
 }
 
 #[test]
 fn a_feature_alarms_where_there_are_enough_events_and_more_than_noise_and_in_its_own_namespace_only() {
     let (mut due, mut quiet) = (0, 0);
+    let (mut fed, mut expected) = (Vec::new(), Vec::new());
     for case in cases() {
         let firing = |alert: &str, namespace: &str| {
             format!(
@@ -230,7 +197,7 @@ fn a_feature_alarms_where_there_are_enough_events_and_more_than_noise_and_in_its
                 case.name
             )
         };
-        let mut expected = Vec::new();
+        fed.extend(series(&case));
         for (alert, limit) in [("EddyFeatureDrift", 0.2), ("EddyFeatureDriftWarning", 0.1)] {
             let is_due = case.is_due(limit);
             due += u32::from(is_due);
@@ -240,8 +207,8 @@ fn a_feature_alarms_where_there_are_enough_events_and_more_than_noise_and_in_its
             // It must last.
             expected.push(is_near(61, &firing(alert, "moved"), 0.0, 0.0));
         }
-        holds(&series(&case), &expected);
     }
+    holds(&fed, &expected);
     assert!(due >= 6 && quiet >= 6, "{due} are due and {quiet} are not");
 }
 
@@ -294,24 +261,50 @@ fn missing_values_alarm_where_they_jump_by_more_than_chance_and_more_than_a_litt
 }
 
 #[test]
-fn every_metric_that_a_rule_reads_is_one_that_eddy_shows() {
-    let known: Vec<&str> = eddy_telemetry::catalogue::ALL
-        .iter()
-        .map(|metric| metric.name)
+fn every_metric_that_a_rule_reads_is_one_that_eddy_shows_or_another_rule_records() {
+    let code = lines().into_iter().filter(|line| !line.trim().starts_with("- name: "));
+    let unknown = unknown(code.flat_map(|line| names(&line)).collect());
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn every_alert_says_what_is_the_matter_and_where_to_read_what_to_do() {
+    let page = std::fs::read_to_string(root().join("dashboards/runbooks.md")).expect("the page can be read");
+    let anchors: Vec<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .map(|title| title.to_lowercase().replace(' ', "-"))
         .collect();
-    for path in rules() {
-        let text = std::fs::read_to_string(&path).expect("the rules can be read");
-        let code = text.lines().filter(|line| !line.trim_start().starts_with('#'));
-        for word in code.flat_map(|line| line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))) {
-            let is_metric = word.starts_with("eddy_") && !word.starts_with("eddy_drift_");
-            let bare = ["_bucket", "_sum", "_count"]
-                .iter()
-                .find_map(|end| word.strip_suffix(end))
-                .unwrap_or(word);
-            assert!(
-                !is_metric || known.contains(&word) || known.contains(&bare),
-                "{word} in {path}"
-            );
-        }
+    let alerts = alerts();
+    assert!(alerts.len() >= 16, "{alerts:?}");
+    for alert in alerts {
+        assert!(alert.summary.ends_with('.'), "{alert:?}");
+        assert!(
+            ["page", "warning", "info"].contains(&alert.severity.as_str()),
+            "{alert:?}"
+        );
+        assert!(
+            ["drift", "flow", "model", "selection", "service"].contains(&alert.about.as_str()),
+            "{alert:?}"
+        );
+        let anchor = alert
+            .runbook
+            .strip_prefix("dashboards/runbooks.md#")
+            .unwrap_or_default();
+        assert!(anchors.iter().any(|known| known == anchor), "{alert:?}, {anchors:?}");
+        assert!(
+            page.contains(&format!("`{}`", alert.name)),
+            "{alert:?} has no place in the runbooks"
+        );
     }
+}
+
+#[test]
+fn every_alert_fires_in_some_scene() {
+    let mut quiet: Vec<String> = alerts().into_iter().map(|alert| alert.name).collect();
+    let scenes = [service_alerts::scenes(), drift_alerts::scenes(), weeks::scenes()];
+    for scene in scenes.iter().flatten() {
+        quiet.retain(|alert| !scene.expects(alert));
+    }
+    assert!(quiet.is_empty(), "{quiet:?}");
 }
