@@ -9,6 +9,7 @@ pub mod kafka;
 pub mod legacy;
 pub mod odd;
 pub mod oracle;
+pub mod prometheus;
 pub mod proxy;
 pub mod rules;
 pub mod secure;

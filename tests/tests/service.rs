@@ -18,6 +18,8 @@ mod outputs;
 mod pages;
 #[path = "service/poison.rs"]
 mod poison;
+#[path = "service/prometheus.rs"]
+mod prometheus;
 #[path = "service/recall.rs"]
 mod recall;
 #[path = "service/refused.rs"]

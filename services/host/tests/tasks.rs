@@ -233,7 +233,10 @@ fn a_drain_in_time_misses_nothing() {
 #[test]
 fn a_drain_without_time_is_a_problem_of_the_file() {
     assert_eq!(DrainSettings::default().check(), []);
-    let problems = DrainSettings { deadline: Span::ms(0) }.check();
+    let problems = DrainSettings {
+        deadline: Span::ms(0),
+        ..DrainSettings::default()
+    }.check();
     assert_eq!(problems.len(), 1);
     assert_eq!(problems[0].key, "drain.deadline");
 }

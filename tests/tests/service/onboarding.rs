@@ -16,8 +16,8 @@ use crate::{BINARY, EXACTLY_ONCE, PICK, stage};
 const ROWS: usize = 3_000;
 
 /// A pipeline that `eddy init` wrote, with the topics of a stage of its own.
-struct Onboarded {
-    stage: Stage,
+pub(crate) struct Onboarded {
+    pub(crate) stage: Stage,
     temporary: tempfile::TempDir,
     report: String,
 }
@@ -25,8 +25,11 @@ struct Onboarded {
 impl Onboarded {
     /// By `eddy init` from an example's model and these lines of CSV.
     fn new(name: &str, example: &str, csv: &str) -> Self {
-        // Its topics are used; its file is not.
-        let stage = stage(name, EXACTLY_ONCE, PICK);
+        Self::over(stage(name, EXACTLY_ONCE, PICK), example, csv)
+    }
+
+    /// The same with the topics of this stage, whose file is not used.
+    pub(crate) fn over(stage: Stage, example: &str, csv: &str) -> Self {
         let temporary = tempfile::tempdir().expect("a temporary folder");
         // The pipeline and its model are called like this.
         let folder = temporary.path().join(example);
@@ -51,7 +54,7 @@ impl Onboarded {
         }
     }
 
-    fn beside(&self, name: &str) -> PathBuf {
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.file().with_file_name(name)
     }
 
@@ -77,7 +80,7 @@ impl Onboarded {
         topics.into_iter().chain(kafka).collect()
     }
 
-    fn start(&self, name: &str, more: &[(&str, &str)]) -> Replica {
+    pub(crate) fn start(&self, name: &str, more: &[(&str, &str)]) -> Replica {
         let settings = self.settings();
         let pairs = settings.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let settings: Vec<_> = pairs.chain(more.iter().copied()).collect();
@@ -109,7 +112,7 @@ impl Onboarded {
     }
 
     /// Adds lines to the pipeline file: `text` goes below `[[models]]`, `tables` to the end.
-    fn write(&self, model: &str, tables: &str) {
+    pub(crate) fn write(&self, model: &str, tables: &str) {
         let text = std::fs::read_to_string(self.file()).expect("it was written");
         let (before, selection) = text.split_once("# Which events also go").expect("init writes [select]");
         assert!(selection.contains("[select]"));
@@ -119,7 +122,7 @@ impl Onboarded {
 }
 
 /// The rows of a CSV file, each as the event that a producer would write and with its label; gaps are left out.
-fn rows(csv: &str, label: &str) -> Vec<(Map<String, Value>, String)> {
+pub(crate) fn rows(csv: &str, label: &str) -> Vec<(Map<String, Value>, String)> {
     let mut lines = csv.lines();
     let names: Vec<&str> = lines.next().expect("a line of names").split(',').collect();
     let row = |line: &str| {
@@ -148,13 +151,13 @@ fn rows(csv: &str, label: &str) -> Vec<(Map<String, Value>, String)> {
     lines.map(row).collect()
 }
 
-fn fixture(name: &str) -> String {
+pub(crate) fn fixture(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/init").join(name);
     std::fs::read_to_string(path).expect("the fixture is there")
 }
 
 /// The passengers of the Titanic several times over, no two the same: ages and fares differ by a little.
-fn passengers(csv: &str) -> String {
+pub(crate) fn passengers(csv: &str) -> String {
     let mut lines = csv.lines();
     let mut text = format!("{}\n", lines.next().expect("a line of names"));
     let lines: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
