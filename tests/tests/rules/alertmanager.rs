@@ -92,7 +92,7 @@ impl Alertmanager {
             }
             Some([true, false].map(|inhibited| {
                 let is_it =
-                    |alert: &&&Value| !alert["status"]["inhibitedBy"].as_array().is_none_or(Vec::is_empty) == inhibited;
+                    |alert: &&&Value| alert["status"]["inhibitedBy"].as_array().is_none_or(Vec::is_empty) != inhibited;
                 let mut names: Vec<String> = of_it
                     .iter()
                     .filter(is_it)
