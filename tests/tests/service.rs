@@ -16,6 +16,8 @@ mod oncall;
 mod outputs;
 #[path = "service/pages.rs"]
 mod pages;
+#[path = "service/panels.rs"]
+mod panels;
 #[path = "service/poison.rs"]
 mod poison;
 #[path = "service/prometheus.rs"]

@@ -101,7 +101,7 @@ impl Onboarded {
         self.stage.outputs()
     }
 
-    fn eddy(&self, words: &[&str]) -> String {
+    pub(crate) fn eddy(&self, words: &[&str]) -> String {
         let output = Command::new(BINARY)
             .args(words)
             .envs(self.settings())
@@ -109,6 +109,13 @@ impl Onboarded {
             .expect("the program under test was built with the tests");
         said(&output, 0);
         String::from_utf8(output.stdout).expect("it speaks UTF-8")
+    }
+
+    /// The table `[select]` that init wrote.
+    pub(crate) fn selection(&self) -> String {
+        let text = std::fs::read_to_string(self.file()).expect("it was written");
+        let (_, selection) = text.split_once("[select]").expect("init writes [select]");
+        format!("[select]{selection}")
     }
 
     /// Adds lines to the pipeline file: `text` goes below `[[models]]`, `tables` to the end.

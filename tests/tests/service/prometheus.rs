@@ -14,7 +14,7 @@ use super::onboarding::{Onboarded, fixture, passengers, rows};
 type Counts = BTreeMap<(String, String), f64>;
 
 /// A pipeline with a profile, two partitions and events that are not like the profile's.
-struct Fleet {
+pub(super) struct Fleet {
     onboarded: Onboarded,
     profile: Value,
     moved: Vec<Map<String, Value>>,
@@ -40,7 +40,24 @@ impl Fleet {
         }
     }
 
-    fn start(&self, name: &str) -> Replica {
+    /// The same, which watches the words of a field apart.
+    pub(super) fn with_segments(name: &str, field: &str) -> Self {
+        let fleet = Self::new(name);
+        let at = |name: &str| fleet.onboarded.beside(name).display().to_string();
+        let (file, data, out) = (at("pipeline.toml"), at("train.csv"), at("profile.json"));
+        let words = ["profile", &file, "--data", &data, "--label", "survived", "--segment", field, "--out", &out];
+        fleet.onboarded.eddy(&words);
+        fleet.onboarded.write("", &format!("\n[drift]\nsegment = {field:?}\nwindow = \"30s\"\n{}", fleet.onboarded.selection()));
+        fleet
+    }
+
+    /// Sends events that become dead letters.
+    pub(super) fn send_broken(&self) {
+        let events: Vec<Event> = (0..10).map(|number| Event::new("{").at(number % 2)).collect();
+        self.onboarded.stage.send(&events);
+    }
+
+    pub(super) fn start(&self, name: &str) -> Replica {
         let settings = [
             ("EDDY__DRAIN__LAST_SCRAPE", "30s"),
             // Small steps, so that a kill finds some of the work done.
@@ -63,7 +80,7 @@ impl Fleet {
         });
     }
 
-    fn send(&self) {
+    pub(super) fn send(&self) {
         let event = |(number, members): (usize, &Map<String, Value>)| {
             let event = Event::new(Value::from(members.clone()).to_string());
             event.named(&number.to_string()).at((number % 2) as i32)
@@ -116,7 +133,7 @@ impl Fleet {
         all
     }
 
-    fn wait_for_end(&self) {
+    pub(super) fn wait_for_end(&self) {
         wait_for("every event to be committed", || (self.onboarded.stage.lag() == 0).then_some(()));
     }
 }

@@ -6,10 +6,10 @@ use super::{ENOUGH_ROWS, Error, FORMAT, LEAST_ROWS, Note, Outputs, Profile, Sour
 use crate::fields::Feature;
 use crate::head::{Head, Holds, Predictions, Values, Widths};
 use crate::seed;
-use crate::signal::{KNN_FEATURES, Matrix};
+use crate::signal::Matrix;
 
 /// More features than these get no statistics: they are pixels, not fields.
-const MAX_FEATURES: usize = KNN_FEATURES;
+pub(super) const MAX_FEATURES: usize = 4_096;
 
 /// Numbers that are kept in memory at most (256 MiB), whatever the limit in rows says.
 const MAX_NUMBERS: usize = 64 << 20;

@@ -18,7 +18,7 @@ use crate::fields::FeatureKind;
 use crate::head;
 use crate::histogram::counts;
 use crate::seed;
-use crate::signal::{Evidence, MAHALANOBIS_FEATURES, Matrix, Measure, Range, Scale, Signal, Standard, measures};
+use crate::signal::{Evidence, KNN_FEATURES, MAHALANOBIS_FEATURES, Matrix, Measure, Range, Scale, Signal, Standard, measures};
 
 /// Rates of false alarms up to this can be asked for: the scores that higher ones take are not kept.
 const HIGHEST_RATE: f64 = 0.1;
@@ -127,6 +127,9 @@ impl Rows<'_> {
         }
         if standards.is_empty() {
             return (None, None);
+        }
+        if standards.len() > KNN_FEATURES {
+            return (None, Some(Note::NoMahalanobis(standards.len())));
         }
         let fitted = (standards.len() <= MAHALANOBIS_FEATURES)
             .then(|| self.whitener(&standards))

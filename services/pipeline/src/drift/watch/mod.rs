@@ -6,6 +6,8 @@
 //!
 //! Invariant: too few events and old events are never shown as health.
 
+#[cfg(test)]
+mod chaos;
 mod confidence;
 mod embeddings;
 mod subject;

@@ -185,8 +185,8 @@ fn more_than_64_features_have_no_mahalanobis_distance_and_more_than_1024_no_stat
     assert!(many.notes.contains(&Note::NoMahalanobis(65)));
     assert!(!many.conformal.contains_key(&Signal::Mahalanobis));
     assert!(many.conformal.contains_key(&Signal::Knn));
-    let pixels = wide(1_025);
-    assert!(pixels.notes.contains(&Note::TooManyFeatures(1_025)));
+    let pixels = wide(4_097);
+    assert!(pixels.notes.contains(&Note::TooManyFeatures(4_097)));
     assert!(pixels.features.is_empty() && pixels.distances.is_none());
     assert!(pixels.conformal.contains_key(&Signal::Margin));
     let served = pixels.measures(classifier().holds(), &[], &["anything"]);

@@ -171,6 +171,16 @@ pub(crate) fn segmented(rows: u64, seed: u64) -> Profile {
     built(&Data3::new(rows, seed), plan).expect("there are enough rows")
 }
 
+/// The profile of these features, row after row, under a model that says nothing of them.
+pub(crate) fn of_features(values: &[f32], features: &[fields::Feature]) -> Profile {
+    let rows = values.len() / features.len();
+    let mut builder = ProfileBuilder::new(Plan::new(features.to_vec(), &*classifier()));
+    let predictions = read(&*classifier(), &[(3, vec![0.5; 3 * rows])]);
+    let matrix = Matrix::new(values, rows, features.len());
+    builder.push_batch(matrix, &predictions, &[]).expect("they fit");
+    builder.finish(about()).expect("there are enough rows")
+}
+
 /// Embeddings of four numbers that vary together, moved by so many standard deviations.
 pub(crate) fn embeddings(rows: u64, seed: u64, shift: f64) -> Predictions {
     let row = |row: u64| {
