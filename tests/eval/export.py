@@ -18,6 +18,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 FOLDER = Path(sys.argv[1])
 CENSUS_ROWS = 60_000
+CENSUS_COLUMNS_LEFT_OUT = {"id", "year", "employed", "prediction", "predicted_probability"}
 
 
 def write(name, columns, rows):
@@ -104,17 +105,30 @@ def anomaly_sets():
     put("breast_cancer", x[own[:250]], x[rows], y[rows] == 0)
 
 
+def census_table(part, names):
+    package = Path(importlib.util.find_spec("nannyml").origin).parent
+    table = pyarrow.parquet.read_table(package / f"datasets/data/employment_MA_{part}.pq").to_pydict()
+    features = [name for name in table if name not in CENSUS_COLUMNS_LEFT_OUT]
+    columns = [
+        [float("nan") if value is None else float(value) for value in table[name]] for name in [*features, *names]
+    ]
+    return features, np.column_stack(columns)
+
+
 def census():
     """The reference year: features, the probability that its model gave, and the label."""
-    package = Path(importlib.util.find_spec("nannyml").origin).parent
-    table = pyarrow.parquet.read_table(package / "datasets/data/employment_MA_reference.pq").to_pydict()
-    features = [name for name in table if name not in {"id", "year", "employed", "prediction", "predicted_probability"}]
-    names = [*features, "predicted_probability", "employed"]
-    columns = [[float("nan") if value is None else float(value) for value in table[name]] for name in names]
-    order = np.random.default_rng(0).permutation(len(columns[0]))[:CENSUS_ROWS]
-    write("census", [*features, "probability", "label"], np.column_stack(columns)[order])
+    features, rows = census_table("reference", ["predicted_probability", "employed"])
+    order = np.random.default_rng(0).permutation(len(rows))[:CENSUS_ROWS]
+    write("census", [*features, "probability", "label"], rows[order])
+
+
+def census_years():
+    """All years in the order of the data set: features, the probability that the model gave, and the year."""
+    parts = [census_table(part, ["predicted_probability", "year"]) for part in ("reference", "analysis")]
+    write("census-years", [*parts[0][0], "probability", "year"], np.vstack([rows for _, rows in parts]))
 
 
 budget_streams()
 anomaly_sets()
 census()
+census_years()

@@ -11,12 +11,14 @@ mod fourier;
 mod frechet;
 mod projection;
 mod sums;
+mod threshold;
 
 pub use self::centre::{cosine_distance, euclidean_distance};
 pub use self::fourier::{FourierFeatures, MeanEmbedding, bandwidth};
 pub use self::frechet::{null_mean, squared_frechet};
 pub use self::projection::Projection;
 pub use self::sums::Sums;
+pub use self::threshold::{Bootstrap, frechet_critical};
 
 /// Dimensions that a [`Sums`] may have.
 pub const MAX_DIMENSIONS: usize = 32;

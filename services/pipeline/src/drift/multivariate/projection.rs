@@ -36,6 +36,26 @@ impl Projection {
         Self::new(mean, weights)
     }
 
+    /// The first principal components, each divided by its standard deviation: numbers of variance 1 that vary
+    /// independently, so that none outweighs the others by its unit. Components that do not vary, as far as 64 bits tell,
+    /// are left out. `None` when a number is not finite.
+    ///
+    /// # Panics
+    /// When the covariance is not d by d for d numbers of the mean, or the mean has none.
+    pub fn whitened(mean: Vec<f64>, covariance: &[f64], r: usize) -> Option<Self> {
+        let d = mean.len();
+        assert_eq!(covariance.len(), d * d, "a covariance is d by d");
+        let parts = eigen(covariance)?;
+        let least = parts.values.first().copied().unwrap_or_default() * d as f64 * f64::EPSILON;
+        let varying = parts.values.iter().take(r).take_while(|value| **value > least);
+        let vectors = parts.vectors.chunks_exact(d);
+        let weights = varying.zip(vectors).flat_map(|(value, vector)| {
+            let deviation = value.sqrt();
+            vector.iter().map(move |x| x / deviation)
+        });
+        Self::new(mean, weights.collect())
+    }
+
     /// Normal weights from a seed, of variance 1/d: features of variance 1 that vary independently give numbers of variance
     /// 1. `None` when a number is not finite.
     ///
@@ -107,6 +127,32 @@ mod tests {
             let beside: f64 = projected.iter().map(|x| x.abs()).sum::<f64>() - variances.iter().sum::<f64>();
             prop_assert!(beside < 1e-9, "{}", beside);
         });
+    }
+
+    #[test]
+    fn property_whitened_components_have_the_covariance_of_independent_numbers_of_variance_1() {
+        let row = prop::collection::vec(-10.0..10.0f64, 3);
+        proptest!(|(rows in prop::collection::vec(row, 6..30), unit in prop::sample::select(vec![1e-3, 1.0, 1e3]))| {
+            // The last number is the sum of two others, and their units differ.
+            let rows: Vec<Vec<f64>> = rows.iter().map(|x| vec![x[0], unit * x[1], x[2], x[0] + x[2]]).collect();
+            let mut moments = Moments::new(4);
+            rows.iter().for_each(|row| moments.push(row));
+            let covariance = moments.covariance().expect("rows");
+            let projection = Projection::whitened(moments.mean().to_vec(), &covariance, 4).expect("finite");
+            prop_assert_eq!(projection.len(), 3);
+            let (mut whitened, mut out) = (Moments::new(3), [0.0; 3]);
+            for row in &rows {
+                projection.project(row, &mut out);
+                whitened.push(&out);
+            }
+            let identity = |at: usize| f64::from(u8::from(at % 4 == 0));
+            for (at, x) in whitened.covariance().expect("rows").into_iter().enumerate() {
+                prop_assert!((x - identity(at)).abs() < 1e-4, "{} {}", at, x);
+            }
+        });
+        let constant = Projection::whitened(vec![1.0, 2.0], &[0.0; 4], 2).expect("finite");
+        assert!(constant.is_empty());
+        assert_eq!(Projection::whitened(vec![0.0], &[f64::NAN], 2), None);
     }
 
     #[test]
