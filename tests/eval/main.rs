@@ -11,6 +11,7 @@ mod alarms;
 mod anomalies;
 mod budgets;
 mod data;
+mod detectors;
 mod learning;
 mod managers;
 mod model;
@@ -51,6 +52,7 @@ enum Section {
     Unbiased,
     Learning,
     Replicas,
+    Detectors,
 }
 
 const INTRODUCTION: &str = "# Evaluation of selection
@@ -80,6 +82,7 @@ fn main() {
             Section::Unbiased => unbiased::report(&mut report),
             Section::Learning => learning::report(&mut report),
             Section::Replicas => replicas::report(&mut report),
+            Section::Detectors => detectors::report(&mut report),
         }
     }
     if arguments.only.is_empty() {
