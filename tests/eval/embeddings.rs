@@ -22,7 +22,7 @@ const FOURIER: usize = 128;
 const REFERENCE: u64 = 10_000;
 /// References, each with windows of its own.
 const REPEATS: u64 = 5;
-const NULL_WINDOWS: u64 = 100;
+const NULL_WINDOWS: u64 = 200;
 const WINDOWS: u64 = 20;
 const SIZES: [u64; 2] = [500, 2_000];
 const BANDWIDTH_ROWS: usize = 1_000;
@@ -242,7 +242,13 @@ pub(crate) fn report(report: &mut Report) {
             REPEATS * WINDOWS,
         ),
     );
-    let worlds = [false, true].map(|is_heavy| Found::new(is_heavy, REPEATS, NULL_WINDOWS, WINDOWS));
+    // They share nothing, and take a minute each.
+    let worlds = std::thread::scope(|scope| {
+        let of = |is_heavy| scope.spawn(move || Found::new(is_heavy, REPEATS, NULL_WINDOWS, WINDOWS));
+        [false, true]
+            .map(of)
+            .map(|thread| thread.join().expect("it panics at nothing"))
+    });
     let rows = SHIFTS.iter().enumerate().map(|(at, (_, name))| {
         let cells = worlds.iter().flat_map(|found| found.0[at]).map(|part| {
             let parts = part.map(|part| format!("{:.1}", 100.0 * part));
@@ -259,6 +265,25 @@ pub(crate) fn report(report: &mut Report) {
         .chain(columns.iter().map(String::as_str))
         .collect();
     report.table(&head, &rows);
+    let alarms: Vec<f64> = worlds
+        .iter()
+        .flat_map(|found| found.0[0])
+        .map(|part| 100.0 * part[0])
+        .collect();
+    report.say(format!(
+        "False alarms of the Fréchet distance are {:.1} % on average, {:.1} % to {:.1} %, where {} % are asked for; windows \
+         that share a reference are not independent. The service has the Fréchet distance because it sees what neither MMD \
+         nor PSI does: embeddings whose numbers vary together in another way, each of them as before. It takes fewer sums, \
+         too: {} against {FOURIER}, without a cosine. It loses to MMD on heavy tails, where outliers of the window make its \
+         threshold high: a small shift of all means takes it four times the events. Changes of shape that leave means and \
+         covariances alone are seen by none of them here. PSI of projections, one by one, sees only what is large: that is \
+         what it is for.",
+        alarms.iter().sum::<f64>() / alarms.len() as f64,
+        alarms.iter().copied().fold(f64::INFINITY, f64::min),
+        alarms.iter().copied().fold(0.0, f64::max),
+        100.0 * FALSE_ALARMS,
+        R + R * (R + 1) / 2,
+    ));
 }
 
 /// Of each shift and size of windows, the share that is told of in each way.

@@ -10,7 +10,7 @@ pub(super) type Cell = (f64, f64, f64);
 
 /// One row.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Row {
+pub(super) struct Published {
     /// False alarms in 10,000 events, for each rate before.
     pub(super) nulls: [f64; 2],
     /// Of each change.
@@ -19,11 +19,11 @@ pub(super) struct Row {
 
 const NEVER: f64 = f64::INFINITY;
 
-pub(super) const PUBLISHED: [(Kind, &str, Row); 10] = [
+pub(super) const PUBLISHED: [(Kind, &str, Published); 10] = [
     (
         Kind::ESr(1e-5),
         "e-SR, α = 1e-5",
-        Row {
+        Published {
             nulls: [0.0, 0.07],
             changes: [
                 (467.5, 0.0, 0.0),
@@ -37,7 +37,7 @@ pub(super) const PUBLISHED: [(Kind, &str, Row); 10] = [
     (
         Kind::ESr(1e-4),
         "e-SR, α = 1e-4",
-        Row {
+        Published {
             nulls: [0.03, 0.23],
             changes: [
                 (275.0, 0.0, 0.0),
@@ -51,7 +51,7 @@ pub(super) const PUBLISHED: [(Kind, &str, Row); 10] = [
     (
         Kind::Adwin(0.002),
         "ADWIN, δ = 0.002",
-        Row {
+        Published {
             nulls: [0.0, 0.05],
             changes: [
                 (943.0, 2.5, 0.0),
@@ -65,7 +65,7 @@ pub(super) const PUBLISHED: [(Kind, &str, Row); 10] = [
     (
         Kind::Adwin(1e-4),
         "ADWIN, δ = 1e-4",
-        Row {
+        Published {
             nulls: [0.0, 0.0],
             changes: [
                 (1615.0, 12.5, 0.0),
@@ -79,7 +79,7 @@ pub(super) const PUBLISHED: [(Kind, &str, Row); 10] = [
     (
         Kind::Ddm,
         "DDM",
-        Row {
+        Published {
             nulls: [0.55, 0.15],
             changes: [
                 (407.0, 2.5, 75.0),
@@ -93,7 +93,7 @@ pub(super) const PUBLISHED: [(Kind, &str, Row); 10] = [
     (
         Kind::Eddm,
         "EDDM",
-        Row {
+        Published {
             nulls: [9.15, 11.88],
             changes: [
                 (164.0, 0.0, 97.5),
@@ -107,7 +107,7 @@ pub(super) const PUBLISHED: [(Kind, &str, Row); 10] = [
     (
         Kind::HddmA(USUAL),
         "HDDM_A, 0.001",
-        Row {
+        Published {
             nulls: [0.0, 0.07],
             changes: [
                 (2813.5, 45.0, 0.0),
@@ -121,7 +121,7 @@ pub(super) const PUBLISHED: [(Kind, &str, Row); 10] = [
     (
         Kind::HddmA(STRICT),
         "HDDM_A, 1e-5",
-        Row {
+        Published {
             nulls: [0.0, 0.0],
             changes: [
                 (4804.0, 97.5, 0.0),
@@ -135,7 +135,7 @@ pub(super) const PUBLISHED: [(Kind, &str, Row); 10] = [
     (
         Kind::HddmW,
         "HDDM_W",
-        Row {
+        Published {
             nulls: [0.0, 0.68],
             changes: [
                 (NEVER, 100.0, 0.0),
@@ -149,7 +149,7 @@ pub(super) const PUBLISHED: [(Kind, &str, Row); 10] = [
     (
         Kind::PageHinkley,
         "Page-Hinkley",
-        Row {
+        Published {
             nulls: [0.03, 0.38],
             changes: [
                 (1363.0, 0.0, 0.0),

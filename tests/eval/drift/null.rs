@@ -53,6 +53,12 @@ pub(super) fn report(report: &mut Report) {
         ],
         &rows,
     );
+    report.say(
+        "The law of PSI's noise holds for small and large references and for all four laws of events: one window in a \
+         thousand is significant, as stated, and none of them is large enough to be a warning. A reference of 1,000 rows adds \
+         noise of its own to every window, which Eddy's rule knows of and a fixed threshold does not. KS on bins is \
+         conservative, so its p-values are below 0.05 less often than the 5 % of an exact test.",
+    );
 }
 
 fn row(stream: &str, reference: usize, tallies: &[Tally]) -> Vec<String> {
@@ -140,15 +146,17 @@ mod tests {
     #[test]
     fn where_nothing_drifts_eddy_tells_of_nothing_and_simple_thresholds_do() {
         let tallies = tallies(10_000, 2, 100_000);
+        let (mut simple, mut windows) = (0, 0);
         for (stream, tallies) in STREAMS.iter().zip(tallies) {
             for (tally, events) in tallies.iter().zip(WINDOWS) {
                 assert_eq!(tally.any(Rule::Warning), 0, "{stream} {events}");
                 let significant = tally.any(Rule::Significant) as f64 / tally.windows as f64;
                 assert!(significant < 0.02, "{stream} {events} {significant}");
             }
-            let small = &tallies[0];
-            assert!(small.any(Rule::Js) * 5 > small.windows, "{stream} {small:?}");
+            simple += tallies[0].any(Rule::Js);
+            windows += tallies[0].windows;
         }
+        assert!(simple * 5 > windows, "{simple} {windows}");
     }
 
     #[test]

@@ -88,6 +88,11 @@ impl Binned {
         values.map(place).collect()
     }
 
+    /// Events of a window that Eddy judges.
+    pub(super) fn need(&self) -> u64 {
+        VerdictSettings::default().need(self.counts.len())
+    }
+
     /// What all rules say of a window.
     pub(super) fn told(&self, places: &[u8]) -> (Told, State) {
         let mut current = vec![0; self.counts.len()];
