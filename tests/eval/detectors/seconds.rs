@@ -64,11 +64,11 @@ pub(super) fn report(report: &mut Report) {
     report.say(
         "A mean a second costs e-SR most of its speed where events are many: its bets are sized for single errors, and a mean \
          varies far less, so they stake too little. Its delay hardly falls with more events a second, while that on each \
-         event does. What it buys is calm: a false alarm comes after 1/α seconds at the soonest on average, a little over a \
-         day, whatever the traffic, and none came in all these streams, wandering ones included, where e-SR on each event \
-         has some. ADWIN needs no reference, and its test looks at the variance of what it is fed, so it gains from means: \
-         at 100 events a second it is faster than e-SR from 0.2 to 0.25 and 0.3. It is slower elsewhere, and it tells of any \
-         change, so that a mean that wanders by 0.01 alarms it several times in a day.",
+         event does. What it buys is calm: on average it is at least 1/α seconds, a little over a day, to a false alarm, \
+         whatever the traffic, and none came in all these streams, wandering ones included, where e-SR on each event has \
+         some. ADWIN needs no reference, and its test looks at the variance of what it is fed, so it gains from means: at 100 \
+         events a second it is faster than e-SR from 0.2 to 0.25 and 0.3. It is slower elsewhere, and it tells of any change, \
+         so that a mean that wanders by 0.01 alarms it once to eight times a day.",
     );
 }
 

@@ -99,7 +99,7 @@ pub(super) fn report(report: &mut Report, splits: &[Split]) {
         "Drift that is known",
         &format!(
             "Shifts put into the windows of `control`: percentage of windows in which a feature that was shifted is told of, \
-             by one window alone: {}. Features that were not shifted are left out, as by p-values some of them is always told \
+             by one window alone: {}. Features that were not shifted are left out, as by p-values one of them often is told \
              of. Eddy's alert is by PSI or by the rate of missing values.",
             RULES.map(|(_, name)| name).join(" / ")
         ),
@@ -119,11 +119,12 @@ pub(super) fn report(report: &mut Report, splits: &[Split]) {
     let head: Vec<&str> = ["shift"].into_iter().chain(events.iter().map(String::as_str)).collect();
     report.table(&head, &rows);
     report.say(
-        "From 500 events on Eddy alerts of every shift that breaks a model, in each window. Under that it is silent, however \
-         large the shift: a window of 200 events in which age is 1000 times too large is not called drift, and all of the \
-         others call it that. A shift by a quarter of a standard deviation is below what Eddy warns of, and is told of in \
-         some windows only; whoever wants to know of it lowers `warn`, or looks at JS or a p-value, which see it in all \
-         windows, and much else (see above). Missing values are in no bin, so none of the simple thresholds sees them.",
+        "A shift by a quarter of a standard deviation is below what Eddy warns of, and is told of in some windows only; \
+         whoever wants to know of it lowers `warn`, or looks at JS or a p-value, which see it in nearly all windows from 500 \
+         events on, and much else (see above). From there on Eddy has an alert for every other shift here, in each window. \
+         Under that it is silent, however large the shift: a window of 200 events in which age is 1000 times too large is \
+         not called drift, and all of the others call it that. Missing values are in no bin, so none of the simple \
+         thresholds sees them.",
     );
 }
 
