@@ -6,7 +6,7 @@ help:
 	@echo 'make test       every test but the slow ones, on a real Apache Kafka'
 	@echo 'make test-slow  100,000 random schedules; lost nodes, failpoints and outages on a real Apache Kafka'
 	@echo 'make chaos      kills, zombies, broker faults and outages under a checker          (ARGS="--minutes 10 --seed 7")'
-	@echo 'make eval       what selection spends, flags and is worth, as tables            (ARGS="--only budgets")'
+	@echo 'make eval       what selection is worth and how well drift is told, as tables   (ARGS="--only budgets")'
 	@echo 'make fuzz       every decoder and parser under cargo-fuzz, with its kept corpus    (ARGS="--minutes 30 json")'
 	@echo 'make lint       format, clippy, documentation, licences and advisories'
 	@echo 'make bench      processor time of the service against its bare parts, as a table'

@@ -1,8 +1,8 @@
-//! `make eval`: what selection costs and what it is worth, as tables; they are also written to `results.md` beside this
-//! file.
+//! `make eval`: what selection costs and is worth, and how well drift is told from chance, as tables; they are also written
+//! to `results.md` beside this file.
 //!
-//! Owns: streams and replays with known answers, and the literature's budget managers to compare with. Never does: select
-//! or score by itself; that is the service's own code, fed with numbers.
+//! Owns: streams and replays with known answers, and the literature's budget managers to compare with. Never does: select,
+//! score or judge by itself; that is the service's own code, fed with numbers.
 //!
 //! Invariant: every draw has a seed, so the same code writes the same tables.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
@@ -11,6 +11,9 @@ mod alarms;
 mod anomalies;
 mod budgets;
 mod data;
+mod detectors;
+mod drift;
+mod embeddings;
 mod learning;
 mod managers;
 mod model;
@@ -25,7 +28,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::report::Report;
 
-/// Prints tables on selection.
+/// Prints tables on selection and drift.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Only these tables, and nothing is written down. Default: all.
@@ -51,12 +54,15 @@ enum Section {
     Unbiased,
     Learning,
     Replicas,
+    Drift,
+    Detectors,
+    Embeddings,
 }
 
-const INTRODUCTION: &str = "# Evaluation of selection
+const INTRODUCTION: &str = "# Evaluation of selection and drift
 
-Written by `make eval`. Every draw has a seed. Selection, signals, profiles and thresholds are the service's own code; the
-data sets come with river, scikit-learn and nannyml.
+Written by `make eval`. Every draw has a seed. Selection, signals, profiles, thresholds, distances, verdicts and detectors are
+the service's own code; the data sets come with river, scikit-learn and nannyml.
 ";
 
 fn main() {
@@ -80,6 +86,9 @@ fn main() {
             Section::Unbiased => unbiased::report(&mut report),
             Section::Learning => learning::report(&mut report),
             Section::Replicas => replicas::report(&mut report),
+            Section::Drift => drift::report(&mut report),
+            Section::Detectors => detectors::report(&mut report),
+            Section::Embeddings => embeddings::report(&mut report),
         }
     }
     if arguments.only.is_empty() {

@@ -57,9 +57,9 @@ impl Encoder {
                 examples().join("embedding/model.onnx")
             )
         };
-        let plan = |text: &str| -> Stage {
+        let plan = |name: &str, text: &str| -> Stage {
             Stage::new(&Plan {
-                name: "encoder",
+                name,
                 guarantee: AT_LEAST_ONCE,
                 partitions: 1,
                 limits: &[],
@@ -68,7 +68,7 @@ impl Encoder {
         };
         let lines: Vec<String> = (0..1_500).map(|number| picture(number, 1).to_string()).collect();
         std::fs::write(at("pictures.jsonl"), lines.join("\n")).expect("the folder takes a file");
-        let bare = plan(&text(""));
+        let bare = plan("encoder-bare", &text(""));
         let output = Command::new(BINARY)
             .arg("profile")
             .arg(bare.file())
@@ -80,7 +80,7 @@ impl Encoder {
             .expect("the program under test was built with the tests");
         said(&output, 0);
         Self {
-            stage: plan(&text(&format!("profile = {:?}\n", at("profile.json")))),
+            stage: plan("encoder", &text(&format!("profile = {:?}\n", at("profile.json")))),
             _folder: folder,
         }
     }

@@ -131,7 +131,10 @@ mod tests {
         assert_eq!(frechet_critical(&reference, &bootstrap()), Some(critical));
         let other = Bootstrap { seed: 2, ..bootstrap() };
         let other = frechet_critical(&reference, &other).expect("there are rows");
-        assert!(other != critical && (other / critical - 1.0).abs() < 0.2, "{other} {critical}");
+        assert!(
+            other != critical && (other / critical - 1.0).abs() < 0.2,
+            "{other} {critical}"
+        );
         let mut moved = rows(6, 200, false);
         moved.iter_mut().flatten().for_each(|x| *x *= 1.5);
         assert!(squared_frechet(&sums(&reference), &sums(&moved)).expect("both have rows") > critical);
@@ -168,9 +171,15 @@ mod tests {
         let reference = rows(7, 50, false);
         let none = |bootstrap: Bootstrap| assert_eq!(frechet_critical(&reference, &bootstrap), None, "{bootstrap:?}");
         none(Bootstrap { rows: 0, ..bootstrap() });
-        none(Bootstrap { resamples: 0, ..bootstrap() });
+        none(Bootstrap {
+            resamples: 0,
+            ..bootstrap()
+        });
         for false_alarms in [0.0, 1.0, f64::NAN] {
-            none(Bootstrap { false_alarms, ..bootstrap() });
+            none(Bootstrap {
+                false_alarms,
+                ..bootstrap()
+            });
         }
         assert_eq!(frechet_critical(&[], &bootstrap()), None);
         assert_eq!(frechet_critical(&[vec![f64::NAN]], &bootstrap()), None);
