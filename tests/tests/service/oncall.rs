@@ -9,12 +9,12 @@ use crate::{AT_LEAST_ONCE, BINARY, EXACTLY_ONCE, PICK, stage};
 
 /// The number, and the offset, of the event that is skipped.
 const SKIPPED: i64 = 77;
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// Laid over the file: the token is in a file beside it.
-const WITH_TOKEN: [(&str, &str); 1] = [("EDDY__ADMIN__TOKEN", r#"{ file = "token" }"#)];
+pub(super) const WITH_TOKEN: [(&str, &str); 1] = [("EDDY__ADMIN__TOKEN", r#"{ file = "token" }"#)];
 
 /// Writes the token beside the pipeline file; returns its path.
-fn token(stage: &Stage, text: &str) -> String {
+pub(super) fn token(stage: &Stage, text: &str) -> String {
     let path = stage.file().with_file_name("token");
     std::fs::write(&path, text).expect("the stage's folder takes a file");
     path.display().to_string()
@@ -28,7 +28,7 @@ fn eddy(words: &[&str]) -> (Option<i32>, String) {
 }
 
 #[track_caller]
-fn succeeds(words: &[&str], expected: &str) {
+pub(super) fn succeeds(words: &[&str], expected: &str) {
     let (code, said) = eddy(words);
     assert_eq!(code, Some(0), "{words:?}: {said}");
     assert!(said.contains(expected), "{words:?}: {said}");

@@ -4,12 +4,13 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use eddy_tests::dashboards::expressions;
+use eddy_tests::dashboards::{Expression, expressions};
 use eddy_tests::prometheus::{Prometheus, every_second};
 use eddy_tests::service::{ask, free_port, said, wait_for};
 use eddy_tests::stage::{AT_LEAST_ONCE, Event, Plan, Stage, examples};
 use serde_json::json;
 
+use super::oncall::{TOKEN, WITH_TOKEN, succeeds, token};
 use super::prometheus::Fleet;
 use crate::BINARY;
 
@@ -102,9 +103,12 @@ fn every_panel_of_every_dashboard_has_data_once_the_demo_and_its_like_have_run()
     let prometheus = Prometheus::start(every_second);
     let (_demo, demo) = demo();
     let fleet = Fleet::with_segments("panels", "sex");
+    fleet.send();
+    fleet.accept("age");
     let (first, second) = (fleet.start("replica-0"), fleet.start("replica-1"));
     let encoder = Encoder::new();
-    let third = encoder.stage.start(BINARY, &[]);
+    let token = token(&encoder.stage, TOKEN);
+    let third = encoder.stage.start(BINARY, &WITH_TOKEN);
     wait_for("the demo's metrics", || ask(demo, "/metrics"));
     wait_for("the encoder to be ready", || third.get("/ready").filter(|page| page.contains("\"ready\":true")));
     prometheus.scrape(&[
@@ -127,12 +131,19 @@ fn every_panel_of_every_dashboard_has_data_once_the_demo_and_its_like_have_run()
     let mut left: Vec<_> = all.iter().filter(|expression| !waits_for_a_week(&expression.promql)).collect();
     assert!(left.len() > 50 && all.len() - left.len() < 5, "{} of {}", left.len(), all.len());
     let started = std::time::Instant::now();
-    while !left.is_empty() && started.elapsed() < std::time::Duration::from_secs(120) {
+    let is_open = |left: &[_]| left.iter().any(|expression: &&Expression| !expression.promql.contains("eddy_lane_paused"));
+    while is_open(&left) && started.elapsed() < std::time::Duration::from_secs(120) {
         // What was sent is a burst; rates need a stream.
         fleet.send();
         encoder.send(3);
         left.retain(|expression| prometheus.query(&expression.promql).is_empty());
     }
+    // Only what is paused is listed.
+    succeeds(&["pause", "--admin", &third.admin(), "--token-file", &token], "durable");
+    wait_for("what is paused to be seen", || {
+        left.retain(|expression| prometheus.query(&expression.promql).is_empty());
+        left.iter().all(|expression| !expression.promql.contains("eddy_lane_paused")).then_some(())
+    });
     let without: Vec<String> = left.iter().map(|expression| format!("{}: {}", expression.place, expression.promql)).collect();
     assert!(without.is_empty(), "{} without data:\n{}", without.len(), without.join("\n"));
 }

@@ -51,6 +51,12 @@ impl Fleet {
         fleet
     }
 
+    /// Makes what a feature is like in the events so far its new normal.
+    pub(super) fn accept(&self, feature: &str) -> String {
+        let file = self.onboarded.beside("pipeline.toml").display().to_string();
+        self.onboarded.eddy(&["profile", "accept", &file, "--feature", feature, "--since", "1h"])
+    }
+
     /// Sends events that become dead letters.
     pub(super) fn send_broken(&self) {
         let events: Vec<Event> = (0..10).map(|number| Event::new("{").at(number % 2)).collect();
@@ -60,6 +66,7 @@ impl Fleet {
     pub(super) fn start(&self, name: &str) -> Replica {
         let settings = [
             ("EDDY__DRAIN__LAST_SCRAPE", "30s"),
+            ("EDDY__DRIFT__WINDOW", "1m"),
             // Small steps, so that a kill finds some of the work done.
             ("EDDY__CHECKPOINT__RECORDS", "100"),
         ];
@@ -308,4 +315,33 @@ fn a_restart_loses_no_count_that_was_asked_for_and_a_kill_at_most_what_was_not_s
 fn total(page: &str) -> f64 {
     let lines = page.lines().filter(|line| line.starts_with("eddy_feature_bin_total{"));
     lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+#[test]
+fn a_new_normal_that_was_accepted_is_no_drift_and_everything_else_still_is() {
+    let fleet = Fleet::new("accepted");
+    fleet.send();
+    let before = fleet.psi(&fleet.offline(1.0));
+    assert!(before["fare"] > 0.2, "{before:?}");
+    let said = fleet.accept("fare");
+    assert!(said.contains("feature `fare` is as it was from"), "{said}");
+    let replica = fleet.start("replica-0");
+    let drift = wait_for("the first comparison of all of it", || {
+        let drift: Value = serde_json::from_str(&replica.get("/drift")?).ok()?;
+        let features = drift["features"].as_array()?;
+        let counted = features.iter().any(|feature| feature["events"].as_u64() == Some(fleet.moved.len() as u64));
+        counted.then_some(drift)
+    });
+    let of = |name: &str| {
+        let features = drift["features"].as_array().expect("features").iter();
+        let mut own = features.filter(|feature| feature["name"] == name);
+        own.next().cloned().expect("it is watched")
+    };
+    assert!(of("fare")["psi"].as_f64().expect("it is compared") < 1e-9, "{}", of("fare"));
+    let others = before.iter().filter(|(feature, _)| *feature != "fare");
+    for (feature, psi) in others {
+        let seen = of(feature)["psi"].as_f64().unwrap_or_default();
+        assert!((seen - psi).abs() < 1e-6, "{feature}: {seen} and {psi}");
+    }
+    assert!(replica.get("/metrics").is_some_and(|page| page.contains("eddy_feature_accepted_time_seconds{feature=\"fare\"")));
 }

@@ -155,11 +155,7 @@ mod tests {
                 projection.project(row, &mut out);
                 whitened.push(&out);
             }
-<<<<<<< HEAD
-            let identity = |at: usize| f64::from(u8::from(at % 4 == 0));
-=======
             let identity = |at: usize| f64::from(u8::from(at.is_multiple_of(4)));
->>>>>>> h-eval
             for (at, x) in whitened.covariance().expect("rows").into_iter().enumerate() {
                 prop_assert!((x - identity(at)).abs() < 1e-4, "{} {}", at, x);
             }
