@@ -111,7 +111,8 @@ impl Prometheus {
         let answer = wait_for("Prometheus to answer", || {
             ask(self.port, &format!("/api/v1/query?query={}", escaped(expression)))
         });
-        let answer: Value = serde_json::from_str(&unchunked(&answer.1)).unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+        let answer: Value =
+            serde_json::from_str(&unchunked(&answer.1)).unwrap_or_else(|error| panic!("{error}: {answer:?}"));
         assert_eq!(answer["status"], "success", "{expression}: {answer}");
         let data = &answer["data"];
         let number = |value: &Value| -> f64 {
@@ -165,7 +166,9 @@ impl Drop for Prometheus {
 
 /// The project's rules as they are, evaluated every second in the place of every minute.
 pub fn every_second(rules: &str) -> String {
-    rules.replace("interval: 1m", "interval: 1s").replace("interval: 5m", "interval: 1s")
+    rules
+        .replace("interval: 1m", "interval: 1s")
+        .replace("interval: 5m", "interval: 1s")
 }
 
 fn escaped(text: &str) -> String {
@@ -181,7 +184,9 @@ fn unchunked(body: &str) -> String {
     let mut rest = body;
     let mut whole = String::new();
     while let Some((size, after)) = rest.split_once("\r\n") {
-        let Ok(size) = usize::from_str_radix(size.trim(), 16) else { break };
+        let Ok(size) = usize::from_str_radix(size.trim(), 16) else {
+            break;
+        };
         let Some(chunk) = after.get(..size) else { break };
         whole.push_str(chunk);
         rest = after[size..].trim_start_matches("\r\n");

@@ -70,7 +70,15 @@ pub fn rewrite(
     tally.check()?;
     let (since, until) = (moment::rfc3339(span.start), moment::rfc3339(span.end));
     let mut accepted = Vec::new();
-    for (Known { position, path, mut profile }, recorder) in known.into_iter().zip(recorders) {
+    for (
+        Known {
+            position,
+            path,
+            mut profile,
+        },
+        recorder,
+    ) in known.into_iter().zip(recorders)
+    {
         let newer = recorder.finish(&assembly.models()[position], Source::Recorded)?;
         let before = profile.id();
         profile.accept(&arguments.feature, &newer, (&since, &until))?;
@@ -81,9 +89,15 @@ pub fn rewrite(
     for (path, before, profile, file) in accepted {
         file.finish().map_err(Error::Write)?;
         let note = profile.notes.last().map(ToString::to_string).unwrap_or_default();
-        writeln!(text, "model        {} {}\nprofile      {before} is now {}", profile.model, profile.version, profile.id())
-            .and_then(|()| writeln!(text, "note         {note}\nwritten to   {}", path.display()))
-            .expect("writing to a String cannot fail");
+        writeln!(
+            text,
+            "model        {} {}\nprofile      {before} is now {}",
+            profile.model,
+            profile.version,
+            profile.id()
+        )
+        .and_then(|()| writeln!(text, "note         {note}\nwritten to   {}", path.display()))
+        .expect("writing to a String cannot fail");
     }
     text.push_str("Restart the replicas: they count against it, in new series, from then on.\n");
     Ok(text)
@@ -98,7 +112,11 @@ fn with_feature(pipeline: &file::Pipeline, feature: &str) -> Result<Vec<Known>, 
         let profile = profile_of(model, &path).map_err(|error| Error::Known(format!("{}: {error}", path.display())))?;
         names.extend(profile.features.iter().map(Feature::name).map(str::to_owned));
         if profile.features.iter().any(|known| known.name() == feature) {
-            known.push(Known { position, path, profile });
+            known.push(Known {
+                position,
+                path,
+                profile,
+            });
         }
     }
     if !known.is_empty() {

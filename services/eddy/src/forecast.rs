@@ -43,16 +43,27 @@ impl Forecast {
         if let Some(lane) = lanes.first_mut() {
             (0..partitions).for_each(|partition| lane.lag(&file.topics.events, partition, 0));
         }
-        let watcher = Watcher::new(monitor.clone(), file.drift.clone(), assembly.names(), std::time::Duration::ZERO);
+        let watcher = Watcher::new(
+            monitor.clone(),
+            file.drift.clone(),
+            assembly.names(),
+            std::time::Duration::ZERO,
+        );
         let mut view = watcher.view().clone();
         view.pretend_all_is_known(&file.drift.statistics);
         metrics.show_drift(&view);
         let text = metrics.gather();
         let series = || text.lines().filter(|line| !line.starts_with('#'));
         let is_drift = |line: &&str| {
-            ["eddy_feature_", "eddy_output_", "eddy_drift_", "eddy_confidence_e", "eddy_embedding_"]
-                .iter()
-                .any(|name| line.starts_with(name))
+            [
+                "eddy_feature_",
+                "eddy_output_",
+                "eddy_drift_",
+                "eddy_confidence_e",
+                "eddy_embedding_",
+            ]
+            .iter()
+            .any(|name| line.starts_with(name))
         };
         let (watched, left_out) = monitor.features();
         Self {
@@ -80,8 +91,17 @@ fn show(lane: &mut LaneMetrics, signals: &SignalPlan, plan: &Plan) {
 
 impl fmt::Display for Forecast {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { all, drift, watched, most, .. } = self;
-        write!(f, "Prometheus: {all} series of each replica, {drift} of them for drift of {watched} features")?;
+        let Self {
+            all,
+            drift,
+            watched,
+            most,
+            ..
+        } = self;
+        write!(
+            f,
+            "Prometheus: {all} series of each replica, {drift} of them for drift of {watched} features"
+        )?;
         match self.export {
             Export::Bins => write!(f, " (`drift.export = \"bins\"`, at most {most} counts)")?,
             Export::Values => write!(f, " (`drift.export = \"values\"`)")?,
@@ -93,7 +113,10 @@ impl fmt::Display for Forecast {
                 let first: Vec<&str> = self.left_out.iter().take(4).map(String::as_str).collect();
                 let more = if count > first.len() { ", …" } else { "" };
                 let first = first.join(", ");
-                write!(f, "\nnot watched for want of series (`drift.max_series`): {count}: {first}{more}")
+                write!(
+                    f,
+                    "\nnot watched for want of series (`drift.max_series`): {count}: {first}{more}"
+                )
             }
         }
     }

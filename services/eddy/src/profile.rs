@@ -120,7 +120,10 @@ pub fn build(
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<String, Error> {
     let mut pipeline = file::load(&arguments.pipeline, variables).map_err(Error::Pipeline)?;
-    let segment = arguments.segment.clone().or_else(|| pipeline.file.drift.segment.clone());
+    let segment = arguments
+        .segment
+        .clone()
+        .or_else(|| pipeline.file.drift.segment.clone());
     leave_bare(&mut pipeline.file);
     let assembly = assemble(&pipeline).map_err(Error::Pipeline)?;
     let position = which(assembly.models(), arguments.model.as_deref())?;
@@ -190,7 +193,9 @@ pub(crate) fn leave_bare(file: &mut PipelineFile) {
 }
 
 fn is_category(field: &str, features: &[Feature]) -> Result<(), Error> {
-    let mut named = features.iter().filter(|feature| matches!(feature.kind, FeatureKind::Category(_)));
+    let mut named = features
+        .iter()
+        .filter(|feature| matches!(feature.kind, FeatureKind::Category(_)));
     match named.any(|feature| feature.name == field) {
         true => Ok(()),
         false => Err(Error::NoCategory(field.to_owned())),

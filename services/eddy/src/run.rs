@@ -158,7 +158,13 @@ impl Service {
                 return Err(NotStarted::new(ExitCode::Drained, message));
             }
             let counted = (monitor.clone(), totals.clone());
-            start_lane((pipeline, &assembly), &common, (lane, &watchdog), report.clone(), counted)?;
+            start_lane(
+                (pipeline, &assembly),
+                &common,
+                (lane, &watchdog),
+                report.clone(),
+                counted,
+            )?;
         }
         let sight = Sight {
             monitor,

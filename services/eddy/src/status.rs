@@ -81,7 +81,9 @@ impl Status {
     fn shown(&self, sample: &Sample) -> Value {
         let models = self.models.get().map_or(&Value::Null, |described| &described["models"]);
         let signals = sample.signals.iter().filter(|(_, value)| value.is_finite());
-        let signals: serde_json::Map<String, Value> = signals.map(|(signal, value)| (signal.as_str().to_owned(), json!(value))).collect();
+        let signals: serde_json::Map<String, Value> = signals
+            .map(|(signal, value)| (signal.as_str().to_owned(), json!(value)))
+            .collect();
         let arms: Vec<&str> = sample.arms.iter().map(|arm| arm.as_str()).collect();
         json!({
             "at": moment::rfc3339(sample.at_ms), "event": sample.event, "model": models[sample.model]["name"],
@@ -151,7 +153,9 @@ impl StatusSource for Status {
     }
 
     fn drift(&self) -> Value {
-        self.vigil.get().map_or_else(|| json!(View::starting()), |vigil| json!(vigil.view()))
+        self.vigil
+            .get()
+            .map_or_else(|| json!(View::starting()), |vigil| json!(vigil.view()))
     }
 
     fn samples(&self) -> Value {

@@ -44,7 +44,9 @@ impl Vigil {
         let mut watcher = Watcher::new(Arc::clone(monitor), settings.clone(), models.clone(), now);
         sight.metrics.show_drift(watcher.view());
         let view = Arc::new(Mutex::new(watcher.view().clone()));
-        let vigil = Self { view: Arc::clone(&view) };
+        let vigil = Self {
+            view: Arc::clone(&view),
+        };
         let policy = Policy {
             on_exit: OnExit::Log,
             on_drain: OnDrain::Abort,

@@ -236,7 +236,8 @@ fn a_drain_without_time_is_a_problem_of_the_file() {
     let problems = DrainSettings {
         deadline: Span::ms(0),
         ..DrainSettings::default()
-    }.check();
+    }
+    .check();
     assert_eq!(problems.len(), 1);
     assert_eq!(problems[0].key, "drain.deadline");
 }

@@ -144,7 +144,12 @@ pub fn judge(
         problems.extend(unserved(position, model, &measures));
         can.push((peers, measures));
     }
-    problems.extend(drift.segment.as_deref().and_then(|field| segment(field, models, &features)));
+    problems.extend(
+        drift
+            .segment
+            .as_deref()
+            .and_then(|field| segment(field, models, &features)),
+    );
     let operating = operating(models, &holds, &features).unwrap_or_else(|found| {
         problems.extend(found);
         Vec::new()
@@ -181,7 +186,10 @@ pub fn judge(
         .map(|(position, (model, (_, measures)))| {
             let shown = shown(model, measures, has_budget);
             let kept = |signal: &Signal| shown.contains(signal) || reads(&plan, position, *signal);
-            signals_of(measures).filter(kept).filter(|signal| !signal.is_costly()).collect()
+            signals_of(measures)
+                .filter(kept)
+                .filter(|signal| !signal.is_costly())
+                .collect()
         })
         .collect();
     let monitor = monitor(models, &measured, &features, drift);
@@ -224,20 +232,22 @@ fn segment(field: &str, models: &[Judged<'_>], features: &[Feature]) -> Option<P
         };
         return wrong(format!("`{field}` is no category among the fields; {known}"));
     }
-    let has_segments = |profile: &Profile| profile.segments.as_ref().is_some_and(|segments| segments.field == field);
-    let without = models.iter().find(|model| model.profile.is_some_and(|profile| !has_segments(profile)))?;
+    let has_segments = |profile: &Profile| {
+        profile
+            .segments
+            .as_ref()
+            .is_some_and(|segments| segments.field == field)
+    };
+    let without = models
+        .iter()
+        .find(|model| model.profile.is_some_and(|profile| !has_segments(profile)))?;
     wrong(format!(
         "the profile of model `{}` does not know segments of `{field}`; write it anew with `eddy profile --segment {field}`",
         without.name
     ))
 }
 
-fn monitor(
-    models: &[Judged<'_>],
-    measured: &[Vec<Signal>],
-    features: &[Feature],
-    settings: &DriftSettings,
-) -> Monitor {
+fn monitor(models: &[Judged<'_>], measured: &[Vec<Signal>], features: &[Feature], settings: &DriftSettings) -> Monitor {
     let watched = models.iter().zip(measured).map(|(model, measured)| {
         Some(Watched {
             profile: model.profile?,

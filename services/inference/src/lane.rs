@@ -320,7 +320,8 @@ impl<B: Broker> Lane<B> {
                 && shown < SAMPLES
             {
                 shown += 1;
-                self.report.sample(sample(&self.scoring, row, (tensor_row, arms), now.unix_ms));
+                self.report
+                    .sample(sample(&self.scoring, row, (tensor_row, arms), now.unix_ms));
             }
             if outcome == Outcome::DeadLettered(Reason::OutputTooLarge) {
                 too_large.extend(row.tensor_row());

@@ -163,7 +163,9 @@ impl Signals {
 impl ModelSignals {
     /// The signals that outputs show.
     pub fn shown_signals(&self) -> impl Iterator<Item = Signal> {
-        self.measures[..self.shown].iter().map(|measured| measured.measure.signal())
+        self.measures[..self.shown]
+            .iter()
+            .map(|measured| measured.measure.signal())
     }
 
     /// Whether anything of it looks at the features of events.

@@ -129,9 +129,10 @@ impl DriftFamilies {
             };
             let (gauges, labels) = match (&subject.name, &subject.model, &subject.version, &subject.output) {
                 (Some(feature), ..) => (&self.feature_drift, vec![subject.profile.as_str(), feature]),
-                (None, Some(model), Some(version), Some(output)) => {
-                    (&self.output_drift, vec![model.as_str(), version, &subject.profile, output])
-                }
+                (None, Some(model), Some(version), Some(output)) => (
+                    &self.output_drift,
+                    vec![model.as_str(), version, &subject.profile, output],
+                ),
                 _ => continue,
             };
             let labels = [&labels[..], &[segment, distance.as_str()]].concat();

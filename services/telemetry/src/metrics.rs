@@ -16,8 +16,8 @@ use eddy_pipeline::select::{Arm, Drawn};
 use eddy_pipeline::time::Now;
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use crate::catalogue::{self, CheckpointOutcome, Kind, LaneStage, Metric};

@@ -89,7 +89,9 @@ fn every_metric_of_the_catalogue_is_served_with_its_kind_and_help() {
         name: "digits",
         version: "3",
     };
-    let mut lane = metrics.lane(0, &["digits"]).watching(monitor(), Totals::of(&monitor()), &[digits]);
+    let mut lane = metrics
+        .lane(0, &["digits"])
+        .watching(monitor(), Totals::of(&monitor()), &[digits]);
     lane.lag("events", 3, 7);
     lane.signal(0, Signal::Margin, []);
     lane.budget(None, Arm::Anomaly, (3.0, 10.0));
@@ -497,12 +499,16 @@ fn what_a_replica_sees_by_itself_is_shown_and_its_bins_only_where_they_are_expor
             name: "digits",
             version: "3",
         };
-        let _lane = metrics.lane(0, &["digits"]).watching(monitor.clone(), Totals::of(&monitor), &[digits]);
+        let _lane = metrics
+            .lane(0, &["digits"])
+            .watching(monitor.clone(), Totals::of(&monitor), &[digits]);
         let view = view(&monitor, &settings, 3_000);
         metrics.show_drift(&view);
         let profile = monitor.data_profile().expect("it has features");
         let of = |statistic: &str| {
-            format!("eddy_feature_drift{{feature=\"age\",profile=\"{profile}\",segment=\"\",statistic=\"{statistic}\"}}")
+            format!(
+                "eddy_feature_drift{{feature=\"age\",profile=\"{profile}\",segment=\"\",statistic=\"{statistic}\"}}"
+            )
         };
         let age = &view.features[0];
         assert_eq!(Some(value(&metrics, &of("psi"))), age.psi);
@@ -510,7 +516,10 @@ fn what_a_replica_sees_by_itself_is_shown_and_its_bins_only_where_they_are_expor
         assert_eq!(value(&metrics, "eddy_drift_verdicts{state=\"alert\"}"), 1.0);
         // The classes: nothing was decided.
         assert_eq!(value(&metrics, "eddy_drift_verdicts{state=\"insufficient_data\"}"), 1.0);
-        assert_eq!(metrics.gather().contains("eddy_feature_bin_total{"), export == Export::Bins);
+        assert_eq!(
+            metrics.gather().contains("eddy_feature_bin_total{"),
+            export == Export::Bins
+        );
         // What rests on too little is not shown, and what was before not for ever.
         let mut little = view.clone();
         little.features[0].state = Standing::InsufficientData;
@@ -528,11 +537,16 @@ fn counts_for_drift_are_there_from_the_start_and_grow_by_what_is_durable() {
         name: "digits",
         version: "3",
     };
-    let mut lane = metrics.lane(0, &["digits"]).watching(monitor.clone(), totals.clone(), &[digits]);
+    let mut lane = metrics
+        .lane(0, &["digits"])
+        .watching(monitor.clone(), totals.clone(), &[digits]);
     let profile = monitor.data_profile().expect("it has features").to_owned();
-    let of = |bin: &str| format!("eddy_feature_bin_total{{bin=\"{bin}\",feature=\"age\",profile=\"{profile}\",segment=\"\"}}");
+    let of = |bin: &str| {
+        format!("eddy_feature_bin_total{{bin=\"{bin}\",feature=\"age\",profile=\"{profile}\",segment=\"\"}}")
+    };
     let missing = format!("eddy_feature_missing_total{{feature=\"age\",profile=\"{profile}\",segment=\"\"}}");
-    let above = format!("eddy_feature_out_of_range_total{{feature=\"age\",profile=\"{profile}\",segment=\"\",side=\"above\"}}");
+    let above =
+        format!("eddy_feature_out_of_range_total{{feature=\"age\",profile=\"{profile}\",segment=\"\",side=\"above\"}}");
     for series in [of("1.0"), of("2.0"), of("+Inf"), missing.clone(), above.clone()] {
         assert_eq!(value(&metrics, &series), 0.0, "{series}");
     }
@@ -570,6 +584,10 @@ fn counts_for_drift_are_there_from_the_start_and_grow_by_what_is_durable() {
         "the first span counts once, the second was undone"
     );
     let tally = totals.tally();
-    assert_eq!(tally.counts.iter().sum::<u64>(), 6, "four values, one that is missing, one that is above");
+    assert_eq!(
+        tally.counts.iter().sum::<u64>(),
+        6,
+        "four values, one that is missing, one that is above"
+    );
     assert_eq!(tally.sums, [0.5 + 1.5 + 2.0 + 99.0]);
 }

@@ -45,6 +45,22 @@ pub(crate) fn different() -> Vec<String> {
     (0..DIFFERENT).map(|_| event(&mut random)).collect()
 }
 
+/// Numbers of an event that is one vector.
+pub(crate) const LENGTH: usize = 512;
+
+/// Events of one vector, about 3,600 bytes each.
+#[allow(dead_code, reason = "one benchmark, of those that share this module, has them")]
+pub(crate) fn vectors() -> Vec<String> {
+    let mut random = fastrand::Rng::with_seed(20_240_301);
+    let vector = |_| {
+        let numbers: Vec<String> = (0..LENGTH)
+            .map(|_| format!("{:.3}", random.f64() * 6.0 - 3.0))
+            .collect();
+        format!("{{\"features\":[{}]}}", numbers.join(","))
+    };
+    (0..DIFFERENT / 10).map(vector).collect()
+}
+
 fn event(random: &mut fastrand::Rng) -> String {
     let mut text = String::with_capacity(640);
     for (at, name) in NAMES.iter().enumerate() {

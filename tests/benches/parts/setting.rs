@@ -26,20 +26,37 @@ pub(crate) struct Setting {
     pub(crate) event_bytes: usize,
     /// More keys of the model, and more tables, of the pipeline files that are written from here on.
     pub(crate) more: (String, String),
+    shape: Shape,
     folder: tempfile::TempDir,
+}
+
+/// What events and the model are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "not every benchmark, of those that share this module, has both")]
+pub(crate) enum Shape {
+    /// 32 named floats, a network of two hidden layers.
+    Named,
+    /// A vector of 512 floats, a network of one layer.
+    Vector,
 }
 
 impl Setting {
     /// Starts Kafka and fills the topic.
     pub(crate) fn prepare(events: usize) -> Self {
+        Self::with(events, Shape::Named)
+    }
+
+    /// The same for events of another shape.
+    pub(crate) fn with(events: usize, shape: Shape) -> Self {
         let kafka = Kafka::start();
         kafka.create_topic(EVENTS, PARTITIONS, &[]);
-        let event_bytes = fill(&kafka, events);
+        let event_bytes = fill(&kafka, events, &shape.events());
         let folder = tempfile::tempdir().expect("there is a place for temporary files");
         Self {
             kafka,
             event_bytes,
             more: Default::default(),
+            shape,
             folder,
         }
     }
@@ -73,14 +90,46 @@ impl Setting {
             tables = self.more.1,
             brokers = self.kafka.bootstrap(),
             guarantee = guarantee.as_str(),
-            model = model().display(),
+            model = self.shape.model().display(),
         );
-        for field in events::NAMES {
-            write!(text, "[fields.{field}]\ntype = \"float\"\n").expect("writing to a String cannot fail");
-        }
+        text.push_str(&self.shape.fields());
         let path = self.folder.path().join(format!("{name}.toml"));
         std::fs::write(&path, text).expect("the temporary folder takes a file");
         path
+    }
+}
+
+impl Shape {
+    /// The different events.
+    pub(crate) fn events(self) -> Vec<String> {
+        match self {
+            Self::Named => events::different(),
+            Self::Vector => events::vectors(),
+        }
+    }
+
+    fn model(self) -> PathBuf {
+        match self {
+            Self::Named => model(),
+            Self::Vector => model().with_file_name("linear512.onnx"),
+        }
+    }
+
+    fn fields(self) -> String {
+        let mut text = String::new();
+        match self {
+            Self::Named => {
+                for field in events::NAMES {
+                    write!(text, "[fields.{field}]\ntype = \"float\"\n").expect("writing to a String cannot fail");
+                }
+            }
+            Self::Vector => {
+                let length = events::LENGTH;
+                write!(text, "[fields.features]\ntype = \"vector\"\nlength = {length}\n")
+                    .expect("writing to a String cannot fail");
+            }
+        }
+        text
     }
 }
 
@@ -90,11 +139,10 @@ pub(crate) fn model() -> PathBuf {
 }
 
 /// Writes the events without keys, evenly over the partitions; gives their mean size.
-fn fill(kafka: &Kafka, events: usize) -> usize {
+fn fill(kafka: &Kafka, events: usize, different: &[String]) -> usize {
     let mut config = kafka.client();
     config.set("linger.ms", "20").set("acks", "all");
     let producer: BaseProducer = config.create().expect("a producer can be made");
-    let different = events::different();
     let mut bytes = 0;
     for (number, event) in different.iter().cycle().take(events).enumerate() {
         bytes += event.len();

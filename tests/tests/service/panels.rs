@@ -32,7 +32,15 @@ impl Drop for Running {
 fn demo() -> (Running, u16) {
     let port = free_port();
     let child = Command::new(BINARY)
-        .args(["demo", "--for", "10m", "--summary", "json", "--admin", &format!("127.0.0.1:{port}")])
+        .args([
+            "demo",
+            "--for",
+            "10m",
+            "--summary",
+            "json",
+            "--admin",
+            &format!("127.0.0.1:{port}"),
+        ])
         .env("EDDY__SELECT__PER_HOUR", "3600")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -110,7 +118,9 @@ fn every_panel_of_every_dashboard_has_data_once_the_demo_and_its_like_have_run()
     let token = token(&encoder.stage, TOKEN);
     let third = encoder.stage.start(BINARY, &WITH_TOKEN);
     wait_for("the demo's metrics", || ask(demo, "/metrics"));
-    wait_for("the encoder to be ready", || third.get("/ready").filter(|page| page.contains("\"ready\":true")));
+    wait_for("the encoder to be ready", || {
+        third.get("/ready").filter(|page| page.contains("\"ready\":true"))
+    });
     prometheus.scrape(&[
         (demo, "demo", "demo"),
         (first.port(), "a", "fleet"),
@@ -124,14 +134,27 @@ fn every_panel_of_every_dashboard_has_data_once_the_demo_and_its_like_have_run()
     fleet.send_broken();
     encoder.send(2);
     fleet.wait_for_end();
-    wait_for("the encoder's events to be committed", || (encoder.stage.lag() == 0).then_some(()));
+    wait_for("the encoder's events to be committed", || {
+        (encoder.stage.lag() == 0).then_some(())
+    });
 
     let all = expressions(&[("feature", "age"), ("output", "class")]);
     let waits_for_a_week = |promql: &str| TAKES_A_WEEK.iter().any(|part| promql.contains(part));
-    let mut left: Vec<_> = all.iter().filter(|expression| !waits_for_a_week(&expression.promql)).collect();
-    assert!(left.len() > 50 && all.len() - left.len() < 5, "{} of {}", left.len(), all.len());
+    let mut left: Vec<_> = all
+        .iter()
+        .filter(|expression| !waits_for_a_week(&expression.promql))
+        .collect();
+    assert!(
+        left.len() > 50 && all.len() - left.len() < 5,
+        "{} of {}",
+        left.len(),
+        all.len()
+    );
     let started = std::time::Instant::now();
-    let is_open = |left: &[_]| left.iter().any(|expression: &&Expression| !expression.promql.contains("eddy_lane_paused"));
+    let is_open = |left: &[_]| {
+        left.iter()
+            .any(|expression: &&Expression| !expression.promql.contains("eddy_lane_paused"))
+    };
     while is_open(&left) && started.elapsed() < std::time::Duration::from_secs(120) {
         // What was sent is a burst; rates need a stream.
         fleet.send();
@@ -142,8 +165,18 @@ fn every_panel_of_every_dashboard_has_data_once_the_demo_and_its_like_have_run()
     succeeds(&["pause", "--admin", &third.admin(), "--token-file", &token], "durable");
     wait_for("what is paused to be seen", || {
         left.retain(|expression| prometheus.query(&expression.promql).is_empty());
-        left.iter().all(|expression| !expression.promql.contains("eddy_lane_paused")).then_some(())
+        left.iter()
+            .all(|expression| !expression.promql.contains("eddy_lane_paused"))
+            .then_some(())
     });
-    let without: Vec<String> = left.iter().map(|expression| format!("{}: {}", expression.place, expression.promql)).collect();
-    assert!(without.is_empty(), "{} without data:\n{}", without.len(), without.join("\n"));
+    let without: Vec<String> = left
+        .iter()
+        .map(|expression| format!("{}: {}", expression.place, expression.promql))
+        .collect();
+    assert!(
+        without.is_empty(),
+        "{} without data:\n{}",
+        without.len(),
+        without.join("\n")
+    );
 }

@@ -41,9 +41,16 @@ fn a_new_normal_needs_a_feature_and_a_time() {
     let Some(ProfileAction::Accept(accept)) = command.action else {
         panic!("it accepts");
     };
-    assert_eq!((accept.feature.as_str(), accept.since), ("age", Moment::Ago(Span::seconds(2 * 86_400))));
+    assert_eq!(
+        (accept.feature.as_str(), accept.since),
+        ("age", Moment::Ago(Span::seconds(2 * 86_400)))
+    );
     assert_eq!((command.build, accept.until), (None, None));
-    for incomplete in ["eddy profile accept p.toml --feature age", "eddy profile accept --since 2d", "eddy profile"] {
+    for incomplete in [
+        "eddy profile accept p.toml --feature age",
+        "eddy profile accept --since 2d",
+        "eddy profile",
+    ] {
         assert!(words(incomplete).is_err(), "{incomplete}");
     }
 }

@@ -231,7 +231,11 @@ fn pipeline(folder: &Path, variables: Vec<(String, String)>) -> Result<Pipeline,
 }
 
 fn write_model(folder: &Path) -> Result<(), NotStarted> {
-    for (name, bytes) in [("model.onnx", MODEL), ("golden.json", GOLDEN), ("profile.json", PROFILE)] {
+    for (name, bytes) in [
+        ("model.onnx", MODEL),
+        ("golden.json", GOLDEN),
+        ("profile.json", PROFILE),
+    ] {
         let path = folder.join(name);
         std::fs::write(&path, bytes).map_err(|error| {
             let message = format!(

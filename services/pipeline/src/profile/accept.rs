@@ -65,7 +65,10 @@ mod tests {
         let read = Profile::from_json(&accepted.to_json()).expect("it is sound");
         assert_eq!(read, accepted);
         accepted.accept("weight", &newer, span).expect("again");
-        let notes = accepted.notes.iter().filter(|note| matches!(note, Note::Accepted { .. }));
+        let notes = accepted
+            .notes
+            .iter()
+            .filter(|note| matches!(note, Note::Accepted { .. }));
         assert_eq!(notes.count(), 1);
     }
 

@@ -122,7 +122,10 @@ impl Embedding {
             return Err("the projections of embeddings do not fit each other".to_owned());
         }
         let rises = self.thresholds.is_sorted_by(|a, b| a.rows < b.rows);
-        let is_right = self.thresholds.iter().all(|threshold| threshold.rows > 0 && threshold.distance.is_finite());
+        let is_right = self
+            .thresholds
+            .iter()
+            .all(|threshold| threshold.rows > 0 && threshold.distance.is_finite());
         match rises && is_right {
             true => Ok(()),
             false => Err("the thresholds of embeddings do not rise".to_owned()),
@@ -137,18 +140,25 @@ fn wide(numbers: &[f32]) -> Vec<f64> {
 /// Whitened principal components; of long embeddings those of random projections.
 fn projection(rows: &[&[f32]], seed: u64) -> Option<Projection> {
     let d = rows.first()?.len();
-    let finite = || rows.iter().filter(|row| row.iter().all(|x| x.is_finite())).map(|row| wide(row));
+    let finite = || {
+        rows.iter()
+            .filter(|row| row.iter().all(|x| x.is_finite()))
+            .map(|row| wide(row))
+    };
     if d <= MAX_PRINCIPAL {
         let mut moments = Moments::new(d);
         finite().for_each(|row| moments.push(&row));
         let covariance = moments.covariance().ok()?;
-        return Projection::whitened(moments.mean().to_vec(), &covariance, DIMENSIONS).filter(|found| !found.is_empty());
+        return Projection::whitened(moments.mean().to_vec(), &covariance, DIMENSIONS)
+            .filter(|found| !found.is_empty());
     }
     let mut mean = vec![0.0; d];
     let mut count = 0.0;
     finite().for_each(|row| {
         count += 1.0;
-        mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += (x - *mean) / count);
+        mean.iter_mut()
+            .zip(row)
+            .for_each(|(mean, x)| *mean += (x - *mean) / count);
     });
     let random = Projection::gaussian(mean.clone(), MAX_PRINCIPAL, seed ^ PROJECTION_DRAW)?;
     let mut moments = Moments::new(MAX_PRINCIPAL);
@@ -192,8 +202,14 @@ mod tests {
             let embedding = Embedding::fit(&all[..2_000], &all[2_000..], (10, 1)).expect("it varies");
             assert_eq!(embedding.check(), Ok(()));
             let text = serde_json::to_string(&embedding).expect("it is plain data");
-            assert_eq!(serde_json::from_str::<Embedding>(&text).expect("it reads back"), embedding);
-            let (projection, reference) = (embedding.projection().expect("finite"), embedding.reference().expect("sums"));
+            assert_eq!(
+                serde_json::from_str::<Embedding>(&text).expect("it reads back"),
+                embedding
+            );
+            let (projection, reference) = (
+                embedding.projection().expect("finite"),
+                embedding.reference().expect("sums"),
+            );
             assert_eq!(projection.len(), DIMENSIONS.min(d as usize));
             let distance = |seed: u64, shift: f64| {
                 let mut sums = Sums::new(projection.len());

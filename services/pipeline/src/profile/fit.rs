@@ -7,8 +7,8 @@ use half::f16;
 use super::builder::{Kept, Plan};
 use super::features::{self, Values, mean_and_std, median, sorted};
 use super::{
-    Calibrator, Counts, Distances, Embedding, Feature, Floats, Halves, Histogram, Note, Number, Outputs, Profile, Quality, Segments,
-    Tail,
+    Calibrator, Counts, Distances, Embedding, Feature, Floats, Halves, Histogram, Note, Number, Outputs, Profile,
+    Quality, Segments, Tail,
 };
 use crate::calibration::{Isotonic, Reliability, TEMPERATURES, brier, log_loss, temperature};
 use crate::conformal::Conformal;
@@ -18,7 +18,9 @@ use crate::fields::FeatureKind;
 use crate::head;
 use crate::histogram::counts;
 use crate::seed;
-use crate::signal::{Evidence, KNN_FEATURES, MAHALANOBIS_FEATURES, Matrix, Measure, Range, Scale, Signal, Standard, measures};
+use crate::signal::{
+    Evidence, KNN_FEATURES, MAHALANOBIS_FEATURES, Matrix, Measure, Range, Scale, Signal, Standard, measures,
+};
 
 /// Rates of false alarms up to this can be asked for: the scores that higher ones take are not kept.
 const HIGHEST_RATE: f64 = 0.1;

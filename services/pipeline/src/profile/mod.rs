@@ -85,7 +85,9 @@ pub enum Error {
     #[error("the profile is damaged: {0}; build it anew")]
     Damaged(String),
     /// The feature is not there, or of another kind by now.
-    #[error("feature `{0}` is not in both profiles, or is a number in one and a word in the other; build the profile anew")]
+    #[error(
+        "feature `{0}` is not in both profiles, or is a number in one and a word in the other; build the profile anew"
+    )]
     NoFeature(String),
     /// The signal was not there when the profile was built.
     #[error("the profile has no scores of {0}: the model could not serve it when the profile was built; build it anew")]

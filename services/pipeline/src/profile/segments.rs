@@ -64,13 +64,27 @@ impl Segments {
     pub(super) fn check(&self, profile: &Profile) -> Result<(), String> {
         for (word, segment) in &self.words {
             let fits = |counts: &[Counts], bins: &[usize]| {
-                counts.len() == bins.len() && counts.iter().zip(bins).all(|(counts, bins)| counts.counts.len() == *bins)
+                counts.len() == bins.len()
+                    && counts
+                        .iter()
+                        .zip(bins)
+                        .all(|(counts, bins)| counts.counts.len() == *bins)
             };
-            let features: Vec<usize> = profile.features.iter().map(|feature| feature_counts(feature).len()).collect();
-            let targets: Vec<usize> = profile.outputs.targets.iter().map(|target| target.counts.len()).collect();
+            let features: Vec<usize> = profile
+                .features
+                .iter()
+                .map(|feature| feature_counts(feature).len())
+                .collect();
+            let targets: Vec<usize> = profile
+                .outputs
+                .targets
+                .iter()
+                .map(|target| target.counts.len())
+                .collect();
             let signals = segment.signals.iter().all(|(signal, histogram)| {
                 let whole = profile.outputs.signals.get(signal);
-                whole.is_some_and(|whole| whole.edges == histogram.edges) && histogram.counts.len() == histogram.edges.len() + 1
+                whole.is_some_and(|whole| whole.edges == histogram.edges)
+                    && histogram.counts.len() == histogram.edges.len() + 1
             });
             let classes = segment.class_counts.len() == profile.outputs.class_counts.len();
             if !(fits(&segment.features, &features) && fits(&segment.targets, &targets) && signals && classes) {

@@ -152,12 +152,21 @@ impl Monitor {
         monitor.profiles = models.iter().map(|model| Some(model.as_ref()?.profile.id())).collect();
         for (position, model) in models.iter().enumerate() {
             let outputs = model.map(|model| {
-                let tails = model.measured.iter().filter_map(|signal| Some((*signal, model.profile.conformal(*signal).ok()?)));
-                OutputBins::new((position, &model.profile.outputs, model.classes), tails, &mut monitor.sheet)
+                let tails = model
+                    .measured
+                    .iter()
+                    .filter_map(|signal| Some((*signal, model.profile.conformal(*signal).ok()?)));
+                OutputBins::new(
+                    (position, &model.profile.outputs, model.classes),
+                    tails,
+                    &mut monitor.sheet,
+                )
             });
             monitor.whole.models.push(outputs);
         }
-        let data = models.iter().position(|model| model.is_some_and(|model| !model.profile.features.is_empty()));
+        let data = models
+            .iter()
+            .position(|model| model.is_some_and(|model| !model.profile.features.is_empty()));
         if let Some(data) = data.and_then(|position| models[position]) {
             monitor.data_profile = Some(data.profile.id());
             monitor.whole.features = monitor.watch_features(&data.profile.features, features, settings.max_series);
@@ -194,7 +203,9 @@ impl Monitor {
             return;
         };
         let words = words.iter().take(settings.max_segments);
-        let parts = words.map(|word| self.watch_segment(word, models, features, settings)).collect();
+        let parts = words
+            .map(|word| self.watch_segment(word, models, features, settings))
+            .collect();
         self.sheet.segment = None;
         self.segments = Some(Segments { column, parts });
     }

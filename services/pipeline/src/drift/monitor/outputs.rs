@@ -176,7 +176,11 @@ fn p_values(tail: &Conformal) -> Option<(Vec<f32>, Vec<String>, Vec<u64>)> {
         }
     }
     let above = |edge: &f32| tail.highest().iter().filter(|score| *score > edge).count() as u64;
-    let from_edges: Vec<u64> = [tail.rows() as u64].into_iter().chain(edges.iter().map(above)).chain([0]).collect();
+    let from_edges: Vec<u64> = [tail.rows() as u64]
+        .into_iter()
+        .chain(edges.iter().map(above))
+        .chain([0])
+        .collect();
     let counts = from_edges.windows(2).map(|pair| pair[0] - pair[1]).collect();
     (!edges.is_empty()).then_some((edges, labels, counts))
 }

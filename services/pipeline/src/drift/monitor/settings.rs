@@ -124,7 +124,10 @@ impl DriftSettings {
             );
         }
         if !(LEAST_WINDOW..=WIDEST).contains(&self.window.0) {
-            wrong("window", "a window has 10 s to 7 days; write a span such as \"1h\"".into());
+            wrong(
+                "window",
+                "a window has 10 s to 7 days; write a span such as \"1h\"".into(),
+            );
         }
         if self.widest.0 < self.window.0 || self.widest.0 > WIDEST {
             wrong(
@@ -142,7 +145,10 @@ impl DriftSettings {
             wrong("statistics", "psi is always shown; leave it out".into());
         }
         if self.catching_up_lag == 0 {
-            wrong("catching_up_lag", "every stream lags by an event; write 1 or more".into());
+            wrong(
+                "catching_up_lag",
+                "every stream lags by an event; write 1 or more".into(),
+            );
         }
         if self.max_segments == 0 {
             wrong("max_segments", "leave `segment` out, or write 1 or more".into());
@@ -161,7 +167,9 @@ impl ConfidenceSettings {
             ("false_alarms", self.false_alarms, 1e-5),
             ("delta", self.delta, 0.002),
         ];
-        let wrong = shares.into_iter().filter(|(_, share, _)| !(*share > 0.0 && *share < 1.0));
+        let wrong = shares
+            .into_iter()
+            .filter(|(_, share, _)| !(*share > 0.0 && *share < 1.0));
         wrong
             .map(|(name, share, usual)| {
                 let message = format!("{share} does not lie between 0 and 1; write a number such as {usual}");

@@ -254,9 +254,10 @@ fn segments_are_counted_apart_and_each_row_once_in_the_whole() {
         segments += usize::from(series.segment.is_some());
     }
     assert!(segments > 50, "{segments}");
-    let red = monitor.subjects().iter().find(|subject| {
-        subject.segment.as_deref() == Some("red") && subject.of == Of::Feature("colour".to_owned())
-    });
+    let red = monitor
+        .subjects()
+        .iter()
+        .find(|subject| subject.segment.as_deref() == Some("red") && subject.of == Of::Feature("colour".to_owned()));
     let red = red.expect("red is a segment");
     let counted = &counts[red.bins.clone()];
     assert!(counted[0] > 1_000 && counted[1..] == [0, 0], "{counted:?}");
@@ -287,9 +288,10 @@ fn p_values_of_the_rows_that_were_held_out_have_the_shares_of_their_rates() {
         measured: &[Signal::Entropy],
     };
     let monitor = Monitor::new(&[Some(watched)], &specs(), &DriftSettings::default());
-    let subject = monitor.subjects().iter().find(|subject| {
-        matches!(&subject.of, Of::Output { output, .. } if output == "p/entropy")
-    });
+    let subject = monitor
+        .subjects()
+        .iter()
+        .find(|subject| matches!(&subject.of, Of::Output { output, .. } if output == "p/entropy"));
     let series = &monitor.series()[subject.expect("it is watched").bins.clone()];
     let labels: Vec<&What> = series.iter().map(|series| &series.what).collect();
     let expected = ["1", "0.1", "0.05", "0.02", "0.01", "0.005", "0.001"].map(|label| What::Bin(label.to_owned()));
@@ -316,7 +318,12 @@ fn sums_are_those_of_the_values_and_a_broken_one_does_not_drown_them() {
         let mut tally = monitor.tally();
         monitor.count(&batch, &[0], &mut tally);
         let of = |subject: &&Subject| subject.of == Of::Feature("height".to_owned());
-        tally.sums[monitor.subjects().iter().find(of).and_then(|subject| subject.sum).expect("it has a sum")]
+        tally.sums[monitor
+            .subjects()
+            .iter()
+            .find(of)
+            .and_then(|subject| subject.sum)
+            .expect("it has a sum")]
     };
     assert_eq!(count(1.5), 1.5);
     assert_eq!(count(f32::NAN), 0.0);

@@ -72,7 +72,11 @@ impl Kind {
 }
 
 fn rows(kinds: &[Kind], rows: u64, seed: u64) -> Vec<f32> {
-    let row = |row: u64| (0..).zip(kinds).map(move |(at, kind)| kind.value(seed, row * 10_000 + at));
+    let row = |row: u64| {
+        (0..)
+            .zip(kinds)
+            .map(move |(at, kind)| kind.value(seed, row * 10_000 + at))
+    };
     (0..rows).flat_map(row).collect()
 }
 
@@ -88,7 +92,12 @@ fn features(kinds: &[Kind]) -> Vec<Feature> {
 }
 
 /// What is seen after three comparisons of such events with the reference.
-fn seen(profile: &Profile, kinds: &[Kind], (count, seed): (u64, u64), settings: &DriftSettings) -> (Arc<Monitor>, View) {
+fn seen(
+    profile: &Profile,
+    kinds: &[Kind],
+    (count, seed): (u64, u64),
+    settings: &DriftSettings,
+) -> (Arc<Monitor>, View) {
     let classes = ["a", "b", "c"].map(str::to_owned);
     let watched = Watched {
         profile,
@@ -137,7 +146,11 @@ fn assert_sensible(view: &View, rows: u64) {
         let missing = subject.missing.expect("every feature can be missing");
         assert!((0.0..=1.0).contains(&missing.ratio), "{subject:?}");
         let missing = (missing.ratio * rows as f64).round() as u64;
-        assert_eq!(subject.events + missing + subject.invalid.unwrap_or(0), rows, "{subject:?}");
+        assert_eq!(
+            subject.events + missing + subject.invalid.unwrap_or(0),
+            rows,
+            "{subject:?}"
+        );
         assert_eq!(subject.bins.iter().map(|bin| bin.current).sum::<u64>(), subject.events);
     }
     // What cannot be written cannot be shown.
@@ -175,7 +188,10 @@ fn two_thousand_features_are_watched_as_far_as_there_is_room_and_the_rest_is_nam
     assert_sensible(&view, 600);
     let (watched, left_out) = monitor.features();
     assert_eq!(watched + left_out.len(), 2_000);
-    assert!(watched > 300 && monitor.series().len() <= settings().max_series, "{watched}");
+    assert!(
+        watched > 300 && monitor.series().len() <= settings().max_series,
+        "{watched}"
+    );
     assert_eq!((view.features.len(), view.left_out.len()), (watched, left_out.len()));
     assert!(view.features.iter().all(|feature| feature.state == Standing::Quiet));
     let all = DriftSettings {

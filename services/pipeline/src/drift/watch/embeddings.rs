@@ -1,8 +1,8 @@
 //! The verdict on the embeddings of one model.
 
+use super::Windows;
 use super::subject::standing;
 use super::view::{Activity, EmbeddingView, Standing};
-use super::Windows;
 use crate::drift::monitor::{DriftSettings, Monitor};
 use crate::drift::verdict::{State, Sustained};
 

@@ -69,14 +69,20 @@ impl Track {
         view.mean = table.means;
         view.bins = bins(subject, context, tally);
         // By rows: a feature that has become missing must not wait for values.
-        let of_rows = context.windows.with(|tally| rows(tally) >= context.settings.missing.least_events);
+        let of_rows = context
+            .windows
+            .with(|tally| rows(tally) >= context.settings.missing.least_events);
         view.invalid = odd(&of_rows.tally, subject.odd.invalid);
         view.below = odd(&of_rows.tally, subject.odd.below);
         view.above = odd(&of_rows.tally, subject.odd.above);
         let rates = Rates {
             tally: &of_rows.tally,
             rows: rows(&of_rows.tally),
-            last_week: context.windows.last_week.as_ref().map(|week| (&week.tally, rows(&week.tally))),
+            last_week: context
+                .windows
+                .last_week
+                .as_ref()
+                .map(|week| (&week.tally, rows(&week.tally))),
         };
         let psi = as_last_week(verdict.state, subject, tally, context);
         self.judge(&mut view, (subject, psi), &rates, context);
@@ -100,8 +106,15 @@ impl Track {
         let out_of_range = rate(&[subject.odd.below, subject.odd.above]);
         view.missing = missing.map(|(view, _)| view);
         if !context.is_judged {
-            let tracks = [&mut self.psi, &mut self.missing, &mut self.invalid, &mut self.out_of_range];
-            tracks.into_iter().for_each(|track| *track = Sustained::new(context.settings.verdict.evaluations));
+            let tracks = [
+                &mut self.psi,
+                &mut self.missing,
+                &mut self.invalid,
+                &mut self.out_of_range,
+            ];
+            tracks
+                .into_iter()
+                .for_each(|track| *track = Sustained::new(context.settings.verdict.evaluations));
             view.state = Standing::CatchingUp;
             return;
         }
@@ -125,7 +138,11 @@ impl Track {
         }
         let loud = states.iter().filter(|(_, state)| standing(*state) >= Standing::Warning);
         view.reasons.extend(loud.map(|(reason, _)| *reason));
-        view.state = states.iter().map(|(_, state)| standing(*state)).max().unwrap_or(Standing::Quiet);
+        view.state = states
+            .iter()
+            .map(|(_, state)| standing(*state))
+            .max()
+            .unwrap_or(Standing::Quiet);
     }
 }
 
@@ -154,7 +171,9 @@ impl<'a> Compared<'a> {
                 (true, None) => Bins::Ordered,
                 (true, Some(scale)) => Bins::Scaled(scale),
             },
-            means: mean.filter(|(_, mean)| mean.is_finite()).map(|(scale, mean)| [mean, scale.mean]),
+            means: mean
+                .filter(|(_, mean)| mean.is_finite())
+                .map(|(scale, mean)| [mean, scale.mean]),
         }
     }
 
@@ -172,10 +191,18 @@ fn statistics(table: &Table<'_>, settings: &DriftSettings) -> BTreeMap<Distance,
 
 /// A state that is drift against the reference, but not against the same hour of last week, is none.
 fn as_last_week(state: State, subject: &Subject, tally: &Tally, context: &Context<'_>) -> State {
-    let Some(week) = context.windows.last_week.as_ref().filter(|_| matches!(state, State::Warning | State::Alert)) else {
+    let Some(week) = context
+        .windows
+        .last_week
+        .as_ref()
+        .filter(|_| matches!(state, State::Warning | State::Alert))
+    else {
         return state;
     };
-    let (then, now) = (&week.tally.counts[subject.bins.clone()], &tally.counts[subject.bins.clone()]);
+    let (then, now) = (
+        &week.tally.counts[subject.bins.clone()],
+        &tally.counts[subject.bins.clone()],
+    );
     let has_enough = then.iter().sum::<u64>() >= context.settings.verdict.need(then.len());
     match Table::new(then, now, Bins::Categories) {
         Ok(table) if has_enough => match judge(&table, &context.settings.verdict).state {

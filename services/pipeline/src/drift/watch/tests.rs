@@ -4,8 +4,8 @@ use super::*;
 use crate::drift::monitor::Watched;
 use crate::drift::monitor::tests::Batch;
 use crate::profile::tests::{Data3, embeddings, of_embeddings, profile, segmented, specs};
-use crate::signal::Matrix;
 use crate::settings::Span;
+use crate::signal::Matrix;
 
 /// A service, its clock and its events.
 struct Stream {
@@ -89,10 +89,20 @@ fn what_is_like_the_reference_is_quiet_and_what_is_not_is_told_after_three_compa
     let mut stream = Stream::new(settings());
     let view = stream.then(&usual(5_000, 1), 3).clone();
     assert_eq!(view.state, Activity::Watching);
-    let loud = view.features.iter().chain(&view.outputs).filter(|subject| subject.state != Standing::Quiet);
-    let loud: Vec<_> = loud.map(|subject| (&subject.name, &subject.output, subject.state)).collect();
+    let loud = view
+        .features
+        .iter()
+        .chain(&view.outputs)
+        .filter(|subject| subject.state != Standing::Quiet);
+    let loud: Vec<_> = loud
+        .map(|subject| (&subject.name, &subject.output, subject.state))
+        .collect();
     // Nothing measured the other signals.
-    assert!(loud.iter().all(|(name, _, state)| name.is_none() && *state == Standing::InsufficientData), "{loud:?}");
+    assert!(
+        loud.iter()
+            .all(|(name, _, state)| name.is_none() && *state == Standing::InsufficientData),
+        "{loud:?}"
+    );
     let moved = || usual(5_000, 2).changed("weight", |x| x + 1.5);
     stream.then(&moved(), 2);
     assert_eq!(stream.feature("weight").state, Standing::Quiet);
@@ -110,7 +120,11 @@ fn too_few_events_widen_the_window_and_are_never_health() {
     let mut stream = Stream::new(settings());
     for _ in 0..6 {
         let view = stream.then(&usual(80, 3), 10);
-        assert!(view.features.iter().all(|feature| feature.state == Standing::InsufficientData));
+        assert!(
+            view.features
+                .iter()
+                .all(|feature| feature.state == Standing::InsufficientData)
+        );
     }
     // 80 events in ten seconds are 480 in the window, and more in a wider one.
     for _ in 0..6 {
@@ -120,7 +134,12 @@ fn too_few_events_widen_the_window_and_are_never_health() {
     assert_eq!(height.state, Standing::Quiet);
     assert!(height.seconds > 60.0 && height.events >= 500, "{height:?}");
     let nothing = stream.then(&usual(0, 5), 300);
-    assert!(nothing.features.iter().all(|feature| feature.state == Standing::InsufficientData));
+    assert!(
+        nothing
+            .features
+            .iter()
+            .all(|feature| feature.state == Standing::InsufficientData)
+    );
 }
 
 #[test]
@@ -131,7 +150,11 @@ fn while_the_service_catches_up_nothing_is_judged_and_afterwards_a_verdict_must_
     assert_eq!(stream.feature("weight").state, Standing::Alert);
     let view = stream.lagging(&moved, 1, 10_000);
     assert_eq!((view.state, view.lag), (Activity::CatchingUp, 10_000));
-    assert!(view.features.iter().all(|feature| feature.state == Standing::CatchingUp));
+    assert!(
+        view.features
+            .iter()
+            .all(|feature| feature.state == Standing::CatchingUp)
+    );
     stream.lagging(&moved, 5, 20_000);
     stream.then(&moved, 2);
     assert_eq!(stream.feature("weight").state, Standing::Quiet);
@@ -165,13 +188,19 @@ fn falling_confidence_is_evidence_and_a_change() {
         stream.then(&usual(50, 1_000 + second), 1);
     }
     let before = stream.watcher.view().models[0].clone();
-    assert!(before.evidence.is_some_and(|evidence| evidence < before.alarm_at), "{before:?}");
+    assert!(
+        before.evidence.is_some_and(|evidence| evidence < before.alarm_at),
+        "{before:?}"
+    );
     assert_eq!(before.changes, 0);
     for second in 0..200 {
         stream.then(&usual(50, 2_000 + second).sharpened(0.3), 1);
     }
     let after = &stream.watcher.view().models[0];
-    assert!(after.evidence.is_some_and(|evidence| evidence >= after.alarm_at), "{after:?}");
+    assert!(
+        after.evidence.is_some_and(|evidence| evidence >= after.alarm_at),
+        "{after:?}"
+    );
     assert!(after.changes >= 1, "{after:?}");
 }
 
@@ -191,7 +220,13 @@ fn a_segment_that_moves_is_seen_where_the_whole_hides_it() {
     let red = of(&stream, Some("red")).expect("it is watched");
     assert!(red.events > 3_000 && red.events < 4_500, "{red:?}");
     assert_eq!(of(&stream, Some("(other)")), None);
-    let segments: Vec<_> = stream.watcher.view().outputs.iter().filter_map(|output| output.segment.clone()).collect();
+    let segments: Vec<_> = stream
+        .watcher
+        .view()
+        .outputs
+        .iter()
+        .filter_map(|output| output.segment.clone())
+        .collect();
     assert!(segments.contains(&"green".to_owned()), "{segments:?}");
 }
 
@@ -212,7 +247,10 @@ fn without_a_profile_or_with_drift_off_that_is_what_is_said() {
         ..settings
     };
     let monitor = Arc::new(Monitor::new(&[None], &specs(), &off));
-    assert_eq!(Watcher::new(monitor, off, Vec::new(), Duration::ZERO).view().state, Activity::Off);
+    assert_eq!(
+        Watcher::new(monitor, off, Vec::new(), Duration::ZERO).view().state,
+        Activity::Off
+    );
 }
 
 #[test]
@@ -286,7 +324,10 @@ fn embeddings_that_move_are_told_and_their_projections_are_outputs() {
     assert_eq!(embedding(&calm).state, Standing::Quiet, "{:?}", embedding(&calm));
     assert!(calm.outputs.iter().all(|output| output.state == Standing::Quiet));
     let names: Vec<_> = calm.outputs.iter().filter_map(|output| output.output.clone()).collect();
-    assert_eq!(names, ["projection/00", "projection/01", "projection/02", "projection/03"]);
+    assert_eq!(
+        names,
+        ["projection/00", "projection/01", "projection/02", "projection/03"]
+    );
     let moved = embedding(&then(4, 1.0, 20_000));
     assert_eq!(moved.state, Standing::Alert, "{moved:?}");
     assert!(moved.distance > moved.critical);

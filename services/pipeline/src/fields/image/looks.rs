@@ -85,7 +85,9 @@ mod tests {
     // Mean and deviation of the grey values and the variance of the 4-neighbour Laplacian inside, computed apart in Python.
     #[test]
     fn brightness_contrast_and_sharpness_are_those_of_the_formulas() {
-        let checker: Vec<u8> = (0..16u8).map(|at| if (at / 4 + at % 4) % 2 == 0 { 255 } else { 0 }).collect();
+        let checker: Vec<u8> = (0..16u8)
+            .map(|at| if (at / 4 + at % 4) % 2 == 0 { 255 } else { 0 })
+            .collect();
         assert_eq!(looks(4, 1, &checker), [0.5, 0.5, 16.0, 4.0, 4.0]);
         let ramp: Vec<u8> = (0..9).map(|at| at * 10).collect();
         let [brightness, contrast, sharpness, width, height] = looks(3, 1, &ramp);

@@ -113,7 +113,10 @@ impl Data3 {
 
     /// The same rows with a feature changed.
     pub(crate) fn changed(mut self, feature: &str, change: impl Fn(f32) -> f32) -> Self {
-        let column = NAMES.iter().position(|name| *name == feature).expect("it is one of them");
+        let column = NAMES
+            .iter()
+            .position(|name| *name == feature)
+            .expect("it is one of them");
         for row in self.features.chunks_exact_mut(NAMES.len()) {
             row[column] = change(row[column]);
         }
@@ -196,7 +199,9 @@ pub(crate) fn of_embeddings(rows: u64, seed: u64) -> Profile {
     let embedding = head(json!({"type": "embedding"}), &[("out", 4)]);
     let mut builder = ProfileBuilder::new(Plan::new(Vec::new(), &*embedding));
     let nothing = Matrix::new(&[], rows as usize, 0);
-    builder.push_batch(nothing, &embeddings(rows, seed, 0.0), &[]).expect("they fit");
+    builder
+        .push_batch(nothing, &embeddings(rows, seed, 0.0), &[])
+        .expect("they fit");
     builder.finish(about()).expect("there are enough rows")
 }
 
