@@ -8,6 +8,8 @@ mod permissions;
 mod secrets;
 #[path = "wire/tokens.rs"]
 mod tokens;
+#[path = "wire/topics.rs"]
+mod topics;
 #[path = "wire/way_in.rs"]
 mod way_in;
 

@@ -10,7 +10,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use eddy_host::ExitCode;
-use eddy_pipeline::profile::{Feature, Profile, Source};
+use eddy_pipeline::profile::{Feature, LEAST_ROWS, Profile, Source};
 use eddy_storage::table::{Existing, WholeFile};
 
 use crate::assemble::{assemble, profile_of};
@@ -18,7 +18,7 @@ use crate::cli::AcceptArguments;
 use crate::file;
 use crate::profile::{Error, Recorder, leave_bare, of_topic};
 use crate::recall::{moment, now_ms};
-use crate::replay::{Batch, Replay};
+use crate::replay::{self, Batch, Replay};
 
 /// Carries the command out: the summary goes to standard output, what is wrong to standard error.
 pub fn accept(arguments: &AcceptArguments, variables: impl IntoIterator<Item = (String, String)>) -> ExitCode {
@@ -66,9 +66,22 @@ pub fn rewrite(
         .collect();
     let each = |batch: &Batch<'_>| recorders.iter_mut().try_for_each(|recorder| recorder.take(batch));
     let wanted = (Some(arguments.since), arguments.until);
-    let tally = of_topic(&pipeline, wanted, arguments.rows, &mut replay, each)?;
-    tally.check()?;
     let (since, until) = (moment::rfc3339(span.start), moment::rfc3339(span.end));
+    let topic = &pipeline.file.topics.events;
+    let short = |rows: u64| {
+        Error::Span(format!(
+            "topic `{topic}` has {rows} events from {since} to {until} that can be scored, and a normal takes {LEAST_ROWS}; name an \
+         earlier --since, or more --rows"
+        ))
+    };
+    let tally = match of_topic(&pipeline, wanted, arguments.rows, &mut replay, each) {
+        Err(Error::Replay(replay::Error::NoRows)) => return Err(short(0)),
+        tally => tally?,
+    };
+    tally.check()?;
+    if tally.rows - tally.rejected() < LEAST_ROWS {
+        return Err(short(tally.rows - tally.rejected()));
+    }
     let mut accepted = Vec::new();
     for (
         Known {
@@ -80,18 +93,19 @@ pub fn rewrite(
     ) in known.into_iter().zip(recorders)
     {
         let newer = recorder.finish(&assembly.models()[position], Source::Recorded)?;
-        let before = profile.id();
+        let (before, was) = (profile.id(), like(&profile, &arguments.feature));
         profile.accept(&arguments.feature, &newer, (&since, &until))?;
         let file = WholeFile::holding(&path, Existing::Replace, &profile.to_json()).map_err(Error::Write)?;
-        accepted.push((path, before, profile, file));
+        accepted.push((path, (before, was), profile, file));
     }
     let mut text = String::new();
-    for (path, before, profile, file) in accepted {
+    for (path, (before, was), profile, file) in accepted {
         file.finish().map_err(Error::Write)?;
+        let is = like(&profile, &arguments.feature);
         let note = profile.notes.last().map(ToString::to_string).unwrap_or_default();
         writeln!(
             text,
-            "model        {} {}\nprofile      {before} is now {}",
+            "model        {} {}\nprofile      {before} is now {}\nwas          {was}\nis now       {is}",
             profile.model,
             profile.version,
             profile.id()
@@ -101,6 +115,34 @@ pub fn rewrite(
     }
     text.push_str("Restart the replicas: they count against it, in new series, from then on.\n");
     Ok(text)
+}
+
+/// What a feature is like, in a few words.
+fn like(profile: &Profile, feature: &str) -> String {
+    let share = |part: u64, rest: u64| 100.0 * part as f64 / (part + rest).max(1) as f64;
+    match profile.features.iter().find(|known| known.name() == feature) {
+        Some(Feature::Number(number)) => {
+            let missing = share(number.missing, number.counts.iter().sum());
+            let moments = number.moments.map_or_else(
+                || "no value".to_owned(),
+                |m| format!("{} to {}, mean {}, deviation {}", m.min, m.max, m.mean, m.std),
+            );
+            format!("{moments}, {missing:.1} % missing")
+        }
+        Some(Feature::Category(category)) => {
+            let all: u64 = category.counts.iter().sum();
+            let most = category
+                .categories
+                .iter()
+                .zip(&category.counts)
+                .max_by_key(|(_, count)| **count);
+            let most = most.map_or_else(String::new, |(word, count)| {
+                format!("`{word}` in {:.1} %, ", share(*count, all - count))
+            });
+            format!("{most}{:.1} % missing", share(category.missing, all))
+        }
+        None => String::new(),
+    }
 }
 
 /// The profiles of the pipeline's models that have a feature.

@@ -53,6 +53,9 @@ pub enum Command {
     Redrive(RedriveArguments),
     /// Show it at work: real images stream through a model, drift sets in, uncertain samples flow back.
     Demo(DemoArguments),
+    /// The pipeline's topics as they are and should be, with the commands for topics and permissions. `--apply` creates what
+    /// is missing and alters nothing.
+    Topics(TopicsArguments),
     /// Print the JSON schema of the pipeline file, for editors that complete and check TOML by it.
     Schema,
     /// Rehearse models that arrive on standard input. The program asks this of itself.
@@ -69,6 +72,32 @@ pub enum Command {
     Skip(SkipArguments),
     /// Ask a running replica whether it lives: exit code 0 if so, else 69. For container health checks.
     Health(HealthArguments),
+}
+
+/// Arguments of `eddy topics`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct TopicsArguments {
+    /// The pipeline file.
+    #[arg(value_name = "PIPELINE")]
+    pub pipeline: PathBuf,
+    /// Create the output topics that are missing. What exists stays as it is.
+    #[arg(long)]
+    pub apply: bool,
+    /// The events topic, too, if it is missing: usually it is its producers' to make.
+    #[arg(long)]
+    pub with_events: bool,
+    /// Partitions of what is missing. Default: those of the events topic, else 3.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(1..=100_000))]
+    pub partitions: Option<i32>,
+    /// Replicas of what is missing. Default: those of the events topic, else the brokers' own default.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(1..=100))]
+    pub replication: Option<i32>,
+    /// How long what is missing keeps its records, such as 7d. Default: the brokers' own.
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    pub retention: Option<Span>,
+    /// Whom the permissions are for, in the commands. Default: left open.
+    #[arg(long, value_name = "User:NAME")]
+    pub principal: Option<String>,
 }
 
 /// Arguments of `eddy pause` and `eddy resume`.

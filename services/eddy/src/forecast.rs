@@ -107,6 +107,12 @@ impl fmt::Display for Forecast {
             Export::Values => write!(f, " (`drift.export = \"values\"`)")?,
             Export::Off => write!(f, " (`drift.export = \"off\"`)")?,
         }
+        if *watched == 0 && self.export != Export::Off {
+            write!(
+                f,
+                "\nno feature is watched: no model has a reference profile (`models[].profile`, by `eddy profile`)"
+            )?;
+        }
         match self.left_out.len() {
             0 => Ok(()),
             count => {

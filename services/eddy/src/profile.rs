@@ -55,6 +55,14 @@ pub enum Error {
     /// A profile that there is cannot be read.
     #[error("{0}")]
     Known(String),
+    /// No model is called so.
+    #[error("the pipeline has no model `{name}`; pass --model with one of {known}, or leave it out where there is one")]
+    NoModel {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
     /// The data set, or its way through the pipeline.
     #[error(transparent)]
     Replay(#[from] replay::Error),
@@ -124,6 +132,7 @@ pub fn build(
         .segment
         .clone()
         .or_else(|| pipeline.file.drift.segment.clone());
+    let named: Vec<Option<PathBuf>> = pipeline.file.models.iter().map(|model| model.profile.clone()).collect();
     leave_bare(&mut pipeline.file);
     let assembly = assemble(&pipeline).map_err(Error::Pipeline)?;
     let position = which(assembly.models(), arguments.model.as_deref())?;
@@ -163,13 +172,31 @@ pub fn build(
         text.push_str("note         the head decides for no class, so the labels say nothing\n");
     }
     let path = named_in(&pipeline.folder, &out);
-    let line = format!(
-        "written to   {}\nadd this line below [[models]] of model `{}`:\n\nprofile = {:?}\n",
-        out.display(),
-        profile.model,
-        path.display().to_string()
-    );
-    text.push_str(&line);
+    writeln!(text, "written to   {}", out.display()).expect("writing to a String cannot fail");
+    match &named[position] {
+        Some(known) if *known == path => text.push_str("the pipeline file names it already; restart the replicas\n"),
+        known => {
+            let (verb, place) = match known {
+                Some(_) => ("replace the line `profile = …`", "with"),
+                None => ("add this line", "as"),
+            };
+            let (model, path) = (&profile.model, path.display().to_string());
+            writeln!(
+                text,
+                "{verb} below [[models]] of model `{model}`, {place}:\n\nprofile = {path:?}"
+            )
+            .expect("writing to a String cannot fail");
+        }
+    }
+    if let Some(segments) = &profile.segments {
+        let field = &segments.field;
+        writeln!(
+            text,
+            "segments     {} of `{field}`; to watch them: [drift] segment = {field:?}",
+            segments.words.len()
+        )
+        .expect("writing to a String cannot fail");
+    }
     Ok(text)
 }
 
@@ -248,15 +275,22 @@ fn shorten(stretches: &mut [Stretch], most: u64) {
     }
 }
 
+fn listed(models: &[Model]) -> String {
+    let names: Vec<String> = models.iter().map(|model| format!("`{}`", model.name())).collect();
+    names.join(", ")
+}
+
 fn which(models: &[Model], name: Option<&str>) -> Result<usize, Error> {
-    let names = || {
-        let names: Vec<String> = models.iter().map(|model| format!("`{}`", model.name())).collect();
-        Error::WhichModel(names.join(", "))
-    };
     match name {
         None if models.len() == 1 => Ok(0),
-        None => Err(names()),
-        Some(name) => models.iter().position(|model| model.name() == name).ok_or_else(names),
+        None => Err(Error::WhichModel(listed(models))),
+        Some(name) => {
+            let known = models.iter().position(|model| model.name() == name);
+            known.ok_or_else(|| Error::NoModel {
+                name: name.to_owned(),
+                known: listed(models),
+            })
+        }
     }
 }
 

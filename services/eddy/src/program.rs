@@ -50,6 +50,10 @@ pub fn main() -> ProcessCode {
             forbid_core_dumps();
             crate::redrive::redrive(&arguments)
         }
+        Ok(Command::Topics(arguments)) => {
+            forbid_core_dumps();
+            crate::topics::topics(&arguments, environment::of_process())
+        }
         Ok(Command::Demo(arguments)) => crate::demo::run(&arguments),
         Ok(Command::Pause(arguments)) => oncall::order("pause", None, &arguments),
         Ok(Command::Resume(arguments)) => oncall::order("resume", None, &arguments),

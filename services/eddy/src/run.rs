@@ -149,6 +149,15 @@ impl Service {
         assembly.show(&common.metrics);
         let monitor = assembly.in_force().current().0.monitor;
         let totals = Totals::of(&monitor);
+        let sight = Sight {
+            monitor: monitor.clone(),
+            totals: totals.clone(),
+            models: assembly.names(),
+            lanes: status.lanes.clone(),
+            clock: common.clock.clone(),
+            metrics: common.metrics.clone(),
+        };
+        status.watch(Vigil::start(&common.tasks, &file.drift, sight).map_err(internal)?);
         let settings = file.broker(&pipeline.folder);
         let judge = watched::judge(move || kafka::answers(&settings, ANSWER_WITHIN), exit_on_overdue);
         let watchdog = Watchdog::start(&common.tasks, common.clock.clone(), WATCH_EVERY, judge).map_err(internal)?;
@@ -166,15 +175,6 @@ impl Service {
                 counted,
             )?;
         }
-        let sight = Sight {
-            monitor,
-            totals,
-            models: assembly.names(),
-            lanes: status.lanes.clone(),
-            clock: common.clock.clone(),
-            metrics: common.metrics.clone(),
-        };
-        status.watch(Vigil::start(&common.tasks, &file.drift, sight).map_err(internal)?);
         if let Some(path) = &file.policy.path {
             let path = pipeline.folder.join(path);
             policy::watch(&common.tasks, assembly, path, file.policy.every.0).map_err(internal)?;
@@ -255,7 +255,10 @@ impl Service {
         tracing::info!(?balance, holds = balance.holds(), "final balance");
         drain.finish();
         let code = self.shutdown.exit_code();
-        self.wait_for_last_scrape();
+        // After a failure the place is wanted by a successor.
+        if code == ExitCode::Drained {
+            self.wait_for_last_scrape();
+        }
         code
     }
 }

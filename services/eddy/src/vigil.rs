@@ -2,7 +2,7 @@
 //!
 //! Owns: the latest view, for pages and metrics. Never does: count or judge; the core does.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use eddy_host::{Error, OnDrain, OnExit, Policy, Tasks};
@@ -33,6 +33,21 @@ pub(crate) struct Sight {
     pub(crate) metrics: Metrics,
 }
 
+/// What pages show. When nobody looks any more, that is nothing: the last look would seem to be the present for ever.
+struct Shown(Arc<Mutex<View>>);
+
+impl Shown {
+    fn lock(&self) -> MutexGuard<'_, View> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        *self.lock() = View::starting();
+    }
+}
+
 impl Vigil {
     /// Looks on a thread of its own until the drain.
     ///
@@ -52,6 +67,7 @@ impl Vigil {
             on_drain: OnDrain::Abort,
         };
         tasks.spawn_thread("drift", policy, move |shutdown| {
+            let view = Shown(view);
             while !shutdown.wait_for(EVERY) {
                 let (mut events, mut lag) = (0, 0);
                 for latest in sight.lanes.iter().map(|lane| lane.latest()) {
@@ -61,13 +77,12 @@ impl Vigil {
                 let now = sight.clock.now();
                 let at = moment::rfc3339(now.unix_ms);
                 let is_compared = watcher.tick(now.monotonic, sight.totals.tally(), (events, lag), &at);
-                let mut view = view.lock().unwrap_or_else(PoisonError::into_inner);
                 if is_compared {
-                    view.clone_from(watcher.view());
-                    sight.metrics.show_drift(&view);
+                    sight.metrics.show_drift(watcher.view());
+                    view.lock().clone_from(watcher.view());
                 } else {
-                    view.follow(watcher.view());
-                    sight.metrics.show_drift_of_models(&view);
+                    sight.metrics.show_drift_of_models(watcher.view());
+                    view.lock().follow(watcher.view());
                 }
             }
             Ok(())

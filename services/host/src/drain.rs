@@ -18,6 +18,9 @@ use crate::error::Error;
 use crate::exit::{ExitCode, exit_now};
 use crate::tasks::{OnDrain, OnExit, Policy, Tasks};
 
+/// Longest wait for a last scrape.
+const MOST_PATIENCE: Duration = Duration::from_secs(300);
+
 /// The table `[drain]`: how the service ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -44,6 +47,10 @@ impl Default for DrainSettings {
 impl DrainSettings {
     /// What is wrong with the table.
     pub fn check(&self) -> Vec<Problem> {
+        if self.last_scrape.0 > MOST_PATIENCE {
+            let message = "nobody scrapes so seldom; write 5 minutes or less, or \"0s\" for not at all";
+            return vec![Problem::new("drain.last_scrape", message)];
+        }
         if self.deadline.0.is_zero() {
             let message =
                 "without time nothing can be finished, so every stop would fail; write a time such as \"20s\"";

@@ -183,16 +183,33 @@ fn the_index_links_to_every_page() {
         .skip(1)
         .filter_map(|rest| rest.split('"').next())
         .collect();
-    assert_eq!(links, ["/live", "/ready", "/status", "/metrics"]);
-    for link in links {
-        assert_ne!(service.get(link).status, 404, "{link}");
+    for page in ["page.css", "live", "ready", "status", "drift", "samples", "metrics"] {
+        assert!(links.contains(&page), "{page}: {links:?}");
+    }
+    // Within the page, or in it.
+    let elsewhere = links
+        .into_iter()
+        .filter(|link| !link.starts_with(['#', 'd']) || *link == "drift");
+    for link in elsewhere {
+        assert_ne!(service.get(&format!("/{link}")).status, 404, "{link}");
     }
 }
 
 #[test]
 fn pages_cannot_be_run_or_kept_by_a_browser() {
     let service = Service::start(&any_port(), NoStatus);
-    for path in ["/", "/live", "/ready", "/status", "/metrics", "/nothing"] {
+    for path in [
+        "/",
+        "/page.css",
+        "/page.js",
+        "/drift",
+        "/samples",
+        "/live",
+        "/ready",
+        "/status",
+        "/metrics",
+        "/nothing",
+    ] {
         let headers = service.get(path).headers.to_lowercase();
         for header in [
             "x-content-type-options: nosniff",

@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use eddy_pipeline::drift::monitor::{DriftSettings, Monitor, Watched};
+use eddy_pipeline::drift::monitor::{DriftSettings, Export, Monitor, Watched};
 use eddy_pipeline::fields::{Feature, FeatureKind};
 use eddy_pipeline::head::{Head, Holds, Values};
 use eddy_pipeline::policy::OperatingPoint;
@@ -144,12 +144,8 @@ pub fn judge(
         problems.extend(unserved(position, model, &measures));
         can.push((peers, measures));
     }
-    problems.extend(
-        drift
-            .segment
-            .as_deref()
-            .and_then(|field| segment(field, models, &features)),
-    );
+    let segments = drift.segment.as_deref().filter(|_| drift.export != Export::Off);
+    problems.extend(segments.and_then(|field| segment(field, models, &features)));
     let operating = operating(models, &holds, &features).unwrap_or_else(|found| {
         problems.extend(found);
         Vec::new()

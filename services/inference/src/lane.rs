@@ -24,7 +24,7 @@ use eddy_pipeline::event::{Destination, Partition};
 use eddy_pipeline::flood::Flood;
 use eddy_pipeline::outcome::{Accounts, Outcome};
 use eddy_pipeline::rejection::Reason;
-use eddy_pipeline::select::{Arms, Selection};
+use eddy_pipeline::select::Selection;
 use eddy_pipeline::stall::Stalls;
 use eddy_pipeline::time::Clock;
 use eddy_telemetry::catalogue::{CheckpointOutcome, PauseCause};
@@ -321,7 +321,7 @@ impl<B: Broker> Lane<B> {
             {
                 shown += 1;
                 self.report
-                    .sample(sample(&self.scoring, row, (tensor_row, arms), now.unix_ms));
+                    .sample(Sample::of(&self.scoring, row, (tensor_row, arms), now.unix_ms));
             }
             if outcome == Outcome::DeadLettered(Reason::OutputTooLarge) {
                 too_large.extend(row.tensor_row());
@@ -508,24 +508,5 @@ impl<B: Broker> Lane<B> {
 
     fn since(&self, started: Duration) -> Duration {
         self.clock.now().monotonic.saturating_sub(started)
-    }
-}
-
-/// What pages show of an event that was selected.
-fn sample(scoring: &Scoring, row: &Row, (tensor_row, arms): (u32, Arms), at_ms: i64) -> Sample {
-    let at = tensor_row as usize;
-    let has_selected = |model: &usize| !scoring.pick(tensor_row).arms(*model).is_empty();
-    let model = (0..scoring.models().len()).find(has_selected).unwrap_or_default();
-    let of_model = scoring.models().nth(model);
-    let class = of_model.and_then(|(model, predictions)| model.head.classes().get(predictions.class(at)?).cloned());
-    let signals = scoring.signals(model).iter();
-    Sample {
-        at_ms,
-        event: scoring.batch().id(row).to_owned(),
-        model,
-        class,
-        confidence: of_model.and_then(|(_, predictions)| predictions.confidence(at)),
-        arms,
-        signals: signals.map(|(signal, column)| (*signal, column[at])).collect(),
     }
 }

@@ -8,6 +8,8 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::batch::Row;
+use crate::scoring::Scoring;
 use eddy_pipeline::event::Partition;
 use eddy_pipeline::outcome::Balance;
 use eddy_pipeline::select::Arms;
@@ -68,7 +70,7 @@ pub const SAMPLES: usize = 20;
 pub struct Sample {
     /// When, in milliseconds since the Unix epoch.
     pub at_ms: i64,
-    /// The event's id.
+    /// Where it came in: topic/partition/offset.
     pub event: String,
     /// Position of the model that is shown of it: the first one that selected it.
     pub model: usize,
@@ -80,6 +82,27 @@ pub struct Sample {
     pub arms: Arms,
     /// Signals that its outputs show.
     pub signals: Vec<(Signal, f32)>,
+}
+
+impl Sample {
+    /// What pages show of a row that was selected: where it came in, and not its id, which may be a person's.
+    pub(crate) fn of(scoring: &Scoring, row: &Row, (tensor_row, arms): (u32, Arms), at_ms: i64) -> Self {
+        let at = tensor_row as usize;
+        let has_selected = |model: &usize| !scoring.pick(tensor_row).arms(*model).is_empty();
+        let model = (0..scoring.models().len()).find(has_selected).unwrap_or_default();
+        let of_model = scoring.models().nth(model);
+        let class = of_model.and_then(|(model, predictions)| model.head.classes().get(predictions.class(at)?).cloned());
+        let signals = scoring.signals(model).iter();
+        Self {
+            at_ms,
+            event: scoring.batch().source(row).to_owned(),
+            model,
+            class,
+            confidence: of_model.and_then(|(_, predictions)| predictions.confidence(at)),
+            arms,
+            signals: signals.map(|(signal, column)| (*signal, column[at])).collect(),
+        }
+    }
 }
 
 impl LaneReport {

@@ -368,6 +368,10 @@ impl Values for Scoring {
     fn signal(&self, model: usize, signal: Signal) -> Option<&[f32]> {
         self.column(model, signal)
     }
+
+    fn is_operated(&self, model: usize) -> bool {
+        self.signals.is_operated(model)
+    }
 }
 
 impl Slot {

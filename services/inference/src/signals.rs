@@ -86,6 +86,14 @@ impl Signals {
         }
     }
 
+    /// Whether a model decides elsewhere than its head.
+    pub(crate) fn is_operated(&self, model: usize) -> bool {
+        self.plan
+            .models
+            .get(model)
+            .is_some_and(|model| model.operating.is_some())
+    }
+
     /// Decides the rows of models with an operating point anew: each at the threshold of its segment.
     pub(crate) fn operate(&self, model: usize, predictions: &mut Predictions, features: Matrix<'_>) {
         let operating = self.plan.models.get(model).and_then(|model| model.operating.as_ref());

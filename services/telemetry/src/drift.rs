@@ -121,7 +121,7 @@ impl DriftFamilies {
     /// Shows the distances of a subject; takes back those that rest on too little, or are not known any more.
     fn show_subject(&self, subject: &SubjectView) {
         let segment = subject.segment.as_deref().unwrap_or_default();
-        let is_judged = !matches!(subject.state, Standing::InsufficientData | Standing::CatchingUp);
+        let is_judged = subject.events >= subject.need && subject.state != Standing::CatchingUp;
         for distance in Distance::ALL {
             let value = match distance {
                 Distance::Psi => subject.psi,
@@ -153,11 +153,15 @@ impl DriftFamilies {
         changes.inc_by(model.changes.saturating_sub(changes.get()));
         if let Some(embedding) = &model.embedding {
             let labels = [labels[0], labels[1], &embedding.profile];
+            let is_judged = !matches!(embedding.state, Standing::InsufficientData | Standing::CatchingUp);
             for (gauge, value) in [
                 (&self.embedding, embedding.distance),
                 (&self.embedding_critical, embedding.critical),
             ] {
-                gauge.with_label_values(&labels).set(value.unwrap_or(f64::NAN));
+                match value.filter(|_| is_judged) {
+                    Some(value) => gauge.with_label_values(&labels).set(value),
+                    None => drop(gauge.remove_label_values(&labels)),
+                }
             }
         }
     }

@@ -156,11 +156,12 @@ impl Metrics {
 
     /// Everything, in the text format of Prometheus.
     pub fn gather(&self) -> String {
+        // Before it looks, so that whoever sees the number knows that what it had published before is in the answer.
+        self.families.gathered.fetch_add(1, Ordering::Release);
         let families = {
             let _whole = self.families.publishing.write().unwrap_or_else(PoisonError::into_inner);
             self.families.registry.gather()
         };
-        self.families.gathered.fetch_add(1, Ordering::Release);
         TextEncoder::new()
             .encode_to_string(&families)
             .expect("families of the catalogue have names and values")

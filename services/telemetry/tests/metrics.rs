@@ -99,11 +99,11 @@ fn every_metric_of_the_catalogue_is_served_with_its_kind_and_help() {
     metrics.feature_accepted("abc", "age", 1.7e9);
     let mut view = view(&monitor(), &DriftSettings::default(), 3_000);
     view.models[0].evidence = Some(2.0);
-    (view.outputs[0].psi, view.outputs[0].state) = (Some(0.1), Standing::Quiet);
+    (view.outputs[0].psi, view.outputs[0].need) = (Some(0.1), 0);
     view.models[0].embedding = Some(EmbeddingView {
         profile: "abc".into(),
         distance: Some(0.5),
-        critical: None,
+        critical: Some(0.25),
         state: Standing::Quiet,
     });
     metrics.show_drift(&view);
@@ -522,7 +522,7 @@ fn what_a_replica_sees_by_itself_is_shown_and_its_bins_only_where_they_are_expor
         );
         // What rests on too little is not shown, and what was before not for ever.
         let mut little = view.clone();
-        little.features[0].state = Standing::InsufficientData;
+        little.features[0].events = 3;
         metrics.show_drift(&little);
         assert!(!metrics.gather().contains("eddy_feature_drift{"));
     }

@@ -39,6 +39,8 @@ pub enum Operation {
     Write,
     /// Looking.
     Describe,
+    /// Making it.
+    Create,
 }
 
 /// A permission for one principal, from anywhere.
@@ -206,6 +208,7 @@ fn binding(acl: &Acl, is_filter: bool) -> *mut c::rd_kafka_AclBinding_t {
         Operation::Read => O::RD_KAFKA_ACL_OPERATION_READ,
         Operation::Write => O::RD_KAFKA_ACL_OPERATION_WRITE,
         Operation::Describe => O::RD_KAFKA_ACL_OPERATION_DESCRIBE,
+        Operation::Create => O::RD_KAFKA_ACL_OPERATION_CREATE,
     };
     let allow = c::rd_kafka_AclPermissionType_t::RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW;
     let name = CString::new(name.as_str()).expect("no NUL");

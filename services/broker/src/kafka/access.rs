@@ -116,6 +116,12 @@ impl Access {
         ))
     }
 
+    /// What lets a topic be created: the right to make this one.
+    pub(super) fn allow_creation(&self, topic: &str) -> String {
+        let arguments = format!("--operation Create --topic {}", quoted(topic));
+        self.allow(&format!("create topic `{topic}`"), &arguments)
+    }
+
     fn allow(&self, what: &str, arguments: &str) -> String {
         let (shown, principal) = match self.principal() {
             Some(principal) => (format!("`{principal}`"), principal),

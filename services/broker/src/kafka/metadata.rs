@@ -22,12 +22,40 @@ pub(super) struct Ear<'a> {
     pub(super) listen: &'a dyn Fn(),
 }
 
+/// A topic that there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) partitions: i32,
+    /// Replicas of the first partition.
+    pub(super) replication: usize,
+}
+
 /// How many partitions a topic has.
 ///
 /// # Errors
 /// [`Fault::Refused`] when it does not exist or may not be seen, or when something stands in the way that waiting does not
 /// remove; [`Fault::Retriable`] when no broker answers.
 pub(super) fn partitions<C: ClientContext>(client: &Client<C>, topic: &str, ear: &Ear<'_>) -> Result<i32, BrokerError> {
+    let shape = self::topic(client, topic, ear)?;
+    shape.map(|shape| shape.partitions).ok_or_else(|| BrokerError {
+        fault: Fault::Refused,
+        doing: format!("looking for topic `{topic}`"),
+        message:
+            "it does not exist; create it (`eddy topics --apply`, or kafka-topics.sh --create --topic …), or correct \
+                  its name under [topics]"
+                .into(),
+    })
+}
+
+/// A topic as it is; `None` when it does not exist.
+///
+/// # Errors
+/// As [`partitions`], but for one that does not exist.
+pub(super) fn topic<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    ear: &Ear<'_>,
+) -> Result<Option<Shape>, BrokerError> {
     let metadata = ask(client, topic, ear)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let code = match found.map(|found| found.error()) {
@@ -36,16 +64,11 @@ pub(super) fn partitions<C: ClientContext>(client: &Client<C>, topic: &str, ear:
         Some(None) => Code::NoError,
     };
     match (code, found) {
-        (Code::NoError | Code::LeaderNotAvailable, Some(found)) if !found.partitions().is_empty() => {
-            Ok(found.partitions().len() as i32)
-        }
-        (Code::UnknownTopic | Code::UnknownTopicOrPartition, _) => Err(BrokerError {
-            fault: Fault::Refused,
-            doing: format!("looking for topic `{topic}`"),
-            message: "it does not exist; create it (kafka-topics.sh --create --topic …), or correct its name under \
-                      [topics]"
-                .into(),
-        }),
+        (Code::NoError | Code::LeaderNotAvailable, Some(found)) if !found.partitions().is_empty() => Ok(Some(Shape {
+            partitions: found.partitions().len() as i32,
+            replication: found.partitions()[0].replicas().len(),
+        })),
+        (Code::UnknownTopic | Code::UnknownTopicOrPartition, _) => Ok(None),
         (code, _) => Err(BrokerError {
             fault: fault::of_code(code),
             doing: format!("looking for topic `{topic}`"),

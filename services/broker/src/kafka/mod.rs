@@ -26,6 +26,7 @@ mod outflow;
 mod overdue;
 mod reader;
 mod token;
+mod topics;
 mod words;
 
 use std::time::Duration;
@@ -40,6 +41,7 @@ pub use check::{CheckError, Report, TopicReport, answers, check};
 pub use events::ConsumerStatistics;
 pub use job::JobWriter;
 pub use reader::{Committed, Stretch, TopicReader};
+pub use topics::{Configuration, Created, Existing, TopicAdmin, Wanted};
 
 use crate::settings::Settings;
 use crate::{Broker, BrokerError, Fault, Polled, Reach, SendError, Silence, Ticket, Undelivered};

@@ -36,6 +36,15 @@ impl Default for Topics {
 }
 
 impl Topics {
+    /// The key of what is read.
+    pub const EVENTS: &str = "topics.events";
+    /// The key of where predictions are written.
+    pub const PREDICTIONS: &str = "topics.predictions";
+    /// The key of where samples are written.
+    pub const RETRAINING: &str = "topics.retraining";
+    /// The key of where dead letters are written.
+    pub const DEAD_LETTERS: &str = "topics.dead_letters";
+
     /// The name of an output topic.
     pub fn output(&self, to: Destination) -> &str {
         match to {
@@ -48,10 +57,10 @@ impl Topics {
     /// Every topic with the key that names it.
     pub fn all(&self) -> [(&'static str, &str); 4] {
         [
-            ("topics.events", &self.events),
-            ("topics.predictions", &self.predictions),
-            ("topics.retraining", &self.retraining),
-            ("topics.dead_letters", &self.dead_letters),
+            (Self::EVENTS, &self.events),
+            (Self::PREDICTIONS, &self.predictions),
+            (Self::RETRAINING, &self.retraining),
+            (Self::DEAD_LETTERS, &self.dead_letters),
         ]
     }
 

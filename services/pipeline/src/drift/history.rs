@@ -3,7 +3,7 @@
 //! Owns: snapshots of a tally that only grows, and which two of them are a window. Never does: compare.
 //!
 //! Invariant: a window is the difference of two snapshots, so it is exact; only its ends are rounded, to a sixtieth of its
-//! length (a twentieth, of a number of events). Memory is bounded: [`FINE`] and [`COARSE`] snapshots.
+//! length (a twentieth, of a number of events). Memory is bounded: at most [`FINE`], [`COARSE`] and [`OF_WEEK`] snapshots.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,8 +12,10 @@ use super::monitor::{DriftSettings, Tally};
 
 /// Snapshots of the window.
 const FINE: usize = 61;
-/// Snapshots of what it widens to, and of last week.
-const COARSE: usize = 200;
+/// Snapshots of what it widens to.
+const COARSE: usize = 26;
+/// Snapshots of the last week.
+const OF_WEEK: usize = 402;
 /// Parts of a window of events.
 const STEPS: u64 = 20;
 /// Shortest time between two snapshots.
@@ -49,6 +51,9 @@ pub struct Window {
 pub struct History {
     fine: Ring,
     coarse: Ring,
+    week: Ring,
+    /// No window begins before this.
+    floor: Duration,
     /// Events of a part of a window of events.
     step: Option<u64>,
     window: Duration,
@@ -103,6 +108,13 @@ impl History {
         Self {
             fine: Ring::new(first.clone(), fine, slot),
             coarse: Ring::new(first.clone(), COARSE, (settings.widest.0 / 24).max(slot)),
+            // A sixth of the window, or as fine as a week allows.
+            week: Ring::new(
+                first.clone(),
+                OF_WEEK,
+                (settings.window.0 / 6).max((WEEK + settings.window.0) / (OF_WEEK as u32 - 2)),
+            ),
+            floor: now,
             step,
             window: settings.window.0,
             widest: settings.widest.0,
@@ -118,13 +130,14 @@ impl History {
     /// Takes what has been counted so far, of so many events, and says whether it was time for a snapshot.
     pub fn record(&mut self, now: Duration, tally: Tally, events: u64) -> bool {
         self.latest = Snapshot { at: now, events, tally };
-        let is_due = |ring: &Ring| now.saturating_sub(ring.last_at()) >= ring.every;
         let is_step = match (self.step, self.fine.kept.back()) {
             (Some(step), Some(last)) => events.saturating_sub(last.events) >= step,
-            _ => is_due(&self.fine),
+            _ => now.saturating_sub(self.fine.last_at()) >= self.fine.every,
         };
-        if is_due(&self.coarse) {
-            self.coarse.push(&self.latest);
+        for ring in [&mut self.coarse, &mut self.week] {
+            if now.saturating_sub(ring.last_at()) >= ring.every {
+                ring.push(&self.latest);
+            }
         }
         if is_step {
             self.fine.push(&self.latest);
@@ -132,10 +145,22 @@ impl History {
         is_step
     }
 
+    /// Lets no window begin before now: what was counted until now is not to be judged.
+    pub fn forget(&mut self) {
+        self.floor = self.latest.at;
+        self.fine.kept = [self.latest.clone()].into();
+        self.coarse.push(&self.latest);
+    }
+
     /// The window up to now; shorter while it fills.
     pub fn window(&self) -> Window {
         let start = match self.step {
-            Some(step) => self.fine.before(self.latest.events.saturating_sub(step * STEPS)),
+            // Of a stream that has all but stopped, too, nothing is shown that is older than the widest window.
+            Some(step) => {
+                let by_events = self.fine.before(self.latest.events.saturating_sub(step * STEPS));
+                let oldest = self.latest.at.saturating_sub(self.widest);
+                by_events.filter(|start| start.at >= oldest).or(self.coarse.at(oldest))
+            }
             None => self.fine.at(self.latest.at.saturating_sub(self.window)),
         };
         self.since(start)
@@ -146,19 +171,19 @@ impl History {
         let shortest = self.window().span.max(self.coarse.every);
         let spans = std::iter::successors(Some(shortest), |span| Some(*span * 2));
         let spans = spans.take_while(|span| *span < self.widest).chain([self.widest]);
-        spans.map(|span| self.since(self.coarse.at(self.latest.at.saturating_sub(span))))
+        spans.map(|span| self.since(self.coarse.at(self.latest.at.saturating_sub(span).max(self.floor))))
     }
 
-    /// The window of the same length a week ago; `None` when that is further back than the snapshots reach.
+    /// The same time a week ago, as long as the window or a little longer; `None` before a week has gone by.
     pub fn last_week(&self) -> Option<Window> {
+        let of_week = &self.week;
         let end = self.latest.at.checked_sub(WEEK)?;
-        let start = end.checked_sub(self.window)?;
-        let exact = |at: Duration| {
-            let older = self.coarse.kept.iter().rev().find(|snapshot| snapshot.at <= at)?;
-            (at - older.at <= self.coarse.every).then_some(older)
-        };
-        let (start, end) = (exact(start)?, exact(end)?);
-        (start.at < end.at).then(|| between(start, end))
+        let is_near = |snapshot: &&Snapshot| snapshot.at.abs_diff(end) <= of_week.every;
+        let nearest = of_week.kept.iter().filter(is_near);
+        let end = nearest.min_by_key(|snapshot| snapshot.at.abs_diff(end))?;
+        let target = end.at.checked_sub(self.window)?;
+        let start = of_week.kept.iter().rev().find(|snapshot| snapshot.at <= target)?;
+        (target - start.at <= of_week.every).then(|| between(start, end))
     }
 
     fn since(&self, start: Option<&Snapshot>) -> Window {
@@ -254,10 +279,74 @@ mod tests {
         for minute in 1..=(8 * 24 * 60) {
             history.record(seconds(60 * minute), tally(minute), minute);
             let is_known = history.last_week().is_some();
-            assert_eq!(is_known, minute >= 7 * 24 * 60 + 60, "{minute}");
+            // Known as soon as a whole hour of it lies back a week, but for the rounding of its ends.
+            let since = 7 * 24 * 60 + 60;
+            assert!(!is_known || minute + 52 >= since, "{minute}");
+            assert!(is_known || minute <= since + 26, "{minute}");
         }
         let week = history.last_week().expect("a week has gone by");
-        assert_eq!((week.span, week.tally), (seconds(3600), tally(60)));
+        assert!(
+            week.span >= seconds(3600) && week.span <= seconds(3600 + 26 * 60),
+            "{:?}",
+            week.span
+        );
+        assert_eq!(week.tally, tally(week.span.as_secs() / 60));
         assert!(history.fine.kept.len() <= FINE && history.coarse.kept.len() <= COARSE);
+        assert!(history.week.kept.len() <= OF_WEEK);
+    }
+
+    #[test]
+    fn last_week_stays_known_whatever_the_lengths_of_the_windows() {
+        for (window, widest) in [
+            (600, 86_400),
+            (3_600, 172_800),
+            (3_600, 604_800),
+            (3_600, 3_600),
+            (43_200, 86_400),
+        ] {
+            let settings = DriftSettings {
+                window: Span::seconds(window),
+                widest: Span::seconds(widest),
+                ..DriftSettings::default()
+            };
+            let mut history = History::new(&settings, Duration::ZERO, tally(0));
+            for minute in 1..=(9 * 24 * 60) {
+                history.record(seconds(60 * minute), tally(minute), minute);
+                if 60 * minute > 7 * 86_400 + 2 * window + 3_600 {
+                    let week = history
+                        .last_week()
+                        .unwrap_or_else(|| panic!("{window} {widest} {minute}"));
+                    assert!(week.span >= seconds(window) && week.span <= seconds(window * 7 / 6 + 26 * 60));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_forgotten_is_in_no_window() {
+        let mut history = History::new(&settings(), Duration::ZERO, tally(0));
+        for second in 1..=100 {
+            history.record(seconds(second), tally(second), second);
+        }
+        history.forget();
+        assert_eq!(history.window().tally, tally(0));
+        for second in 101..=130 {
+            history.record(seconds(second), tally(second), second);
+        }
+        assert_eq!(history.window().tally, tally(30));
+        assert!(history.wider().all(|window| window.tally == tally(30)));
+    }
+
+    #[test]
+    fn a_window_of_events_is_no_older_than_the_widest() {
+        let settings = DriftSettings {
+            window_events: Some(1_000),
+            ..settings()
+        };
+        let mut history = History::new(&settings, Duration::ZERO, tally(0));
+        for second in 1..=300 {
+            history.record(seconds(second), tally(5_000), 5_000);
+        }
+        assert_eq!(history.window().tally, tally(0));
     }
 }

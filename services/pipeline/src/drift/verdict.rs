@@ -75,8 +75,10 @@ impl VerdictSettings {
             wrong(
                 "alert",
                 format!(
-                    "{} is below `warn`, {}; write a number above it, such as 0.2",
-                    self.alert, self.warn
+                    "{} is below `warn`, {}; write a number above that, such as {}",
+                    self.alert,
+                    self.warn,
+                    2.0 * self.warn
                 ),
             );
         }

@@ -44,6 +44,11 @@ pub(crate) fn features(fields: &[Field]) -> Vec<Feature> {
         .collect()
 }
 
+/// Whether a feature is called as what an image looks like is.
+pub(crate) fn is_look(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, look)| LOOKS.contains(&look))
+}
+
 fn is_feature(field: &Field) -> bool {
     match &field.kind {
         Kind::Float(_) | Kind::Integer(_) | Kind::Boolean(_) | Kind::Timestamp(_) => true,

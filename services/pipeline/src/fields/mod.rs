@@ -21,7 +21,7 @@ mod words;
 
 pub(crate) use bind::bind;
 pub use feature::{Feature, FeatureKind};
-pub(crate) use feature::{aim as aim_features, features};
+pub(crate) use feature::{aim as aim_features, features, is_look};
 pub use image::{Channels, ExifOrientation, Filter, ImageSettings, Layout, Resize};
 pub(crate) use names::Names;
 pub(crate) use row::{Row, RowState};

@@ -8,7 +8,7 @@ impl Profile {
     /// the other features of the same events.
     ///
     /// # Errors
-    /// [`Error::NoFeature`].
+    /// [`Error::NoFeature`], [`Error::NoValue`] and [`Error::SmallSegments`]; the profile is then as it was.
     pub fn accept(&mut self, feature: &str, newer: &Self, (since, until): (&str, &str)) -> Result<(), Error> {
         let missing = || Error::NoFeature(feature.to_owned());
         let find = |profile: &Self| profile.features.iter().position(|known| known.name() == feature);
@@ -22,18 +22,31 @@ impl Profile {
         if !is_alike {
             return Err(missing());
         }
-        self.features[place] = taken.clone();
+        let has_values = match taken {
+            Feature::Number(number) => number.moments.is_some(),
+            Feature::Category(category) => category.counts.iter().any(|count| *count > 0),
+        };
+        if !has_values {
+            return Err(Error::NoValue(feature.to_owned()));
+        }
         if let Some(segments) = &mut self.segments {
             let newer = newer.segments.as_ref().filter(|newer| newer.field == segments.field);
-            // Its bins are others now: a segment that the newer events do not have cannot be counted in them.
-            segments.words.retain(|word, segment| {
-                let counts = newer.and_then(|newer| newer.words.get(word)?.features.get(source));
-                counts.is_some_and(|counts| {
-                    segment.features[place] = counts.clone();
-                    true
-                })
-            });
+            let of = |word: &String| newer.and_then(|newer| newer.words.get(word)?.features.get(source));
+            // Its bins are others now: a segment that the newer events do not have could not be counted in them.
+            let small: Vec<String> = segments
+                .words
+                .keys()
+                .filter(|word| of(word).is_none())
+                .cloned()
+                .collect();
+            if !small.is_empty() {
+                return Err(Error::SmallSegments(small.join(", ")));
+            }
+            for (word, segment) in &mut segments.words {
+                segment.features[place] = of(word).cloned().unwrap_or_default();
+            }
         }
+        self.features[place] = taken.clone();
         let is_of_it = |note: &Note| matches!(note, Note::Accepted { feature: known, .. } if known == feature);
         self.notes.retain(|note| !is_of_it(note));
         self.notes.push(Note::Accepted {
@@ -73,13 +86,23 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_that_newer_events_do_not_have_is_watched_no_more() {
-        let mut old = segmented(3_000, 1);
+    fn what_cannot_be_a_normal_is_refused_and_changes_nothing() {
+        let (mut old, before) = (segmented(3_000, 1), segmented(3_000, 1));
         let span = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
-        old.accept("weight", &profile(3_000, 2), span).expect("both have it");
-        assert!(old.segments.as_ref().is_some_and(|segments| segments.words.is_empty()));
-        assert!(Profile::from_json(&old.to_json()).is_ok());
-        let refused = old.accept("nothing", &profile(3_000, 2), span);
-        assert_eq!(refused, Err(Error::NoFeature("nothing".to_owned())));
+        let mut refused = |feature: &str, newer: &Profile| old.accept(feature, newer, span).expect_err("it is refused");
+        assert_eq!(
+            refused("nothing", &segmented(3_000, 2)),
+            Error::NoFeature("nothing".to_owned())
+        );
+        // Of none of the segments there are enough rows.
+        assert_eq!(
+            refused("weight", &profile(3_000, 2)),
+            Error::SmallSegments("green, red".to_owned())
+        );
+        assert_eq!(
+            refused("empty", &segmented(3_000, 2)),
+            Error::NoValue("empty".to_owned())
+        );
+        assert_eq!(old, before);
     }
 }

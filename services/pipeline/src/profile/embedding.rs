@@ -121,6 +121,9 @@ impl Embedding {
         if !(fits && self.sums.0.len() == r && self.reference().is_some()) {
             return Err("the projections of embeddings do not fit each other".to_owned());
         }
+        if self.projections.iter().any(|projection| projection.moments.is_none()) {
+            return Err("a projection of embeddings has no values".to_owned());
+        }
         let rises = self.thresholds.is_sorted_by(|a, b| a.rows < b.rows);
         let is_right = self
             .thresholds

@@ -89,6 +89,14 @@ pub enum Error {
         "feature `{0}` is not in both profiles, or is a number in one and a word in the other; build the profile anew"
     )]
     NoFeature(String),
+    /// The feature has no value to be a normal.
+    #[error("feature `{0}` has no value in the span; name one in which it is as it should be, as --since and --until")]
+    NoValue(String),
+    /// Segments of the profile that the newer events have too few rows of.
+    #[error(
+        "the span has too few events of the segments {0} that the profile knows; widen it, or build the profile anew"
+    )]
+    SmallSegments(String),
     /// The signal was not there when the profile was built.
     #[error("the profile has no scores of {0}: the model could not serve it when the profile was built; build it anew")]
     NoSignal(Signal),

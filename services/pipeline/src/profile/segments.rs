@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Category, Feature, Histogram, Number, Outputs, Profile};
+use super::{Category, Feature, Histogram, Moments, Number, Outputs, Profile};
 use crate::histogram::{bin, counts};
 use crate::signal::Signal;
 
@@ -35,7 +35,7 @@ pub struct Segment {
 }
 
 /// Values in the bins of a feature.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counts {
     /// Values in each bin.
@@ -44,6 +44,9 @@ pub struct Counts {
     pub missing: u64,
     /// Rows where it is infinite; 0 for a category.
     pub invalid: u64,
+    /// Mean of the values; none without one, and for a category.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f32>,
 }
 
 impl Segments {
@@ -123,13 +126,18 @@ impl Counts {
             counts: vec![0; edges.len() + 1],
             ..Self::default()
         };
+        let (mut sum, mut count) = (0.0, 0.0);
         for value in values {
             match (value.is_nan(), value.is_finite()) {
                 (true, _) => counted.missing += 1,
                 (_, false) => counted.invalid += 1,
-                _ => counted.counts[bin(&edges, f64::from(value))] += 1,
+                _ => {
+                    counted.counts[bin(&edges, f64::from(value))] += 1;
+                    (sum, count) = (sum + f64::from(value), count + 1.0);
+                }
             }
         }
+        counted.mean = (count > 0.0).then(|| (sum / count) as f32);
         counted
     }
 }
@@ -186,7 +194,11 @@ fn with(number: &Number, counted: &Counts) -> Number {
         counts: counted.counts.clone(),
         missing: counted.missing,
         invalid: counted.invalid,
-        // Means are those of the whole.
+        moments: number.moments.map(|moments| Moments {
+            mean: counted.mean.unwrap_or(moments.mean),
+            ..moments
+        }),
+        // Those of the whole are not its own.
         bin_means: Vec::new(),
         ..number.clone()
     }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{Calibrator, Distances, Error, FORMAT, Feature, Profile};
 use crate::calibration::Isotonic;
 use crate::conformal::Conformal;
+use crate::fields::is_look;
 use crate::hash::{canonical, xxh3_hex};
 use crate::head::{Holds, Values};
 use crate::settings::{Problem, nearest};
@@ -166,7 +167,9 @@ impl Profile {
         if self.features.is_empty() {
             return Vec::new();
         }
-        let unknown = features.iter().filter(|name| self.feature(name).is_none()).map(|name| {
+        // What images look like is watched where the profile has it; a profile of an earlier release has not.
+        let is_unknown = |name: &&&str| self.feature(name).is_none() && !is_look(name);
+        let unknown = features.iter().filter(is_unknown).map(|name| {
             let near = nearest(name, self.features.iter().map(Feature::name));
             let meant = near.map_or(String::new(), |near| format!(" (it has `{near}`)"));
             format!("the profile does not know the feature `{name}`{meant}; build it anew from data that have it")

@@ -322,7 +322,7 @@ function drawModels(loaded, watched) {
 }
 
 function drawSamples(samples) {
-  const columns = [{ title: 'Event', head: true }, { title: 'At' }, { title: 'Model' }, { title: 'Class' }, { title: 'Confidence', number: true }, { title: 'Why' }];
+  const columns = [{ title: 'Event', head: true, class: 'whole' }, { title: 'At', class: 'whole' }, { title: 'Model', class: 'whole' }, { title: 'Class', class: 'whole' }, { title: 'Confidence', number: true }, { title: 'Why' }];
   redraw('samples', samples, () => (samples.length
     ? table('What the arms selected last, newest first', columns, samples.map((sample) => row(columns, [
       bdi(sample.event), moment(sample.at), bdi(sample.model), bdi(sample.class), percent(sample.confidence),
@@ -438,12 +438,14 @@ function newRow({ title, of, key }) {
   const inside = el('tr', { role: 'row', class: 'detail', id: `detail-${newRow.made}` }, el('td', { role: 'cell', colspan: COLUMNS.length }));
   return { row: tr, button, detail: inside, text: '', inside: '' };
 }
+const REASONS = { missing: 'missing values', invalid: 'infinite values', out_of_range: 'out of range', as_last_week: 'as last week' };
 function cellsOf({ entry, state }) {
   const { missing } = entry;
   const needs = state === 'insufficient_data' && isNumber(entry.need) ? ` of ${count(entry.need)}` : '';
   const isMissing = known(missing?.state ?? 'quiet') === state && known(entry.state) !== state;
+  const why = (isMissing ? ['missing'] : entry.reasons ?? []).filter((reason) => Object.hasOwn(REASONS, reason)).map((reason) => REASONS[reason]);
   return [
-    mark(state, isMissing ? `${STATES[state][1]}: missing values` : null),
+    mark(state, why.length ? `${STATES[state][1]}: ${why.join(', ')}` : null),
     decimal(entry.psi), decimal(entry.noise), decimal(entry.critical), decimal(entry.statistics?.js),
     missing ? [percent(missing.ratio), sub(` usually ${percent(missing.reference)}`)] : NONE,
     [count(entry.events), sub(needs, isNumber(entry.seconds) ? ` in ${span(entry.seconds)}` : '')],

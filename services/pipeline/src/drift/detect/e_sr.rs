@@ -15,7 +15,7 @@ const WORST: f64 = 0.99;
 /// Where a sum stops growing. A smaller sum keeps the guarantee.
 const CAP: f64 = 1e300;
 /// Where one that is held does, in alarms: far enough above one for the average over a hundred replicas, and near enough to
-/// fall below it within minutes once the mean is well again.
+/// fall below it within half an hour once the mean is well again.
 const HELD: f64 = 100.0;
 
 /// The share of its wealth that each bettor puts on each alternative.
@@ -90,8 +90,8 @@ impl ESr {
         })
     }
 
-    /// Goes on after an alarm and tells of it for as long as it stands; its sums stop at 100/α. Replicas whose M are averaged must do so: if each
-    /// started anew at its own 1/α, the average would never get there.
+    /// Goes on after an alarm and tells of it for as long as it stands; its sums stop at 100/α. Replicas whose M are averaged
+    /// must do so: if each started anew at its own 1/α, the average would never get there.
     #[must_use]
     pub fn held(self) -> Self {
         Self { is_held: true, ..self }

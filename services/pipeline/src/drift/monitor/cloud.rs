@@ -8,6 +8,9 @@ use crate::head::Predictions;
 use crate::profile::{Embedding, Feature, Threshold};
 use crate::signal::Matrix;
 
+/// Standard deviations beyond which a projection is broken.
+const FURTHEST: f64 = 1e4;
+
 /// How the embeddings of one model are counted and compared.
 #[derive(Debug)]
 pub struct Cloud {
@@ -35,13 +38,17 @@ pub struct Distance {
 impl Cloud {
     pub(super) fn new(model: usize, embedding: &Embedding, sheet: &mut Sheet) -> Option<Self> {
         let (projection, reference) = (embedding.projection()?, embedding.reference()?);
-        let mut bins = Vec::new();
+        let (mut bins, end) = (Vec::new(), sheet.end());
         for number in &embedding.projections {
             let of = Of::Output {
                 model,
                 output: format!("projection/{}", number.name),
             };
-            bins.push(Binned::new(&Feature::Number(number.clone()), of, sheet)?);
+            let Some(binned) = Binned::new(&Feature::Number(number.clone()), of, sheet) else {
+                sheet.cut(end);
+                return None;
+            };
+            bins.push(binned);
         }
         let r = projection.len();
         let first = sheet.sums;
@@ -68,7 +75,10 @@ impl Cloud {
             wide.clear();
             wide.extend(values.iter().map(|x| f64::from(*x)));
             self.projection.project(&wide, &mut out);
-            window.push(&out);
+            // One that is broken would drown all others for ever; it is no part of the cloud, and in the last bins.
+            if out.iter().all(|z| z.abs() <= FURTHEST) {
+                window.push(&out);
+            }
             projected.extend(out.iter().map(|z| *z as f32));
         }
         let count = projected.len() / r;
@@ -80,6 +90,11 @@ impl Cloud {
         sums[0] += window.count() as f64;
         let parts = window.sums().iter().chain(window.products());
         sums[1..].iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
+    }
+
+    /// Rows of the smallest window for which there is a threshold; no window is large enough where there is none.
+    pub fn least_rows(&self) -> u64 {
+        self.thresholds.first().map_or(u64::MAX, |threshold| threshold.rows)
     }
 
     /// How far what was counted is from the reference. `None` with fewer than two rows.

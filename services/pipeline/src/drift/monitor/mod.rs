@@ -135,6 +135,12 @@ pub trait Values {
 
     /// A signal of a model, where it was measured on every row.
     fn signal(&self, model: usize, signal: Signal) -> Option<&[f32]>;
+
+    /// Whether a model decides elsewhere than its head does, so that its classes and margins are others than the
+    /// reference's.
+    fn is_operated(&self, _model: usize) -> bool {
+        false
+    }
 }
 
 impl Monitor {
@@ -151,6 +157,7 @@ impl Monitor {
         }
         monitor.profiles = models.iter().map(|model| Some(model.as_ref()?.profile.id())).collect();
         for (position, model) in models.iter().enumerate() {
+            let end = monitor.sheet.end();
             let outputs = model.map(|model| {
                 let tails = model
                     .measured
@@ -162,7 +169,13 @@ impl Monitor {
                     &mut monitor.sheet,
                 )
             });
-            monitor.whole.models.push(outputs);
+            if monitor.sheet.series.len() > settings.max_series {
+                monitor.sheet.cut(end);
+                monitor.left_out.push(format!("the outputs of model {position}"));
+                monitor.whole.models.push(None);
+            } else {
+                monitor.whole.models.push(outputs);
+            }
         }
         let data = models
             .iter()
@@ -324,7 +337,8 @@ impl Part {
         for (model, outputs) in self.models.iter().enumerate() {
             if let Some(outputs) = outputs {
                 let signal = |signal| batch.signal(model, signal);
-                outputs.count(batch.predictions(model), signal, rows, tally);
+                let measured = (signal, batch.is_operated(model));
+                outputs.count(batch.predictions(model), measured, rows, tally);
             }
         }
     }

@@ -17,6 +17,8 @@ const WATCHED: [Signal; 5] = [
     Signal::Anomaly,
     Signal::Reconstruction,
 ];
+/// Values count for their sum as no larger than this: a broken one must not drown all others.
+const FURTHEST: f64 = 1e9;
 /// P-values that end a bin, as rates of false alarms; the last bin ends at 1.
 const RATES: [f64; 6] = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1];
 
@@ -114,12 +116,13 @@ impl OutputBins {
     pub(super) fn count<'a>(
         &self,
         predictions: &Predictions,
-        signal: impl Fn(Signal) -> Option<&'a [f32]>,
+        (signal, is_operated): (impl Fn(Signal) -> Option<&'a [f32]>, bool),
         rows: &[u32],
         tally: &mut Tally,
     ) {
         let (first, classes) = self.classes;
-        for row in rows {
+        // The reference was decided where the head decides.
+        for row in rows.iter().filter(|_| !is_operated) {
             let class = predictions.class(*row as usize).unwrap_or(NO_CLASS);
             if class < classes {
                 tally.counts[first + class] += 1;
@@ -127,6 +130,9 @@ impl OutputBins {
         }
         for counted in &self.signals {
             let of = counted.signal;
+            if is_operated && of == Signal::Margin {
+                continue;
+            }
             match (of, signal(of)) {
                 (_, Some(column)) => counted.count(rows.iter().map(|row| column[*row as usize]), tally),
                 (Signal::Confidence | Signal::Anomaly, None) => {
@@ -155,7 +161,7 @@ impl Counted {
         let mut total = 0.0;
         for value in values.filter(|value| value.is_finite()) {
             counts[self.edges.bin(value)] += 1;
-            total += f64::from(value);
+            total += f64::from(value).clamp(-FURTHEST, FURTHEST);
         }
         if let Some(sum) = self.sum {
             tally.sums[sum] += total;

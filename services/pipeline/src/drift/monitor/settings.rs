@@ -12,6 +12,12 @@ use crate::settings::{Problem, Span};
 
 /// Fewest series that a monitor can do anything with.
 const LEAST_SERIES: usize = 100;
+/// Most series: a process keeps hundreds of snapshots of them.
+const MOST_SERIES: usize = 100_000;
+/// Most events of a window.
+const MOST_EVENTS: u64 = 1_000_000_000;
+/// Most segments.
+const MOST_SEGMENTS: usize = 1_000;
 /// Shortest window.
 const LEAST_WINDOW: Duration = Duration::from_secs(10);
 /// Longest window.
@@ -24,27 +30,31 @@ const WIDEST: Duration = Duration::from_secs(7 * 24 * 3600);
 pub struct DriftSettings {
     /// What is exported to Prometheus. Default `bins`.
     pub export: Export,
-    /// Most series of one replica. The outputs of models come first, then features in the order of the file, then segments;
-    /// those beyond are not watched, which `eddy_drift_features` shows. Default 5000, at least 100.
-    #[schemars(range(min = 100))]
+    /// Most counts of one replica: of bins, missing, infinite and out-of-range values. Prometheus gets about as many series
+    /// more, with what the references have; `eddy check` says how many. The outputs of models come first, then features in the order of the file, then segments;
+    /// those beyond are not watched, which `eddy_drift_features` shows. A process keeps up to 490 snapshots of 8 bytes for
+    /// each. Default 5000, 100 to 100000.
+    #[schemars(range(min = 100, max = 100_000))]
     pub max_series: usize,
     /// Length of the window of the service's own view. Default `1h`, 10 s to 7 days.
     pub window: Span,
-    /// The window holds the latest events, about so many, instead of a span of time. At least 500.
+    /// The window holds the latest events, about so many, instead of a span of time, and none older than `widest`. At least
+    /// 500.
     pub window_events: Option<u64>,
     /// How far a window with too few events widens. Default `24h`, at most 7 days.
     pub widest: Span,
     /// Distances that are shown beside PSI. Default `["js"]`.
     pub statistics: Vec<Distance>,
-    /// Lag, in events of this replica's partitions, from which on the service catches up: what comes then is old, and no drift
-    /// is told. Default 10000, at least 1.
+    /// Lag, in events of this replica's partitions, from which on the service catches up, if it lasts for a sixtieth of the
+    /// window: what comes then is old, and no drift is told until half of it is worked off; windows begin anew then.
+    /// Default 10000, at least 1.
     #[schemars(range(min = 1))]
     pub catching_up_lag: u64,
     /// A category among the fields by whose words events are also watched apart, each against the same part of the reference
     /// (`eddy profile --segment FIELD`).
     pub segment: Option<String>,
-    /// Most words of it that are watched: the first ones. Default 10.
-    #[schemars(range(min = 1))]
+    /// Most words of it that are watched: the first ones. Default 10, at most 1000.
+    #[schemars(range(min = 1, max = 1_000))]
     pub max_segments: usize,
     /// When a window drifts.
     pub verdict: VerdictSettings,
@@ -123,6 +133,13 @@ impl DriftSettings {
                 format!("{few} series hold next to nothing; write {LEAST_SERIES} or more, or `export = \"off\"`"),
             );
         }
+        if self.max_series > MOST_SERIES {
+            let many = self.max_series;
+            wrong(
+                "max_series",
+                format!("{many} series are more than a replica keeps; write {MOST_SERIES} or less"),
+            );
+        }
         if !(LEAST_WINDOW..=WIDEST).contains(&self.window.0) {
             wrong(
                 "window",
@@ -132,13 +149,21 @@ impl DriftSettings {
         if self.widest.0 < self.window.0 || self.widest.0 > WIDEST {
             wrong(
                 "widest",
-                "a window cannot widen to less than it is, or to more than 7 days; write a span such as \"24h\"".into(),
+                format!(
+                    "a window cannot widen to less than it is, or to more than 7 days; write `widest` from \"{}\" to \"7days\"",
+                    self.window
+                ),
             );
         }
-        if let Some(events) = self.window_events.filter(|events| *events < 500) {
+        if let Some(events) = self
+            .window_events
+            .filter(|events| !(500..=MOST_EVENTS).contains(events))
+        {
             wrong(
                 "window_events",
-                format!("{events} events show no drift but noise; write 500 or more, or leave it out"),
+                format!(
+                    "{events} is not between 500, fewer than which show only noise, and {MOST_EVENTS}; or leave it out"
+                ),
             );
         }
         if self.statistics.contains(&Distance::Psi) {
@@ -150,8 +175,11 @@ impl DriftSettings {
                 "every stream lags by an event; write 1 or more".into(),
             );
         }
-        if self.max_segments == 0 {
-            wrong("max_segments", "leave `segment` out, or write 1 or more".into());
+        if !(1..=MOST_SEGMENTS).contains(&self.max_segments) {
+            wrong(
+                "max_segments",
+                format!("write 1 to {MOST_SEGMENTS}, or leave `segment` out"),
+            );
         }
         problems.extend(self.verdict.check("drift.verdict"));
         problems.extend(self.missing.check("drift.missing"));

@@ -37,8 +37,8 @@ impl Projection {
     }
 
     /// The first principal components, each divided by its standard deviation: numbers of variance 1 that vary
-    /// independently, so that none outweighs the others by its unit. Components that do not vary, as far as 64 bits tell,
-    /// are left out. `None` when a number is not finite.
+    /// independently, so that none outweighs the others by its unit. Components that do not vary, as far as numbers of 32
+    /// bits tell, are left out: they would be rounding, made large. `None` when a number is not finite.
     ///
     /// # Panics
     /// When the covariance is not d by d for d numbers of the mean, or the mean has none.
@@ -46,7 +46,8 @@ impl Projection {
         let d = mean.len();
         assert_eq!(covariance.len(), d * d, "a covariance is d by d");
         let parts = eigen(covariance)?;
-        let least = parts.values.first().copied().unwrap_or_default() * d as f64 * f64::EPSILON;
+        let rounding = f64::from(f32::EPSILON) * f64::from(f32::EPSILON) * 100.0;
+        let least = parts.values.first().copied().unwrap_or_default() * rounding.max(d as f64 * f64::EPSILON);
         let varying = parts.values.iter().take(r).take_while(|value| **value > least);
         let vectors = parts.vectors.chunks_exact(d);
         let weights = varying.zip(vectors).flat_map(|(value, vector)| {

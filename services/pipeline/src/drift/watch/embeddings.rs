@@ -31,7 +31,7 @@ impl Embeddings {
         (settings, activity): (&DriftSettings, Activity),
     ) -> Option<EmbeddingView> {
         let cloud = monitor.cloud(model)?;
-        let need = settings.verdict.least_events;
+        let need = settings.verdict.least_events.max(cloud.least_rows());
         let has_enough = |rows: u64| rows >= need;
         let window = windows.with(|tally| cloud.distance(tally).is_some_and(|found| has_enough(found.rows)));
         let found = cloud.distance(&window.tally);

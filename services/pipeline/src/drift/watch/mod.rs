@@ -44,6 +44,9 @@ pub struct Watcher {
     tracks: Vec<Track>,
     confidences: Vec<Option<Confidence>>,
     embeddings: Vec<Embeddings>,
+    /// Since when the lag has been too large, without a break.
+    behind_since: Option<Duration>,
+    compared_at: Duration,
     /// The tally as it was a second ago.
     before: Tally,
     view: View,
@@ -59,6 +62,8 @@ impl Watcher {
             tracks: subjects.iter().map(|_| Track::new(&settings)).collect(),
             confidences: confidences.collect(),
             embeddings: models.iter().map(|_| Embeddings::new(&settings)).collect(),
+            behind_since: None,
+            compared_at: now,
             before: monitor.tally(),
             view: View {
                 state: Activity::Watching,
@@ -78,7 +83,7 @@ impl Watcher {
             settings,
             models,
         };
-        watcher.view.state = watcher.activity(0);
+        watcher.view.state = watcher.activity(now, 0);
         watcher.compare();
         watcher.show_models();
         watcher
@@ -87,8 +92,9 @@ impl Watcher {
     /// Takes what has been counted so far, about once a second, of so many events, while so many others wait. Says whether
     /// everything was compared anew; `at` is the time that is shown then.
     pub fn tick(&mut self, now: Duration, tally: Tally, (events, lag): (u64, u64), at: &str) -> bool {
-        let activity = self.activity(lag);
-        let has_changed = std::mem::replace(&mut self.view.state, activity) != activity;
+        let activity = self.activity(now, lag);
+        let before = std::mem::replace(&mut self.view.state, activity);
+        let has_changed = before != activity;
         self.view.lag = lag;
         let second = tally.since(&self.before);
         if activity == Activity::Watching {
@@ -97,7 +103,14 @@ impl Watcher {
         }
         self.before.clone_from(&tally);
         let is_due = self.history.record(now, tally, events);
+        // Of a window of events, too: one that gets old says so.
+        let is_due = is_due || now.saturating_sub(self.compared_at) >= self.history.slot();
+        if before == Activity::CatchingUp && has_changed {
+            // What was read was old.
+            self.history.forget();
+        }
         if is_due || has_changed {
+            self.compared_at = now;
             self.compare();
             self.view.evaluated = Some(at.to_owned());
         }
@@ -110,12 +123,21 @@ impl Watcher {
         &self.view
     }
 
-    fn activity(&self, lag: u64) -> Activity {
+    /// A lag counts once it has lasted for the time between two comparisons, and until half of it is worked off: events that
+    /// come in bursts are not old.
+    fn activity(&mut self, now: Duration, lag: u64) -> Activity {
+        let limit = self.settings.catching_up_lag;
+        if lag >= limit {
+            self.behind_since.get_or_insert(now);
+        } else if lag < limit.div_ceil(2) || self.view.state != Activity::CatchingUp {
+            self.behind_since = None;
+        }
+        let is_behind = |since: Duration| now.saturating_sub(since) >= self.history.slot();
         if self.settings.export == Export::Off {
             Activity::Off
         } else if self.monitor.subjects().is_empty() {
             Activity::NoProfile
-        } else if lag >= self.settings.catching_up_lag {
+        } else if self.behind_since.is_some_and(is_behind) {
             Activity::CatchingUp
         } else {
             Activity::Watching
@@ -142,8 +164,8 @@ impl Watcher {
             let shown = embedding.compare(monitor, model, &windows, (&self.settings, self.view.state));
             embedding.shown = shown;
         }
-        let (features, outputs) = shown.into_iter().partition(|subject| subject.name.is_some());
-        (self.view.features, self.view.outputs) = (features, outputs);
+        let (features, outputs): (Vec<_>, Vec<_>) = shown.into_iter().partition(|subject| subject.name.is_some());
+        (self.view.features, self.view.outputs) = (features, measured(outputs));
     }
 
     fn show_models(&mut self) {
@@ -164,6 +186,15 @@ impl Watcher {
         });
         self.view.models = shown.collect();
     }
+}
+
+/// Outputs that were measured at all: a policy decides which signals are, and where a model decides. What a model gave nothing
+/// of while it gave others is not shown; of a model that gave nothing, everything is.
+fn measured(mut outputs: Vec<SubjectView>) -> Vec<SubjectView> {
+    let key = |output: &SubjectView| (output.position, output.segment.clone());
+    let with_events: Vec<_> = outputs.iter().filter(|output| output.events > 0).map(key).collect();
+    outputs.retain(|output| output.events > 0 || !with_events.contains(&key(output)));
+    outputs
 }
 
 /// The windows of one comparison, the shortest first.

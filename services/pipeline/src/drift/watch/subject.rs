@@ -59,7 +59,11 @@ impl Track {
             .map(|series| series.reference.count)
             .collect();
         let table = Compared::new(subject, &reference, tally);
-        let verdict = judge(&table.table(), &context.settings.verdict);
+        let mut verdict = judge(&table.table(), &context.settings.verdict);
+        if reference.iter().sum::<u64>() == 0 {
+            // Nothing to compare with is no health either.
+            verdict.state = State::InsufficientData { have: 0, need };
+        }
         let mut view = named(subject, context);
         (view.events, view.need, view.seconds) = (verdict.n, need, window.span.as_secs_f64());
         view.psi = verdict.evidence.map(|evidence| evidence.psi);
