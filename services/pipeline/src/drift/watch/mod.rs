@@ -146,31 +146,27 @@ impl Watcher {
 
     fn compare(&mut self) {
         let windows = Windows::new(&self.history, &self.settings);
-        let mut shown = Vec::new();
-        for (subject, track) in self.monitor.subjects().iter().zip(&mut self.tracks) {
-            let is_judged = self.view.state == Activity::Watching;
-            let context = subject::Context {
-                monitor: &self.monitor,
-                settings: &self.settings,
-                models: &self.models,
-                windows: &windows,
-                is_judged,
-            };
-            shown.push(track.compare(subject, &context));
-        }
-        let embeddings = self.embeddings.iter_mut().enumerate();
-        let monitor = &self.monitor;
-        for (model, embedding) in embeddings {
-            let shown = embedding.compare(monitor, model, &windows, (&self.settings, self.view.state));
-            embedding.shown = shown;
+        let context = subject::Context {
+            monitor: &self.monitor,
+            settings: &self.settings,
+            models: &self.models,
+            windows: &windows,
+            is_judged: self.view.state == Activity::Watching,
+        };
+        let subjects = self.monitor.subjects().iter().zip(&mut self.tracks);
+        let shown: Vec<SubjectView> = subjects
+            .map(|(subject, track)| track.compare(subject, &context))
+            .collect();
+        for (model, embedding) in self.embeddings.iter_mut().enumerate() {
+            embedding.shown = embedding.compare(&self.monitor, model, &windows, (&self.settings, self.view.state));
         }
         let (features, outputs): (Vec<_>, Vec<_>) = shown.into_iter().partition(|subject| subject.name.is_some());
         (self.view.features, self.view.outputs) = (features, measured(outputs));
     }
 
     fn show_models(&mut self) {
-        let models = self.models.iter().zip(&self.confidences);
-        let shown = models.map(|(model, confidence)| ModelView {
+        let models = self.models.iter().zip(&self.confidences).zip(&self.embeddings);
+        let shown = models.map(|((model, confidence), embedding)| ModelView {
             name: model.name.clone(),
             version: model.version.clone(),
             evidence: confidence.as_ref().and_then(Confidence::evidence),
@@ -178,11 +174,7 @@ impl Watcher {
                 .as_ref()
                 .map_or(-self.settings.confidence.false_alarms.ln(), Confidence::alarm_at),
             changes: confidence.as_ref().map_or(0, Confidence::changes),
-            embedding: None,
-        });
-        let shown = shown.zip(&self.embeddings).map(|(model, embedding)| ModelView {
             embedding: embedding.shown.clone(),
-            ..model
         });
         self.view.models = shown.collect();
     }
