@@ -103,7 +103,7 @@ impl View {
     /// Gives everything a value, so that all that can be shown is: for forecasts.
     pub fn pretend_all_is_known(&mut self, statistics: &[Distance]) {
         for subject in self.features.iter_mut().chain(&mut self.outputs) {
-            (subject.state, subject.psi) = (Standing::Quiet, Some(0.0));
+            (subject.state, subject.psi, subject.need) = (Standing::Quiet, Some(0.0), 0);
             subject.statistics = statistics.iter().map(|distance| (*distance, 0.0)).collect();
         }
         self.models.iter_mut().for_each(|model| model.evidence = Some(0.0));
