@@ -42,7 +42,7 @@ pub struct SecureKafka {
 
 /// Users of PLAIN: their name, and their password. SCRAM users are added by
 /// [`crate::kafka::Topics::add_scram_user`].
-pub const PLAIN_USERS: [&str; 20] = [
+pub const PLAIN_USERS: [&str; 22] = [
     "plain",
     "revoked",
     "seen",
@@ -54,6 +54,8 @@ pub const PLAIN_USERS: [&str; 20] = [
     "without-5",
     "nobody",
     "acls",
+    "topics",
+    "no-events",
     "person",
     "person-0",
     "person-1",

@@ -416,7 +416,10 @@ fn a_profile_can_be_made_where_the_one_that_is_named_is_missing_broken_or_of_ano
         profile::build(arguments, variables).unwrap_or_else(|error| panic!("{error}"))
     };
     let of_missing = make(&arguments, &[("EDDY__SELECT__ANOMALY__SIGNAL", "hbos")]);
-    assert!(of_missing.contains("the pipeline file names it already"), "{of_missing}");
+    assert!(
+        of_missing.contains("the pipeline file names it already"),
+        "{of_missing}"
+    );
     let next = [("EDDY__MODELS__0__VERSION", "2")];
     let of_stale = make(&arguments, &next);
     assert!(of_stale.contains("shuttle 2"), "{of_stale}");

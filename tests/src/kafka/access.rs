@@ -41,6 +41,8 @@ pub enum Operation {
     Describe,
     /// Making it.
     Create,
+    /// Looking at its configuration.
+    DescribeConfigs,
 }
 
 /// A permission for one principal, from anywhere.
@@ -209,6 +211,7 @@ fn binding(acl: &Acl, is_filter: bool) -> *mut c::rd_kafka_AclBinding_t {
         Operation::Write => O::RD_KAFKA_ACL_OPERATION_WRITE,
         Operation::Describe => O::RD_KAFKA_ACL_OPERATION_DESCRIBE,
         Operation::Create => O::RD_KAFKA_ACL_OPERATION_CREATE,
+        Operation::DescribeConfigs => O::RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS,
     };
     let allow = c::rd_kafka_AclPermissionType_t::RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW;
     let name = CString::new(name.as_str()).expect("no NUL");

@@ -22,11 +22,11 @@ fn topics(client: &Client, stage: &Stage, words: &[&str]) -> Output {
         .expect("the program under test was built with the tests")
 }
 
-fn may_create(user: &str, topic: String) -> Acl {
+fn may(operation: kafka::Operation, user: &str, topic: &str) -> Acl {
     Acl {
         principal: format!("User:{user}"),
-        resource: kafka::Resource::Topic(topic),
-        operation: kafka::Operation::Create,
+        resource: kafka::Resource::Topic(topic.to_owned()),
+        operation,
     }
 }
 
@@ -41,6 +41,10 @@ fn what_is_missing_is_made_once_and_what_exists_stays_as_it_is() {
     kafka.delete_topic(&dead_letters);
     kafka.configure_topic(&stage.topic("events"), &[("max.message.bytes", "2000000")]);
 
+    // What may not be known is not made up.
+    let blind = said(&topics(&client, &stage, &[]), 0);
+    assert!(blind.contains("it may not be described (DescribeConfigs)"), "{blind}");
+    kafka.allow(&[may(kafka::Operation::DescribeConfigs, "topics", &stage.topic("events"))]);
     let looked = said(&topics(&client, &stage, &[]), 0);
     for topic in [&retraining, &dead_letters] {
         let command = format!(
@@ -61,8 +65,8 @@ fn what_is_missing_is_made_once_and_what_exists_stays_as_it_is() {
         );
     }
     kafka.allow(&[
-        may_create("topics", retraining.clone()),
-        may_create("topics", dead_letters.clone()),
+        may(kafka::Operation::Create, "topics", &retraining),
+        may(kafka::Operation::Create, "topics", &dead_letters),
     ]);
     let applied = said(&topics(&client, &stage, &["--apply", "--retention", "3d"]), 0);
     assert_eq!(applied.matches(" created ").count(), 2, "{applied}");
@@ -77,13 +81,21 @@ fn what_is_missing_is_made_once_and_what_exists_stays_as_it_is() {
 }
 
 #[test]
+fn a_wrong_password_is_named_as_such() {
+    let stage = stage("wire-topics-password", EXACTLY_ONCE);
+    let client = Client::through(Door::Sasl).named("PLAIN", "topics", "wrong");
+    let refused = said(&topics(&client, &stage, &[]), CONFIGURATION);
+    assert!(refused.contains("password"), "{refused}");
+}
+
+#[test]
 fn a_missing_events_topic_is_its_producers_to_make_unless_that_is_asked_for() {
     let stage = stage("wire-no-events", EXACTLY_ONCE);
     let kafka = SecureKafka::shared().kafka();
     allow_all(&stage, "User:no-events");
     let client = client("no-events");
     let events = stage.topic("events");
-    kafka.allow(&[may_create("no-events", events.clone())]);
+    kafka.allow(&[may(kafka::Operation::Create, "no-events", &events)]);
     kafka.delete_topic(&events);
     let without = said(&topics(&client, &stage, &["--apply"]), 0);
     assert!(

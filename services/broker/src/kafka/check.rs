@@ -148,7 +148,7 @@ fn open(settings: &Settings, access: &Arc<Access>) -> Result<BaseConsumer<Consum
     open_metadata(settings, access)
 }
 
-fn open_metadata(settings: &Settings, access: &Arc<Access>) -> Result<BaseConsumer<ConsumerEvents>, String> {
+pub(super) fn open_metadata(settings: &Settings, access: &Arc<Access>) -> Result<BaseConsumer<ConsumerEvents>, String> {
     let events = ConsumerEvents::new("check".into(), Vec::new(), Arc::clone(access));
     super::create(&settings.metadata_config()?, events, "").map_err(|error| error.message)
 }

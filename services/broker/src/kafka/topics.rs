@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigEntry, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::access::Access;
+use super::check::open_metadata;
 use super::events::ConsumerEvents;
 use super::fault;
+use super::group;
 use super::metadata::{self, Ear};
 use crate::settings::Settings;
 use crate::{BrokerError, Fault};
@@ -66,6 +69,8 @@ pub enum Created {
 
 /// The administrator's view of a pipeline's topics.
 pub struct TopicAdmin {
+    /// Looks at topics: an administrator's client does not tell what keeps it out.
+    looker: BaseConsumer<ConsumerEvents>,
     client: AdminClient<ConsumerEvents>,
     access: Arc<Access>,
 }
@@ -89,7 +94,11 @@ impl TopicAdmin {
             .metadata_config()
             .map_err(|message| super::refused("reaching the brokers", message))?;
         let client = super::create(&config, events, "reaching the brokers")?;
-        Ok(Self { client, access })
+        let looker = open_metadata(settings, &access);
+        let looker = looker.map_err(|message| super::refused("reaching the brokers", message))?;
+        // Serves the first token refresh, without which no connection is made.
+        group::serve(&looker);
+        Ok(Self { looker, client, access })
     }
 }
 
@@ -99,13 +108,11 @@ impl TopicAdmin {
     /// # Errors
     /// When no broker answers, or the topic may not be seen; the message says which permission is lacking.
     pub fn look(&self, topic: &str) -> Result<Option<Existing>, BrokerError> {
-        let client = self.client.inner();
         let ear = Ear {
-            words: &client.context().words,
-            // The client serves itself.
-            listen: &|| {},
+            words: &self.looker.context().words,
+            listen: &|| group::serve(&self.looker),
         };
-        let Some(shape) = metadata::topic(client, topic, &ear)? else {
+        let Some(shape) = metadata::topic(self.looker.client(), topic, &ear)? else {
             return Ok(None);
         };
         Ok(Some(Existing {
@@ -120,12 +127,11 @@ impl TopicAdmin {
         let described = self.client.describe_configs(&resources, &options());
         let answers = wait_for(described).and_then(|answers| answers.map_err(|error| error.to_string()))?;
         let answer = answers.into_iter().next().ok_or("the brokers said nothing")?;
-        let found = answer.map_err(|code| match code {
-            Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => {
-                "it may not be described (DescribeConfigs)".to_owned()
-            }
-            code => code.to_string(),
-        })?;
+        let found = answer.map_err(|code| code.to_string())?;
+        // A refusal of one resource is not told by the wrapper: nothing is all that comes.
+        if found.entries.is_empty() {
+            return Err("it may not be described (DescribeConfigs)".to_owned());
+        }
         let value = |name: &str| -> Option<String> {
             let is_it = |entry: &&ConfigEntry| entry.name == name;
             found.entries.iter().find(is_it)?.value.clone()
