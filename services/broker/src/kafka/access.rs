@@ -13,7 +13,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use super::handshake::{self, Distrust, Sight, Why};
 use super::token::Tokens;
 use super::{fault, refused};
-use crate::settings::permissions::quoted;
+use crate::settings::permissions::{as_argument, quoted};
 use crate::settings::{Guarantee, Permission, Resource, Sasl, Settings, Tls};
 use crate::{BrokerError, Fault};
 
@@ -118,7 +118,7 @@ impl Access {
 
     /// What lets a topic be created: the right to make this one.
     pub(super) fn allow_creation(&self, topic: &str) -> String {
-        let arguments = format!("--operation Create --topic {}", quoted(topic));
+        let arguments = format!("--operation Create --topic {}", as_argument(topic));
         self.allow(&format!("create topic `{topic}`"), &arguments)
     }
 

@@ -132,11 +132,7 @@ impl Permission {
 
     /// The arguments of `kafka-acls.sh` that mean it, for a shell.
     pub fn arguments(&self) -> String {
-        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-        let name = match self.name.chars().all(is_plain) {
-            true => self.name.clone(),
-            false => quoted(&self.name),
-        };
+        let name = as_argument(&self.name);
         let operation = self.operation;
         match self.resource {
             Resource::Topic => format!("--operation {operation} --topic {name}"),
@@ -146,6 +142,15 @@ impl Permission {
                 format!("--operation {operation} --transactional-id {name} --resource-pattern-type prefixed")
             }
         }
+    }
+}
+
+/// A name as an argument of a command: as it is, where a shell takes it so.
+pub(crate) fn as_argument(name: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    match name.chars().all(is_plain) {
+        true => name.to_owned(),
+        false => quoted(name),
     }
 }
 
