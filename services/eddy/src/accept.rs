@@ -6,7 +6,6 @@
 //! Invariant: a profile is whole, as it was or as it is to be. Nothing is written unless all profiles can be.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use eddy_host::ExitCode;
@@ -16,23 +15,13 @@ use eddy_storage::table::{Existing, WholeFile};
 use crate::assemble::{assemble, profile_of};
 use crate::cli::AcceptArguments;
 use crate::file;
-use crate::profile::{Error, Recorder, leave_bare, of_topic};
+use crate::profile::{Error, Recorder, answer, leave_bare, of_topic};
 use crate::recall::{moment, now_ms};
 use crate::replay::{self, Batch, Replay};
 
 /// Carries the command out: the summary goes to standard output, what is wrong to standard error.
 pub fn accept(arguments: &AcceptArguments, variables: impl IntoIterator<Item = (String, String)>) -> ExitCode {
-    // Nobody is left to tell when the stream is closed; the exit code still says it.
-    match rewrite(arguments, variables) {
-        Ok(summary) => {
-            drop(write!(io::stdout(), "{summary}"));
-            ExitCode::Drained
-        }
-        Err(error) => {
-            drop(writeln!(io::stderr(), "{error}"));
-            error.exit_code()
-        }
-    }
+    answer(rewrite(arguments, variables))
 }
 
 /// A profile that has the feature.

@@ -95,8 +95,13 @@ pub enum Error {
 
 /// Carries the command out: the summary goes to standard output, what is wrong to standard error.
 pub fn profile(arguments: &ProfileArguments, variables: impl IntoIterator<Item = (String, String)>) -> ExitCode {
+    answer(build(arguments, variables))
+}
+
+/// Says what came of a command.
+pub(crate) fn answer(result: Result<String, Error>) -> ExitCode {
     // Nobody is left to tell when the stream is closed; the exit code still says it.
-    match build(arguments, variables) {
+    match result {
         Ok(summary) => {
             drop(write!(io::stdout(), "{summary}"));
             ExitCode::Drained

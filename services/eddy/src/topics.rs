@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 
 use eddy_broker::BrokerError;
 use eddy_broker::kafka::{Configuration, Created, Existing, TopicAdmin, Wanted};
-use eddy_broker::settings::{Permission, Settings, Topics};
+use eddy_broker::settings::{Permission, Settings, Topics, as_argument};
 use eddy_host::ExitCode;
 use eddy_pipeline::settings::Bytes;
 
@@ -239,7 +239,7 @@ impl Plan {
             format!(
                 "kafka-acls.sh --bootstrap-server {} --add --allow-principal {} {}",
                 self.bootstrap,
-                quoted(principal),
+                as_argument(principal),
                 permission.arguments()
             )
         };
@@ -257,7 +257,7 @@ fn creation(bootstrap: &str, wanted: &Wanted) -> String {
     } = wanted;
     let mut command = format!(
         "kafka-topics.sh --bootstrap-server {bootstrap} --create --topic {} --partitions {partitions}",
-        quoted(name)
+        as_argument(name)
     );
     if let Some(replication) = replication {
         command.push_str(&format!(" --replication-factor {replication}"));
@@ -266,15 +266,6 @@ fn creation(bootstrap: &str, wanted: &Wanted) -> String {
         command.push_str(&format!(" --config {name}={value}"));
     }
     command
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-:".contains(letter);
-    match word.chars().all(is_plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
 }
 
 fn span(ms: i64) -> String {

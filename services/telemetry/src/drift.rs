@@ -224,7 +224,7 @@ impl DriftFamilies {
 
     fn of_output(&self, labels: [&str; 4], series: &Series) -> IntCounter {
         let What::Bin(bin) = &series.what else {
-            // Outputs are finite and always there; only their bins are shown.
+            // Of outputs only the bins are shown; what is odd among them each replica judges for itself.
             return IntCounter::new("unshown", "Not shown.").expect("a name and a sentence make a counter");
         };
         let [model, version, profile, output] = labels;

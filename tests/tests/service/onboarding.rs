@@ -328,18 +328,7 @@ fn bins_of_profile(profile: &Value) -> BTreeMap<(String, String), u64> {
             .as_object()
             .and_then(|only| only.iter().next())
             .expect("a feature");
-        let labels: Vec<String> = match kind.as_str() {
-            "number" => {
-                let edges = feature["edges"].as_array().expect("edges").iter();
-                let edges = edges.map(|edge| format!("{:?}", edge.as_f64().expect("an edge") as f32));
-                edges.chain(["+Inf".to_owned()]).collect()
-            }
-            _ => {
-                let words = feature["categories"].as_array().expect("words").iter();
-                let words = words.map(|word| word.as_str().expect("a word").to_owned());
-                words.chain(["(other)".to_owned()]).collect()
-            }
-        };
+        let labels = super::prometheus::labels(kind, feature);
         let name = feature["name"].as_str().expect("a name");
         for (label, count) in labels.into_iter().zip(feature["counts"].as_array().expect("counts")) {
             bins.insert((name.to_owned(), label), count.as_u64().expect("a count"));

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use eddy_tests::dashboards::{Expression, expressions};
 use eddy_tests::prometheus::{Prometheus, every_second};
-use eddy_tests::service::{ask, free_port, said, wait_for};
+use eddy_tests::service::{PATIENCE, ask, free_port, said, wait_for};
 use eddy_tests::stage::{AT_LEAST_ONCE, Event, Plan, Stage, examples};
 use serde_json::json;
 
@@ -155,7 +155,7 @@ fn every_panel_of_every_dashboard_has_data_once_the_demo_and_its_like_have_run()
         left.iter()
             .any(|expression: &&Expression| !expression.promql.contains("eddy_lane_paused"))
     };
-    while is_open(&left) && started.elapsed() < std::time::Duration::from_secs(120) {
+    while is_open(&left) && started.elapsed() < PATIENCE {
         // What was sent is a burst; rates need a stream.
         fleet.send();
         encoder.send(3);

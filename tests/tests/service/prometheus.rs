@@ -179,7 +179,7 @@ impl Fleet {
 }
 
 /// The labels of a feature's bins.
-fn labels(kind: &str, feature: &Value) -> Vec<String> {
+pub(super) fn labels(kind: &str, feature: &Value) -> Vec<String> {
     match kind {
         "number" => {
             let edges = feature["edges"].as_array().expect("edges").iter();

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use eddy_secret::Secret;
 pub use oidc::Oidc;
-pub use permissions::{Operation, Permission, Resource};
+pub use permissions::{Operation, Permission, Resource, as_argument};
 pub use properties::{GUARDED, Guarded, Properties, PropertyValue};
 pub use security::{Mechanism, Sasl, Tls};
 pub use topics::Topics;

@@ -146,7 +146,7 @@ impl Permission {
 }
 
 /// A name as an argument of a command: as it is, where a shell takes it so.
-pub(crate) fn as_argument(name: &str) -> String {
+pub fn as_argument(name: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
     match name.chars().all(is_plain) {
         true => name.to_owned(),
