@@ -38,7 +38,7 @@ use crate::ledger::{Ledger, Settled};
 use crate::link::Link;
 use crate::orders::Orders;
 use crate::poll_times::PollTimes;
-use crate::report::{LaneReport, SAMPLES, Sample};
+use crate::report::{LaneReport, Sample};
 use crate::scoring::Scoring;
 use crate::settings::{BatchSettings, CheckpointSettings, DeadLetterSettings};
 
@@ -49,6 +49,9 @@ pub use crate::ledger::Stopped;
 
 /// Longest sleep of an idle lane: how soon it notices a request to drain.
 const IDLE: Duration = Duration::from_millis(50);
+/// Selected events of one batch that pages are told of: where every event is selected, telling of all would cost more than it
+/// shows.
+const SHOWN_OF_BATCH: usize = 4;
 /// How often the lag is looked at.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -317,7 +320,7 @@ impl<B: Broker> Lane<B> {
             let outcome = hand.over(&mut self.emitter, &self.scoring, row, &condemned)?;
             self.ledger.settle(row.source, outcome);
             if let (Outcome::Selected(arms), Some(tensor_row)) = (outcome, row.tensor_row())
-                && shown < SAMPLES
+                && shown < SHOWN_OF_BATCH
             {
                 shown += 1;
                 self.report
