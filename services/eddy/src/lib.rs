@@ -28,6 +28,7 @@ pub mod run;
 mod samples;
 pub mod settings;
 mod status;
+mod trial;
 mod vigil;
 mod watched;
 mod why;

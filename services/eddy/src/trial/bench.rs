@@ -1,0 +1,161 @@
+//! Events through a pipeline's own path, away from any stream: decoder, models, heads, signals, and selection as far as it
+//! needs no budget.
+//!
+//! Owns: a scoring of its own, and the documents that come out of it.
+//! Never does: reach Kafka, count an event, or spend from a budget.
+//!
+//! Invariant: what it says of an event is what a stream says that has not selected anything yet.
+
+use eddy_host::SystemClock;
+use eddy_inference::scoring::{Scoring, Sick};
+use eddy_inference::{Emitter, Fate, Row};
+use eddy_pipeline::event::{Header, Partition, Record, Source};
+use eddy_pipeline::select::Selection;
+use eddy_pipeline::time::Clock as _;
+use serde_json::{Map, Value, json};
+
+use super::beside::Event;
+use super::diff::{DEAD_LETTER, ID, Outcome};
+use crate::assemble::Assembly;
+use crate::settings::problems::Problems;
+
+/// Why events cannot be scored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The pipeline.
+    #[error("{0}")]
+    Pipeline(Problems),
+    /// A model.
+    #[error(transparent)]
+    Sick(#[from] Sick),
+}
+
+/// What scores events.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    scoring: Scoring,
+    emitter: Emitter,
+    selection: Selection,
+    topic: String,
+    clock: SystemClock,
+}
+
+impl Bench {
+    /// Sessions and buffers of its own.
+    ///
+    /// # Errors
+    /// What does not fit, or a session that cannot be made.
+    pub(crate) fn of(assembly: &Assembly) -> Result<Self, Error> {
+        let scoring = assembly.scoring();
+        Ok(Self {
+            scoring: scoring.map_err(|problems| Error::Pipeline(assembly.located(problems)))?,
+            emitter: assembly.emitter(),
+            selection: assembly.selection(),
+            topic: assembly.file().topics.events.clone(),
+            clock: SystemClock::start(),
+        })
+    }
+
+    /// Whether arms share a budget; what they select then depends on what they selected before.
+    pub(crate) fn has_budget(&self) -> bool {
+        self.selection.has_budget()
+    }
+
+    /// What becomes of these events, in their order.
+    ///
+    /// # Errors
+    /// A model that is sick.
+    pub(crate) fn run(&mut self, events: &[Event]) -> Result<Vec<Outcome>, Error> {
+        let mut outcomes = Vec::with_capacity(events.len());
+        let mut begun = 0;
+        for (number, event) in events.iter().enumerate() {
+            self.push(number, event);
+            if self.scoring.is_full() {
+                self.score(&events[begun..=number], &mut outcomes)?;
+                begun = number + 1;
+            }
+        }
+        self.score(&events[begun..], &mut outcomes)?;
+        Ok(outcomes)
+    }
+
+    /// Takes in one event as the record that it would be, the first of its topic at offset 0.
+    fn push(&mut self, number: usize, event: &Event) {
+        let header = event.id.as_ref().map(|(name, id)| Header {
+            name,
+            value: Some(id.as_bytes()),
+        });
+        self.scoring.push(&Record {
+            source: Source {
+                partition: Partition { topic: 0, number: 0 },
+                offset: number as i64,
+            },
+            topic: &self.topic,
+            // The time of sending is no property of an event.
+            timestamp_ms: None,
+            key: None,
+            value: Some(&event.value),
+            headers: header.as_slice(),
+        });
+    }
+
+    fn score(&mut self, events: &[Event], outcomes: &mut Vec<Outcome>) -> Result<(), Error> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        self.scoring.score(&self.clock)?;
+        self.scoring.select(&mut self.selection, self.clock.now());
+        let has_budget = self.selection.has_budget();
+        for (event, row) in events.iter().zip(self.scoring.batch().rows()) {
+            outcomes.push(Outcome {
+                id: self.scoring.batch().id(row).to_owned(),
+                at: event.at.clone(),
+                document: document(&self.scoring, &mut self.emitter, row, has_budget),
+            });
+        }
+        self.scoring.clear();
+        Ok(())
+    }
+}
+
+/// What came out of an event, without what differs from run to run.
+fn document(scoring: &Scoring, emitter: &mut Emitter, row: &Row, has_budget: bool) -> Map<String, Value> {
+    let id = scoring.batch().id(row);
+    let mut document = match &row.fate {
+        Fate::Rejected(rejection) => {
+            let dead_letter = json!({
+                "stage": rejection.reason.stage().as_str(),
+                "reason": rejection.reason.as_str(),
+                "detail": rejection.detail,
+            });
+            return [(ID.to_owned(), id.into()), (DEAD_LETTER.to_owned(), dead_letter)]
+                .into_iter()
+                .collect();
+        }
+        Fate::Scored(tensor_row) => {
+            let read = |value: &[u8]| serde_json::from_slice::<Map<String, Value>>(value);
+            let document = emitter.prediction(scoring, row, *tensor_row, |output| read(output.value.unwrap_or_default()));
+            document.expect("a prediction is a JSON object")
+        }
+    };
+    for member in ["format", "source", "draws"] {
+        document.remove(member);
+    }
+    if document.get("time").is_some_and(Value::is_null) {
+        document.remove("time");
+    }
+    if has_budget {
+        without_flags(&mut document);
+    }
+    document
+}
+
+/// Leaves out what depends on a budget.
+pub(crate) fn without_flags(document: &mut Map<String, Value>) {
+    let models = document.get_mut("models").and_then(Value::as_object_mut);
+    for model in models.into_iter().flat_map(Map::values_mut) {
+        if let Some(members) = model.as_object_mut() {
+            members.remove("flags");
+        }
+    }
+}
