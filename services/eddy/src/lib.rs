@@ -26,6 +26,7 @@ mod redrive;
 pub mod replay;
 pub mod run;
 mod samples;
+mod score;
 pub mod settings;
 mod status;
 mod trial;

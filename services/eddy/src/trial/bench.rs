@@ -6,11 +6,14 @@
 //!
 //! Invariant: what it says of an event is what a stream says that has not selected anything yet.
 
+use std::sync::Arc;
+
 use eddy_host::SystemClock;
+use eddy_inference::judge::InForce;
 use eddy_inference::scoring::{Scoring, Sick};
 use eddy_inference::{Emitter, Fate, Row};
 use eddy_pipeline::event::{Header, Partition, Record, Source};
-use eddy_pipeline::select::Selection;
+use eddy_pipeline::select::{Plan, Selection};
 use eddy_pipeline::time::Clock as _;
 use serde_json::{Map, Value, json};
 
@@ -38,6 +41,9 @@ pub(crate) struct Bench {
     selection: Selection,
     topic: String,
     clock: SystemClock,
+    in_force: Arc<InForce>,
+    /// The judgement that was taken up last.
+    judged_by: u64,
 }
 
 impl Bench {
@@ -53,7 +59,40 @@ impl Bench {
             selection: assembly.selection(),
             topic: assembly.file().topics.events.clone(),
             clock: SystemClock::start(),
+            in_force: assembly.in_force(),
+            judged_by: 0,
         })
+    }
+
+    /// Takes up the policy that is in force, as lanes do between batches; says whether it is another than before.
+    pub(crate) fn follow(&mut self) -> bool {
+        let Some((judgement, provenance)) = self.in_force.news(&mut self.judged_by) else {
+            return false;
+        };
+        self.scoring.set_signals(judgement.signals);
+        self.selection.set_plan(judgement.plan);
+        self.emitter.set_provenance(provenance);
+        true
+    }
+
+    /// What becomes of one event, and what else `look` sees of it where it is scored.
+    ///
+    /// # Errors
+    /// A model that is sick.
+    pub(crate) fn one<T>(
+        &mut self,
+        event: &Event,
+        look: impl FnOnce(&Scoring, u32, &Plan) -> T,
+    ) -> Result<(Outcome, Option<T>), Error> {
+        self.scoring.clear();
+        self.push(0, event);
+        let mut outcomes = Vec::with_capacity(1);
+        self.score(std::slice::from_ref(event), &mut outcomes)?;
+        let outcome = outcomes.pop().expect("one event has one outcome");
+        let tensor_row = self.scoring.batch().rows().first().and_then(Row::tensor_row);
+        let seen = tensor_row.map(|row| look(&self.scoring, row, self.selection.plan()));
+        self.scoring.clear();
+        Ok((outcome, seen))
     }
 
     /// Whether arms share a budget; what they select then depends on what they selected before.
@@ -72,10 +111,12 @@ impl Bench {
             self.push(number, event);
             if self.scoring.is_full() {
                 self.score(&events[begun..=number], &mut outcomes)?;
+                self.scoring.clear();
                 begun = number + 1;
             }
         }
         self.score(&events[begun..], &mut outcomes)?;
+        self.scoring.clear();
         Ok(outcomes)
     }
 
@@ -99,6 +140,7 @@ impl Bench {
         });
     }
 
+    /// Scores the batch, which holds these events.
     fn score(&mut self, events: &[Event], outcomes: &mut Vec<Outcome>) -> Result<(), Error> {
         if events.is_empty() {
             return Ok(());
@@ -113,7 +155,6 @@ impl Bench {
                 document: document(&self.scoring, &mut self.emitter, row, has_budget),
             });
         }
-        self.scoring.clear();
         Ok(())
     }
 }
@@ -134,7 +175,9 @@ fn document(scoring: &Scoring, emitter: &mut Emitter, row: &Row, has_budget: boo
         }
         Fate::Scored(tensor_row) => {
             let read = |value: &[u8]| serde_json::from_slice::<Map<String, Value>>(value);
-            let document = emitter.prediction(scoring, row, *tensor_row, |output| read(output.value.unwrap_or_default()));
+            let document = emitter.prediction(scoring, row, *tensor_row, |output| {
+                read(output.value.unwrap_or_default())
+            });
             document.expect("a prediction is a JSON object")
         }
     };

@@ -105,7 +105,8 @@ impl<'a> Beside<'a> {
         let (lines, folder) = (self.folder.join(EVENTS), self.folder.join(FOLDER));
         let events = match (lines.is_file(), folder.is_dir()) {
             (true, true) => {
-                let message = format!("stands beside the folder `{FOLDER}`, and only one of them can hold the events; move one");
+                let message =
+                    format!("stands beside the folder `{FOLDER}`, and only one of them can hold the events; move one");
                 return Err(Unread::file(lines.display(), message));
             }
             (true, false) if settings.format != EventFormat::Json => {
@@ -196,13 +197,19 @@ impl<'a> Beside<'a> {
         for name in names {
             let path = folder.join(&name);
             self.has_room(folder, events.len())?;
-            let stem = Path::new(&name).file_stem().and_then(|stem| stem.to_str()).unwrap_or(&name);
+            let stem = Path::new(&name)
+                .file_stem()
+                .and_then(|stem| stem.to_str())
+                .unwrap_or(&name);
             let header = settings.id_header.as_deref().unwrap_or(HEADER_ID);
             events.push(Event {
                 at: format!("{FOLDER}/{name}"),
                 value: self.bytes(&path)?,
                 // What holds its own id is named by that.
-                id: settings.id_field.is_none().then(|| (header.to_owned(), stem.to_owned())),
+                id: settings
+                    .id_field
+                    .is_none()
+                    .then(|| (header.to_owned(), stem.to_owned())),
             });
         }
         Ok(events)
@@ -212,9 +219,8 @@ impl<'a> Beside<'a> {
         if count < self.limits.events {
             return Ok(());
         }
-        let message = format!(
-            "has more than {count} of them, the most that `--events` allows; leave some out, or allow more",
-        );
+        let message =
+            format!("has more than {count} of them, the most that `--events` allows; leave some out, or allow more",);
         Err(Unread::file(path.display(), message))
     }
 
@@ -222,7 +228,10 @@ impl<'a> Beside<'a> {
         let bytes = self.bytes(path)?;
         String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
-            Unread::file(path.display(), format!("is not UTF-8 from byte {at} on; save it as UTF-8"))
+            Unread::file(
+                path.display(),
+                format!("is not UTF-8 from byte {at} on; save it as UTF-8"),
+            )
         })
     }
 
@@ -327,10 +336,7 @@ mod tests {
         let mut beside = Beside::of(folder.path(), limits(2, 100));
         let found = beside.events(&settings).expect("two events");
         let ids: Vec<_> = found.into_iter().filter_map(|event| event.id).collect();
-        assert_eq!(
-            ids,
-            [("name".into(), "a".into()), ("name".to_owned(), "b".to_owned())]
-        );
+        assert_eq!(ids, [("name".into(), "a".into()), ("name".to_owned(), "b".to_owned())]);
         let [note] = &beside.notes[..] else {
             panic!("{:?}", beside.notes)
         };
@@ -365,7 +371,11 @@ mod tests {
 
     #[test]
     fn a_line_that_expects_nothing_sensible_is_named() {
-        for (line, words) in [("[1]", "no JSON object"), ("{\"id\":1}", "has no `id`"), ("{", "no JSON object")] {
+        for (line, words) in [
+            ("[1]", "no JSON object"),
+            ("{\"id\":1}", "has no `id`"),
+            ("{", "no JSON object"),
+        ] {
             let folder = folder(&[(EXPECTED, &format!("{{\"id\":\"a\"}}\n{line}\n"))]);
             let error = Beside::of(folder.path(), limits(9, 100)).expected();
             let error = error.expect_err("it is refused").to_string();

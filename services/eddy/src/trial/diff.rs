@@ -237,7 +237,11 @@ fn renew(expected: &Value, got: Option<&Value>, tolerance: f64) -> Option<Value>
         }
         (Value::Array(items), Some(Value::Array(others))) if items.len() == others.len() => {
             let items = items.iter().zip(others);
-            Some(items.filter_map(|(item, other)| renew(item, Some(other), tolerance)).collect())
+            Some(
+                items
+                    .filter_map(|(item, other)| renew(item, Some(other), tolerance))
+                    .collect(),
+            )
         }
         _ if agrees(expected, got, tolerance) => Some(expected.clone()),
         (_, got) => got.cloned(),

@@ -5,9 +5,9 @@
 //!
 //! Invariant: `expected.jsonl` is written on request only, whole or not at all.
 
-mod bench;
-mod beside;
-mod diff;
+pub(crate) mod bench;
+pub(crate) mod beside;
+pub(crate) mod diff;
 mod report;
 
 use std::fs;
@@ -46,7 +46,11 @@ pub(crate) fn test(arguments: &TestArguments, variables: impl IntoIterator<Item 
     // Nobody is left to tell when the stream is closed; the exit code still says it.
     match run(arguments, variables) {
         Ok(report) => {
-            let answer = if arguments.json { report.json() } else { report.to_string() };
+            let answer = if arguments.json {
+                report.json()
+            } else {
+                report.to_string()
+            };
             drop(write!(io::stdout(), "{answer}"));
             match report.passed {
                 true => ExitCode::Drained,
@@ -80,7 +84,9 @@ fn run(arguments: &TestArguments, variables: impl IntoIterator<Item = (String, S
     if bench.has_budget() {
         let note = "what a label budget selects depends on what it selected before, so `flags` are not compared";
         beside.notes.push(note.to_owned());
-        expected.iter_mut().for_each(|one| bench::without_flags(&mut one.document));
+        expected
+            .iter_mut()
+            .for_each(|one| bench::without_flags(&mut one.document));
     }
     let comparison = compare(&expected, &outcomes, arguments.tolerance);
     let is_as_expected = comparison.findings.is_empty();

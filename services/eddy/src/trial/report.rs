@@ -89,8 +89,17 @@ fn tell(finding: &Finding, updated: bool, f: &mut fmt::Formatter<'_>) -> fmt::Re
             writeln!(f, "{id} ({EXPECTED}:{line}): it is expected, and no event has this id")
         }
         Finding::Surplus { id, event } => {
-            let next = if updated { "" } else { "; `eddy test --update` adds what came out" };
-            writeln!(f, "{} ({}): nothing is expected of this event{next}", shown(id), shown(event))
+            let next = if updated {
+                ""
+            } else {
+                "; `eddy test --update` adds what came out"
+            };
+            writeln!(
+                f,
+                "{} ({}): nothing is expected of this event{next}",
+                shown(id),
+                shown(event)
+            )
         }
         Finding::Differs {
             id,
@@ -114,7 +123,9 @@ fn tell(finding: &Finding, updated: bool, f: &mut fmt::Formatter<'_>) -> fmt::Re
 fn told(difference: &Difference) -> String {
     let Difference { path, expected, got } = difference;
     let value = |value: &Option<Value>, nothing: &str| {
-        value.as_ref().map_or_else(|| nothing.to_owned(), |value| shown(&value.to_string()))
+        value
+            .as_ref()
+            .map_or_else(|| nothing.to_owned(), |value| shown(&value.to_string()))
     };
     // In the place of a prediction there is a dead letter, or the other way round.
     let nothing = if path == DEAD_LETTER { "a prediction" } else { "nothing" };
