@@ -116,7 +116,7 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
             models,
             warnings: match &kafka {
                 Some(kafka) => kafka.warnings.clone(),
-                None => settings.warnings(),
+                None => settings.kafka.warnings(),
             },
             kafka,
         }),

@@ -24,7 +24,7 @@ Every setting of the file can be overridden by an environment variable: EDDY__KA
 
 Exit codes: 0 drained or done, 64 usage, 69 brokers unreachable at start or a replica that does not answer, 70 a guarantee
 could not be kept, 75 replaced by a twin with the same identity, 76 not drained in time, 78 the file or the token is
-wrong.";
+wrong, or a test does not hold.";
 
 const AFTER_TEST_HELP: &str = "\
 Beside the pipeline file stand `events.jsonl` (one JSON document a line) or the folder `events` (one file an event, named by

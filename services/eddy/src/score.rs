@@ -156,7 +156,7 @@ impl Explainer {
         };
         let arrival = arrival(&event, &pipeline.file.topics.events, &mut tools.fields);
         let (mut outcome, seen) = tools.bench.one(&event, explanation).map_err(impossible)?;
-        let provenance = assembly.in_force().current().1;
+        let provenance = tools.bench.provenance();
         let mut answer = json!({
             "pipeline": pipeline.file.name,
             "config": provenance.config,

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use eddy_host::SystemClock;
-use eddy_inference::judge::InForce;
+use eddy_inference::judge::{InForce, Provenance};
 use eddy_inference::scoring::{Scoring, Sick};
 use eddy_inference::{Emitter, Fate, Row};
 use eddy_pipeline::event::{Header, Partition, Record, Source};
@@ -42,8 +42,9 @@ pub(crate) struct Bench {
     topic: String,
     clock: SystemClock,
     in_force: Arc<InForce>,
-    /// The judgement that was taken up last.
+    /// The judgement that was taken up last, and whose word it is.
     judged_by: u64,
+    provenance: Provenance,
 }
 
 impl Bench {
@@ -61,6 +62,7 @@ impl Bench {
             clock: SystemClock::start(),
             in_force: assembly.in_force(),
             judged_by: 0,
+            provenance: Provenance::default(),
         })
     }
 
@@ -71,8 +73,14 @@ impl Bench {
         };
         self.scoring.set_signals(judgement.signals);
         self.selection.set_plan(judgement.plan);
-        self.emitter.set_provenance(provenance);
+        self.emitter.set_provenance(provenance.clone());
+        self.provenance = provenance;
         true
+    }
+
+    /// Whose word outputs are, as it was taken up last.
+    pub(crate) fn provenance(&self) -> &Provenance {
+        &self.provenance
     }
 
     /// What becomes of one event, and what else `look` sees of it where it is scored.

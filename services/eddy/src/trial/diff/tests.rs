@@ -219,7 +219,10 @@ fn a_renewed_file_keeps_lines_that_agree_and_the_members_that_were_written() {
             json!({"id": "new", "models": {"m": {"value": 1.0, "version": "2"}}}),
         ]
     );
-    assert!(renewed[1..].iter().all(|line| line.starts_with("{\"id\":")), "{renewed:?}");
+    assert!(
+        renewed[1..].iter().all(|line| line.starts_with("{\"id\":")),
+        "{renewed:?}"
+    );
 }
 
 #[test]
