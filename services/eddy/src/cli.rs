@@ -27,9 +27,10 @@ could not be kept, 75 replaced by a twin with the same identity, 76 not drained 
 wrong, or a test does not hold.";
 
 const AFTER_TEST_HELP: &str = "\
-Beside the pipeline file stand `events.jsonl` (one JSON document a line) or the folder `events` (one file an event, named by
-its id: .json, .png, .jpg, .jpeg, or .bin for raw tensors), and `expected.jsonl`. A line of that names an event by its `id`
-and says which members of its prediction are to be so; others may be as they like, and null stands for none:
+Beside the pipeline file stand `events.jsonl` (one JSON document a line) or the folder `events`
+(one file an event, named by its id: .json, .png, .jpg, .jpeg, or .bin for raw tensors), and
+`expected.jsonl`. A line of that names an event by its `id` and says which members of its prediction
+are to be so; others may be as they like, and null stands for nothing:
 
   {\"id\":\"a\",\"models\":{\"m\":{\"label\":\"x\",\"probabilities\":[0.9,0.1],\"flags\":[]}}}
   {\"id\":\"b\",\"dead_letter\":{\"reason\":\"out_of_range\"}}

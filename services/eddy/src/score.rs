@@ -13,6 +13,7 @@ use eddy_host::{OnDrain, OnExit, Policy, Promise, Promised, Refusal, Tasks, prom
 use eddy_inference::scoring::Scoring;
 use eddy_pipeline::event::{HEADER_ID, Header, Partition, Record, Source};
 use eddy_pipeline::select::{Arm, Drawn, Plan, Salt};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::assemble::Assembly;
@@ -176,7 +177,7 @@ impl Explainer {
         });
         answer["outcome"] = "predicted".into();
         answer["told"] = told.collect::<Map<_, _>>().into();
-        answer["thresholds"] = json!(tools.thresholds);
+        answer["thresholds"] = as_written(&tools.thresholds);
         answer["signals"] = seen.as_ref().map_or(Value::Null, |seen| seen.signals.clone());
         answer["selection"] = seen.map_or(Value::Null, |seen| seen.selection);
         // Whatever the rate of the control arm is, it selects the event if that is above this.
@@ -198,6 +199,12 @@ impl Tools {
             thresholds: Thresholds::default(),
         })
     }
+}
+
+/// A value with the decimals that its own text has, which are those of the file: 0.6, not the number that is nearest to it.
+fn as_written(value: &impl Serialize) -> Value {
+    let text = serde_json::to_string(value).expect("it is JSON");
+    serde_json::from_str(&text).expect("it was written just now")
 }
 
 /// The event as the pipeline's decoder reads it.
@@ -241,11 +248,7 @@ fn explanation(scoring: &Scoring, row: u32, plan: &Plan) -> Explanation {
         let read = read.filter_map(|column| Some((column.signal, scoring.column(at, column.signal)?)));
         let values = shown.chain(read).filter_map(|(signal, column)| {
             let value = column.get(row as usize).filter(|value| value.is_finite())?;
-            // The decimal that outputs write.
-            Some((
-                signal.as_str().to_owned(),
-                json!(value.to_string().parse::<f64>().ok()?),
-            ))
+            Some((signal.as_str().to_owned(), as_written(value)))
         });
         ((*name).to_owned(), Value::Object(values.collect()))
     };

@@ -189,12 +189,11 @@ fn document(scoring: &Scoring, emitter: &mut Emitter, row: &Row, has_budget: boo
             document.expect("a prediction is a JSON object")
         }
     };
-    for member in ["format", "source", "draws"] {
-        document.remove(member);
-    }
-    if document.get("time").is_some_and(Value::is_null) {
-        document.remove("time");
-    }
+    document.retain(|member, value| match member.as_str() {
+        "format" | "source" | "draws" => false,
+        "time" => !value.is_null(),
+        _ => true,
+    });
     if has_budget {
         without_flags(&mut document);
     }
