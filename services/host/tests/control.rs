@@ -36,11 +36,13 @@ impl Control for Asked {
         if verb == "ponder" {
             let (promised, promise) = promise();
             let is_forgotten = body == b"forgotten";
-            std::thread::spawn(move || {
+            let ponder = move || {
                 if !is_forgotten {
                     promised.keep(Ok(json!({ "pondered": true })));
                 }
-            });
+            };
+            let thread = std::thread::Builder::new().name("ponders".into());
+            thread.spawn(ponder).expect("there is a thread left");
             return Ok(Reply::Promised(promise));
         }
         if verb == "burn" {

@@ -115,8 +115,8 @@ impl<'a> Beside<'a> {
                     format!("holds JSON, and events are `{format}`; put one file for each into the folder `{FOLDER}`");
                 return Err(Unread::file(lines.display(), message));
             }
-            (true, false) => self.from_lines(&lines)?,
-            (false, true) => self.from_folder(&folder, settings)?,
+            (true, false) => self.read_lines(&lines)?,
+            (false, true) => self.read_folder(&folder, settings)?,
             (false, false) => Vec::new(),
         };
         if events.is_empty() {
@@ -157,7 +157,7 @@ impl<'a> Beside<'a> {
         Ok(Some(expected))
     }
 
-    fn from_lines(&mut self, path: &Path) -> Result<Vec<Event>, Unread> {
+    fn read_lines(&mut self, path: &Path) -> Result<Vec<Event>, Unread> {
         let text = self.text(path)?;
         let mut events = Vec::new();
         for (line, text) in lines(&text) {
@@ -171,7 +171,7 @@ impl<'a> Beside<'a> {
         Ok(events)
     }
 
-    fn from_folder(&mut self, folder: &Path, settings: &EventSettings) -> Result<Vec<Event>, Unread> {
+    fn read_folder(&mut self, folder: &Path, settings: &EventSettings) -> Result<Vec<Event>, Unread> {
         let wrong = |error: io::Error| Unread::file(folder.display(), format!("cannot be read: {error}"));
         let mut names = Vec::new();
         for entry in fs::read_dir(folder).map_err(wrong)? {
