@@ -4,12 +4,14 @@ An example folder holds
   model.onnx      the model
   score.json      its score on rows it was not trained on
   events.jsonl    held-out events as a user would send them
-  expected.jsonl  what the framework that trained it (never ONNX Runtime) predicts for those events
+  expected.jsonl  what the framework that trained it (never ONNX Runtime) predicts for those events, as `eddy test` reads
+                  it: the members of a prediction that are to be so
   golden.json     eight rows that are tried when the model loads
 """
 
 import importlib.metadata
 import json
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +96,19 @@ def line(value):
 
 def write_lines(path, rows):
     Path(path).write_text("".join(line(row) + "\n" for row in rows))
+
+
+def expected(name, model, says, **more):
+    """What the prediction of an event has to say: the members of its only model, and members beside the models."""
+    return {"id": name, "models": {model: says}, **more}
+
+
+def unsure(probabilities, several=False):
+    """The flags of an event under `select.confidence_below` of the pipeline file. With several labels at a time an event is
+    as sure as its least certain label."""
+    below = tomllib.loads(Path("pipeline.toml").read_text())["select"]["confidence_below"]
+    confidence = np.maximum(probabilities, 1 - probabilities).min() if several else probabilities.max()
+    return {"flags": ["uncertainty"] if confidence < below else []}
 
 
 def write_golden(inputs, outputs):

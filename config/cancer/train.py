@@ -57,7 +57,18 @@ def main():
     )
     example.write_lines(
         "expected.jsonl",
-        ({"id": names[i], "label": label[i], "probabilities": probabilities[i]} for i in range(EVENTS)),
+        (
+            example.expected(
+                names[i],
+                "cancer",
+                {
+                    "label": data.target_names[label[i]],
+                    "probabilities": probabilities[i],
+                    **example.unsure(probabilities[i]),
+                },
+            )
+            for i in range(EVENTS)
+        ),
     )
     example.write_golden({"features": x_held[:8]}, {name: rows[:8] for name, rows in outputs.items()})
     example.write_score(

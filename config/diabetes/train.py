@@ -45,7 +45,13 @@ def main():
             for i in range(EVENTS)
         ),
     )
-    example.write_lines("expected.jsonl", ({"id": names[i], "value": value[i]} for i in range(EVENTS)))
+    example.write_lines(
+        "expected.jsonl",
+        (
+            example.expected(names[i], "progression", {"value": value[i]}, fields={"label": y_held[i]})
+            for i in range(EVENTS)
+        ),
+    )
     example.write_golden({"features": x_held[:8]}, {name: rows[:8] for name, rows in outputs.items()})
     example.write_score(
         "r2",

@@ -152,7 +152,15 @@ def main():
     example.write_lines(
         "expected.jsonl",
         (
-            {"id": names[i], "label": int(logits[i].argmax()), "probabilities": probabilities[i], "logits": logits[i]}
+            example.expected(
+                names[i],
+                "digits",
+                {
+                    "label": str(logits[i].argmax()),
+                    "probabilities": probabilities[i],
+                    **example.unsure(probabilities[i]),
+                },
+            )
             for i in range(EVENTS)
         ),
     )

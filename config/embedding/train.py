@@ -56,7 +56,10 @@ def main():
         "events.jsonl",
         ({"id": names[i], "pixels": x_held[i].astype(int), "label": y_held[i]} for i in range(EVENTS)),
     )
-    example.write_lines("expected.jsonl", ({"id": names[i], "embedding": points[i]} for i in range(EVENTS)))
+    example.write_lines(
+        "expected.jsonl",
+        (example.expected(names[i], "embedding", {"embedding": points[i]}) for i in range(EVENTS)),
+    )
     example.write_golden({"pixels": x_held[:8]}, {"embedding": points[:8]})
     example.write_score(
         "nearest_neighbour_accuracy",

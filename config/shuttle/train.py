@@ -60,7 +60,18 @@ def main():
     )
     example.write_lines(
         "expected.jsonl",
-        ({"id": event_names[i], "label": label[i], "probabilities": probabilities[i]} for i in chosen),
+        (
+            example.expected(
+                event_names[i],
+                "shuttle",
+                {
+                    "label": ["normal", "anomaly"][label[i]],
+                    "probabilities": probabilities[i],
+                    **example.unsure(probabilities[i]),
+                },
+            )
+            for i in chosen
+        ),
     )
     golden = chosen[:: len(chosen) // 8][:8]
     example.write_golden({"features": x_held[golden]}, {name: rows[golden] for name, rows in outputs.items()})

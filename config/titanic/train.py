@@ -90,7 +90,14 @@ def main():
     example.write_lines("events.jsonl", (event(names[i], rows[i], y_held[i]) for i in range(EVENTS)))
     example.write_lines(
         "expected.jsonl",
-        ({"id": names[i], "label": label[i], "probabilities": probabilities[i]} for i in range(EVENTS)),
+        (
+            example.expected(
+                names[i],
+                "survival",
+                {"label": label[i], "probabilities": probabilities[i], **example.unsure(probabilities[i])},
+            )
+            for i in range(EVENTS)
+        ),
     )
     golden = [i for i in range(len(x_held)) if not np.isnan(rows[i]["age"])][:8]
     example.write_golden(as_inputs(x_held.iloc[golden]), {name: rows[golden] for name, rows in outputs.items()})

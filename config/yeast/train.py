@@ -55,7 +55,18 @@ def main():
     )
     example.write_lines(
         "expected.jsonl",
-        ({"id": names[i], "label": present(label[i]), "probabilities": probabilities[i]} for i in range(EVENTS)),
+        (
+            example.expected(
+                names[i],
+                "functions",
+                {
+                    "labels": present(label[i]),
+                    "probabilities": probabilities[i],
+                    **example.unsure(probabilities[i], several=True),
+                },
+            )
+            for i in range(EVENTS)
+        ),
     )
     example.write_golden({"expression": x_held[:8]}, {name: rows[:8] for name, rows in outputs.items()})
     example.write_score(

@@ -26,6 +26,8 @@ mod prometheus;
 mod recall;
 #[path = "service/refused.rs"]
 mod refused;
+#[path = "service/score.rs"]
+mod score;
 
 use eddy_tests::stage::{AT_LEAST_ONCE, EXACTLY_ONCE, MLP, PICK, Plan, Stage};
 

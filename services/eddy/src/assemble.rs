@@ -248,6 +248,11 @@ impl Assembly {
         }
     }
 
+    /// What is wrong with the pipeline file, each problem at its place.
+    pub(crate) fn located(&self, problems: Vec<Problem>) -> Problems {
+        self.document.locate(problems)
+    }
+
     /// The pipeline file.
     pub(crate) fn file(&self) -> &PipelineFile {
         &self.file

@@ -23,7 +23,10 @@ use crate::settings::problems::Problems;
 
 /// Checks a pipeline file: the report goes to standard output, problems go to standard error, one line each.
 pub fn check(arguments: &CheckArguments, variables: impl IntoIterator<Item = (String, String)>) -> ExitCode {
-    let examined = examine(&arguments.file, variables);
+    let examined = match arguments.offline {
+        true => examine_offline(&arguments.file, variables),
+        false => examine(&arguments.file, variables),
+    };
     // Nobody is left to tell when the stream is closed; the exit code still says it.
     match examined {
         Ok(report) => {
@@ -42,9 +45,34 @@ pub fn check(arguments: &CheckArguments, variables: impl IntoIterator<Item = (St
 /// # Errors
 /// [`Findings`]: all that is wrong.
 pub fn examine(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> Result<Report, Findings> {
+    look(path, variables, Reach::Kafka)
+}
+
+/// The same where neither brokers nor secrets are, such as for a pull request: no client is made, no secret is read.
+///
+/// # Errors
+/// [`Findings`]: all that is wrong.
+pub fn examine_offline(path: &Path, variables: impl IntoIterator<Item = (String, String)>) -> Result<Report, Findings> {
+    look(path, variables, Reach::Files)
+}
+
+/// How far a look goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// The files that the pipeline is made of.
+    Files,
+    /// Them, secrets and Kafka.
+    Kafka,
+}
+
+fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reach: Reach) -> Result<Report, Findings> {
     let pipeline = file::load(path, variables).map_err(Findings::wrong)?;
     let locate = |problems| pipeline.document.locate(problems);
-    let mut findings = Findings::wrong(locate(unfit_token(&pipeline)));
+    let unfit = match reach {
+        Reach::Files => Vec::new(),
+        Reach::Kafka => unfit_token(&pipeline),
+    };
+    let mut findings = Findings::wrong(locate(unfit));
     let mut forecast = None;
     let models = match assemble(&pipeline) {
         Ok(assembly) => match examine_models(&pipeline, &assembly) {
@@ -62,7 +90,12 @@ pub fn examine(path: &Path, variables: impl IntoIterator<Item = (String, String)
             None
         }
     };
-    let kafka = match kafka::check(&pipeline.file.broker(&pipeline.folder)) {
+    let settings = pipeline.file.broker(&pipeline.folder);
+    let asked = match reach {
+        Reach::Files => Ok(None),
+        Reach::Kafka => kafka::check(&settings).map(Some),
+    };
+    let kafka = match asked {
         Ok(kafka) => Some(kafka),
         Err(CheckError::Problems(problems)) => {
             findings.problems.merge(locate(problems));
@@ -76,8 +109,15 @@ pub fn examine(path: &Path, variables: impl IntoIterator<Item = (String, String)
     match (models, kafka) {
         (Some(models), Some(kafka)) if findings.problems.is_empty() => Ok(Report {
             file: path.display().to_string(),
-            forecast: forecast.map(|of| of(kafka.topics.first().map_or(0, |events| events.partitions))),
+            forecast: forecast.map(|of| {
+                let topics = kafka.as_ref().map_or(&[][..], |kafka| &kafka.topics);
+                of(topics.first().map_or(0, |events| events.partitions))
+            }),
             models,
+            warnings: match &kafka {
+                Some(kafka) => kafka.warnings.clone(),
+                None => settings.kafka.warnings(),
+            },
             kafka,
         }),
         _ => Err(findings),
@@ -139,7 +179,10 @@ impl std::error::Error for Findings {}
 pub struct Report {
     file: String,
     models: ModelsReport,
-    kafka: kafka::Report,
+    /// `None` where it was not asked.
+    kafka: Option<kafka::Report>,
+    /// What works and is unwise.
+    warnings: Vec<String>,
     forecast: Option<Forecast>,
 }
 
@@ -249,6 +292,7 @@ impl fmt::Display for Report {
             file,
             models,
             kafka,
+            warnings,
             forecast,
         } = self;
         writeln!(f, "{file} is sound\n\n{}", models.runtime)?;
@@ -258,10 +302,19 @@ impl fmt::Display for Report {
                 writeln!(f, "  {line}")?;
             }
         }
-        writeln!(f, "\nKafka, {}", counted(kafka.brokers, "broker"))?;
-        for topic in &kafka.topics {
-            let partitions = counted(usize::try_from(topic.partitions).unwrap_or(0), "partition");
-            writeln!(f, "  {:<20} {} ({partitions})", topic.key, topic.name)?;
+        match kafka {
+            Some(kafka) => {
+                writeln!(f, "\nKafka, {}", counted(kafka.brokers, "broker"))?;
+                for topic in &kafka.topics {
+                    let partitions = counted(usize::try_from(topic.partitions).unwrap_or(0), "partition");
+                    writeln!(f, "  {:<20} {} ({partitions})", topic.key, topic.name)?;
+                }
+            }
+            None => writeln!(
+                f,
+                "\nKafka was not asked, and no secret was read (--offline); whether brokers answer, topics are there and \
+                 secrets are fit, `eddy check` tells where the service is to run"
+            )?,
         }
         let (lanes, count) = (usize::from(models.lanes), models.models.len());
         let sessions = counted(lanes * count, "session");
@@ -288,8 +341,11 @@ impl fmt::Display for Report {
         }
         if let Some(forecast) = forecast {
             writeln!(f, "\n{forecast}")?;
+            if kafka.is_none() {
+                writeln!(f, "series of the partitions of the events topic are not among them")?;
+            }
         }
-        for warning in &kafka.warnings {
+        for warning in warnings {
             writeln!(f, "\nnote: {warning}")?;
         }
         Ok(())

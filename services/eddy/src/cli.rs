@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use eddy_pipeline::settings::Span;
+use eddy_pipeline::settings::{Bytes, Span};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
@@ -24,7 +24,18 @@ Every setting of the file can be overridden by an environment variable: EDDY__KA
 
 Exit codes: 0 drained or done, 64 usage, 69 brokers unreachable at start or a replica that does not answer, 70 a guarantee
 could not be kept, 75 replaced by a twin with the same identity, 76 not drained in time, 78 the file or the token is
-wrong.";
+wrong, or a test does not hold.";
+
+const AFTER_TEST_HELP: &str = "\
+Beside the pipeline file stand `events.jsonl` (one JSON document a line) or the folder `events`
+(one file an event, named by its id: .json, .png, .jpg, .jpeg, or .bin for raw tensors), and
+`expected.jsonl`. A line of that names an event by its `id` and says which members of its prediction
+are to be so; others may be as they like, and null stands for nothing:
+
+  {\"id\":\"a\",\"models\":{\"m\":{\"label\":\"x\",\"probabilities\":[0.9,0.1],\"flags\":[]}}}
+  {\"id\":\"b\",\"dead_letter\":{\"reason\":\"out_of_range\"}}
+
+Exit codes: 0 all is as expected (or was written anew), 78 it is not, or the tests cannot run.";
 
 /// Streaming inference over Kafka: events in, predictions out, and the samples worth a label flow back.
 #[derive(Debug, Parser)]
@@ -41,6 +52,9 @@ pub enum Command {
     Run(RunArguments),
     /// Load everything, run the models once, reach the brokers, and list all problems. Changes nothing.
     Check(CheckArguments),
+    /// Run the events that stand beside a pipeline file and compare what comes out with what is expected. Needs no Kafka.
+    #[command(after_long_help = AFTER_TEST_HELP)]
+    Test(TestArguments),
     /// Write a pipeline file from a model and a data set, once it has scored the data and proved better than chance.
     Init(InitArguments),
     /// Build the reference profile of a model from a data set, or a span of the stream, that is known to be good.
@@ -200,6 +214,33 @@ pub struct CheckArguments {
     /// The pipeline file; the paths in it are relative to its folder.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Everything but Kafka: for a pull request, where no brokers are.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// Arguments of `eddy test`.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct TestArguments {
+    /// The pipeline file; its tests stand beside it.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Write `expected.jsonl` anew, with what came out, and say what changed. Lines that are as expected stay, and so does
+    /// the choice of members in the others.
+    #[arg(long)]
+    pub update: bool,
+    /// By how much numbers of models may differ: absolute up to one, relative beyond. All else is compared exactly.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1e-4, value_parser = tolerance)]
+    pub tolerance: f64,
+    /// Most events, and most lines of `expected.jsonl`; more are refused.
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
+    pub events: usize,
+    /// Most bytes of all these files together, such as 64MiB; more are refused.
+    #[arg(long, value_name = "BYTES", default_value_t = Bytes::mib(64), value_parser = bytes)]
+    pub bytes: Bytes,
+    /// How it went as one JSON document.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `eddy init`.
@@ -442,6 +483,18 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Stop>
 fn span(text: &str) -> Result<Span, String> {
     let value: StrDeserializer<'_, ValueError> = text.into_deserializer();
     Span::deserialize(value).map_err(|error| error.to_string())
+}
+
+fn bytes(text: &str) -> Result<Bytes, String> {
+    let value: StrDeserializer<'_, ValueError> = text.into_deserializer();
+    Bytes::deserialize(value).map_err(|error| error.to_string())
+}
+
+fn tolerance(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
+        _ => Err("write a number of at least 0, such as 1e-4".into()),
+    }
 }
 
 fn job(text: &str) -> Result<String, String> {

@@ -1,19 +1,24 @@
-//! What the person on call may ask of a running service: `POST /pause`, `/resume` and `/skip`.
+//! What the person on call may ask of a running service: `POST /pause`, `/resume`, `/skip` and `/score`.
 //!
 //! Owns: what these requests mean, and the sentences that answer them.
 //! Never does: let anybody in (the host's guard does), or carry an order out (lanes do).
 
 use std::sync::Arc;
 
-use eddy_host::{Control, Refusal};
+use eddy_host::{Control, Refusal, Reply};
 use eddy_inference::LaneReport;
 use eddy_inference::orders::{MOST_SKIPS, Orders};
 use eddy_pipeline::event::{Partition, Source, place};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::score::ScoreDesk;
+
 /// The verbs, which are the paths and the commands.
-const VERBS: &[&str] = &["pause", "resume", "skip"];
+const VERBS: &[&str] = &["pause", "resume", "skip", SCORE];
+
+/// What becomes of an event; the only verb that changes nothing.
+const SCORE: &str = "score";
 
 /// Takes requests and makes orders of them.
 pub(crate) struct Desk {
@@ -21,6 +26,8 @@ pub(crate) struct Desk {
     pub(crate) lanes: Vec<Arc<LaneReport>>,
     /// Names of the input topics, in the order of their numbers.
     pub(crate) inputs: Vec<String>,
+    /// Scores single events.
+    pub(crate) score: Arc<ScoreDesk>,
 }
 
 /// The body of `POST /skip`.
@@ -35,7 +42,20 @@ impl Control for Desk {
         VERBS
     }
 
-    fn perform(&self, verb: &str, body: &[u8], by: &str) -> Result<Value, Refusal> {
+    fn is_shown(&self, verb: &str) -> bool {
+        verb != SCORE
+    }
+
+    fn perform(&self, verb: &str, body: &[u8], by: &str) -> Result<Reply, Refusal> {
+        match verb {
+            SCORE => self.score.ask(body).map(Reply::Promised),
+            _ => self.order(verb, body, by).map(Reply::Done),
+        }
+    }
+}
+
+impl Desk {
+    fn order(&self, verb: &str, body: &[u8], by: &str) -> Result<Value, Refusal> {
         if verb == "skip" {
             return self.skip(body, by);
         }
@@ -52,9 +72,7 @@ impl Control for Desk {
             _ => "it was not paused by hand; lanes that wait for a model or the end of a flood try again at once",
         }))
     }
-}
 
-impl Desk {
     fn skip(&self, body: &[u8], by: &str) -> Result<Value, Refusal> {
         let request: SkipRequest = serde_json::from_slice(body).map_err(|error| {
             Refusal::Malformed(format!(
@@ -115,17 +133,18 @@ mod tests {
             orders: Arc::default(),
             lanes: vec![Arc::default()],
             inputs: vec!["events".into()],
+            score: Arc::default(),
         }
     }
 
     fn skip(desk: &Desk, record: &str) -> Result<Value, Refusal> {
-        desk.perform("skip", json!({ "record": record }).to_string().as_bytes(), "1.2.3.4:5")
+        desk.order("skip", json!({ "record": record }).to_string().as_bytes(), "1.2.3.4:5")
     }
 
     #[test]
     fn pausing_and_resuming_say_what_was_before() {
         let desk = desk();
-        let ask = |verb: &str| desk.perform(verb, b"", "1.2.3.4:5").expect("it is done")["answer"].to_string();
+        let ask = |verb: &str| desk.order(verb, b"", "1.2.3.4:5").expect("it is done")["answer"].to_string();
         assert!(ask("resume").contains("not paused"));
         assert!(ask("pause").contains("durable"));
         assert!(ask("pause").contains("already"));
@@ -158,14 +177,14 @@ mod tests {
             ("", "EOF"),
         ] {
             let (Err(Refusal::Malformed(said)) | Err(Refusal::Impossible(said))) =
-                desk.perform("skip", body.as_bytes(), "somebody")
+                desk.order("skip", body.as_bytes(), "somebody")
             else {
                 panic!("{body} was taken");
             };
             assert!(said.contains(words), "{body}: {said}");
         }
         assert!(matches!(
-            desk.perform("pause", b"now", "somebody"),
+            desk.order("pause", b"now", "somebody"),
             Err(Refusal::Malformed(_))
         ));
         for offset in 0..MOST_SKIPS {

@@ -24,6 +24,10 @@ pub fn main() -> ProcessCode {
             forbid_core_dumps();
             crate::check::check(&arguments, environment::of_process())
         }
+        Ok(Command::Test(arguments)) => {
+            forbid_core_dumps();
+            crate::trial::test(&arguments, environment::of_process())
+        }
         Ok(Command::Init(arguments)) => {
             forbid_core_dumps();
             crate::onboard::init(&arguments, environment::of_process())

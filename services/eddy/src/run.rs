@@ -35,6 +35,7 @@ use crate::desk::Desk;
 use crate::failpoints::FailingBroker as KafkaBroker;
 use crate::file::Pipeline;
 use crate::policy;
+use crate::score::ScoreDesk;
 use crate::status::Status;
 use crate::vigil::{Sight, Vigil};
 use crate::watched::{self, Watched, WatchedScorer};
@@ -123,7 +124,9 @@ impl Service {
         take_signals(&common.tasks).map_err(internal)?;
         common.metrics.set_start(common.clock.now());
         let status = Arc::new(Status::new(file, &common));
+        let score: Arc<ScoreDesk> = Arc::default();
         let desk = Desk {
+            score: score.clone(),
             orders: common.orders.clone(),
             lanes: status.lanes.clone(),
             inputs: vec![file.topics.events.clone()],
@@ -175,6 +178,9 @@ impl Service {
                 counted,
             )?;
         }
+        score
+            .start(&common.tasks, pipeline, assembly.clone())
+            .map_err(internal)?;
         if let Some(path) = &file.policy.path {
             let path = pipeline.folder.join(path);
             policy::watch(&common.tasks, assembly, path, file.policy.every.0).map_err(internal)?;

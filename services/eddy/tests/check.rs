@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use eddy::assemble::assemble;
-use eddy::check::{Findings, examine};
+use eddy::check::{Findings, examine, examine_offline};
 use eddy::file;
 use eddy_broker::embedded::EmbeddedBroker;
 use eddy_host::ExitCode;
@@ -50,6 +50,32 @@ fn a_sound_file_without_brokers_is_unreachable_and_not_wrong() {
     let findings = findings(&example("digits").join("pipeline.toml"), &[]);
     assert_eq!(findings.exit_code(), ExitCode::Unreachable, "{findings}");
     assert!(findings.problems.is_empty());
+}
+
+#[test]
+fn offline_neither_brokers_nor_secrets_are_needed_and_all_else_is_looked_at() {
+    let offline = |more: &[(&str, &str)]| {
+        let variables = more
+            .iter()
+            .chain([&NOBODY, &("EDDY__ADMIN__TOKEN", r#"{ file = "no-such-token" }"#)]);
+        let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        examine_offline(&example("digits").join("pipeline.toml"), variables)
+    };
+    let report = offline(&[]).unwrap_or_else(|error| panic!("{error}")).to_string();
+    for part in [
+        "pipeline.toml is sound",
+        "model digits 1",
+        "Kafka was not asked, and no secret was read (--offline)",
+        "Prometheus: ",
+        "series of the partitions of the events topic are not among them",
+    ] {
+        assert!(report.contains(part), "`{part}` is missing in:\n{report}");
+    }
+    assert!(!report.contains("topics.dead_letters"), "{report}");
+    let findings = offline(&[("EDDY__MODELS__0__PATH", "no-such-model.onnx")]).expect_err("there is no model");
+    assert_eq!(findings.exit_code(), ExitCode::Configuration);
+    assert_eq!(findings.unreachable, None);
+    assert!(findings.to_string().contains("no-such-model.onnx"), "{findings}");
 }
 
 #[test]

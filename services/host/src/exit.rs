@@ -19,7 +19,7 @@ pub enum ExitCode {
     Fenced,
     /// The drain did not finish before its deadline, or was cut short.
     DrainMissed,
-    /// The pipeline file, or something it names, is wrong; or a file cannot be written.
+    /// The pipeline file, or something it names, is wrong, or does not do what its tests expect; or a file cannot be written.
     Configuration,
 }
 

@@ -20,8 +20,8 @@ mod tasks;
 mod watchdog;
 
 pub use self::admin::{
-    AdminAddress, AdminHandle, AdminServer, AdminSettings, AdminSources, Control, NoControl, NoStatus, Refusal,
-    StatusSource,
+    AdminAddress, AdminHandle, AdminServer, AdminSettings, AdminSources, Control, NoControl, NoStatus, Promise,
+    Promised, Refusal, Reply, StatusSource, promise,
 };
 pub use self::clock::SystemClock;
 pub use self::drain::{Drain, DrainSettings, Missed, exit_on_missed};

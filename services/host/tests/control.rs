@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use eddy_host::{
     AdminAddress, AdminHandle, AdminServer, AdminSettings, AdminSources, Answer, Control, Error, ExitCode, NoControl,
-    NoStatus, Post, Readiness, Refusal, Shutdown, SystemClock, Tasks, post, probe,
+    NoStatus, Post, Readiness, Refusal, Reply, Shutdown, SystemClock, Tasks, post, probe, promise,
 };
 use eddy_pipeline::settings::Bytes;
 use eddy_secret::Secret;
@@ -25,10 +25,26 @@ struct Asked(Mutex<Vec<(String, String)>>);
 
 impl Control for Asked {
     fn verbs(&self) -> &'static [&'static str] {
-        &["turn", "burn"]
+        &["turn", "burn", "ponder"]
     }
 
-    fn perform(&self, verb: &str, body: &[u8], by: &str) -> Result<Value, Refusal> {
+    fn is_shown(&self, verb: &str) -> bool {
+        verb != "ponder"
+    }
+
+    fn perform(&self, verb: &str, body: &[u8], by: &str) -> Result<Reply, Refusal> {
+        if verb == "ponder" {
+            let (promised, promise) = promise();
+            let is_forgotten = body == b"forgotten";
+            let ponder = move || {
+                if !is_forgotten {
+                    promised.keep(Ok(json!({ "pondered": true })));
+                }
+            };
+            let thread = std::thread::Builder::new().name("ponders".into());
+            thread.spawn(ponder).expect("there is a thread left");
+            return Ok(Reply::Promised(promise));
+        }
         if verb == "burn" {
             return Err(Refusal::Impossible("it does not burn; turn it".into()));
         }
@@ -37,7 +53,7 @@ impl Control for Asked {
             return Err(Refusal::Malformed("that is nonsense; say what".into()));
         }
         self.0.lock().expect("nobody panics").push((what, by.to_owned()));
-        Ok(json!({ "turned": true }))
+        Ok(json!({ "turned": true }).into())
     }
 }
 
@@ -182,6 +198,16 @@ fn what_the_service_refuses_is_told_apart_from_nonsense() {
 }
 
 #[test]
+fn an_answer_of_another_thread_is_waited_for_and_one_that_never_comes_is_said_so() {
+    let service = Service::start(|_| ());
+    let answer = service.post("/ponder", Some(TOKEN), "an event");
+    assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"pondered":true}"#));
+    let answer = service.post("/ponder", Some(TOKEN), "forgotten");
+    assert_eq!(answer.status, 409);
+    assert!(error(&answer).contains("nobody is left to answer"), "{}", answer.body);
+}
+
+#[test]
 fn only_posts_change_something_and_only_what_is_offered() {
     let service = Service::start(|_| ());
     let answer = probe(service.handle.address(), "/turn", PATIENCE).expect("the server answers");
@@ -247,6 +273,7 @@ fn every_attempt_leaves_one_line_with_who_what_and_the_result() {
     service.post("/turn", Some(TOKEN), "audited\nforged line");
     service.post("/turn", Some(TOKEN), "nonsense");
     service.post("/burn", Some(TOKEN), "audited too");
+    service.post("/ponder", Some(TOKEN), "what nobody may read");
     let text = String::from_utf8(log.bytes().clone()).expect("a log is text");
     let lines = |words: &str| text.lines().filter(|line| line.contains(words)).collect::<Vec<_>>();
     let [done] = lines("audited\\nforged line")[..] else {
@@ -267,6 +294,12 @@ fn every_attempt_leaves_one_line_with_who_what_and_the_result() {
         refused.contains("status=409") && refused.contains("does not burn"),
         "{refused}"
     );
+
+    let [pondered] = lines("ponder (20 bytes)")[..] else {
+        panic!("one line for what is not shown: {text}")
+    };
+    assert!(pondered.contains("status=200"), "{pondered}");
+    assert!(!text.contains("nobody may read"), "{text}");
 
     let before = text.len();
     service.post("/burn", Some("wrong-wrong-wrong"), "unread");

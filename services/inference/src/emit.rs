@@ -68,7 +68,7 @@ impl Emitter {
     }
 
     /// Takes up other settings, between batches.
-    pub(crate) fn set_provenance(&mut self, provenance: Provenance) {
+    pub fn set_provenance(&mut self, provenance: Provenance) {
         self.provenance = provenance;
     }
 

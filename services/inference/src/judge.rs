@@ -114,7 +114,7 @@ impl InForce {
     }
 
     /// The same, if it is another than the one of version `seen`.
-    pub(crate) fn news(&self, seen: &mut u64) -> Option<(Judgement, Provenance)> {
+    pub fn news(&self, seen: &mut u64) -> Option<(Judgement, Provenance)> {
         let version = self.version.load(Ordering::Acquire);
         (std::mem::replace(seen, version) != version).then(|| self.current())
     }

@@ -207,7 +207,7 @@ impl Scoring {
     }
 
     /// Takes up other signals, between batches. The features must be captured if the new ones need them.
-    pub(crate) fn set_signals(&mut self, signals: Arc<SignalPlan>) {
+    pub fn set_signals(&mut self, signals: Arc<SignalPlan>) {
         self.signals = Signals::new(signals);
     }
 

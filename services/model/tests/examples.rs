@@ -25,7 +25,7 @@ fn compare_with_origin(model: &Model, name: &str, output: &str, rows: &Value) {
     let rows = inputs(scorer.inputs(), rows);
     let wanted: Vec<Value> = lines(name, "expected.jsonl")
         .iter()
-        .flat_map(|l| leaves(&l["probabilities"]))
+        .flat_map(|line| leaves(&line["models"].as_object().unwrap().values().next().unwrap()["probabilities"]))
         .collect();
     assert!(rows.rows > 50, "{name} has {} events", rows.rows);
     let outputs = run(&mut scorer, &rows, 0..rows.rows).unwrap();

@@ -320,7 +320,8 @@ impl Kafka {
         of_tls.into_iter().chain(of_sasl.into_iter().flatten().flatten())
     }
 
-    fn warnings(&self) -> Vec<String> {
+    /// What works and is unwise, as far as the settings themselves tell, without a look at files.
+    pub fn warnings(&self) -> Vec<String> {
         let Some(open) = self.addresses().find(|address| !is_loopback(address)) else {
             return Vec::new();
         };

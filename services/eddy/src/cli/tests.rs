@@ -17,10 +17,50 @@ fn every_command_is_understood() {
         words("eddy run p.toml"),
         Ok(Command::Run(RunArguments { file: file.clone() }))
     );
-    assert_eq!(words("eddy check p.toml"), Ok(Command::Check(CheckArguments { file })));
+    for (line, offline) in [("eddy check p.toml", false), ("eddy check --offline p.toml", true)] {
+        let file = file.clone();
+        assert_eq!(words(line), Ok(Command::Check(CheckArguments { file, offline })));
+    }
     assert_eq!(words("eddy schema"), Ok(Command::Schema));
     let order = "{}".to_owned();
     assert_eq!(words("eddy rehearse {}"), Ok(Command::Rehearse { order }));
+}
+
+#[test]
+fn tests_have_limits_and_a_tolerance_that_can_be_set() {
+    let tests = |line: &str| match words(line) {
+        Ok(Command::Test(tests)) => tests,
+        other => panic!("`{line}` runs tests: {other:?}"),
+    };
+    let usual = TestArguments {
+        file: "p.toml".into(),
+        update: false,
+        tolerance: 1e-4,
+        events: 10_000,
+        bytes: Bytes::mib(64),
+        json: false,
+    };
+    assert_eq!(tests("eddy test p.toml"), usual);
+    assert_eq!(
+        tests("eddy test p.toml --update --json --tolerance 0 --events 5 --bytes 1KiB"),
+        TestArguments {
+            update: true,
+            tolerance: 0.0,
+            events: 5,
+            bytes: Bytes::kib(1),
+            json: true,
+            ..usual
+        }
+    );
+    for wrong in [
+        "--tolerance=-1",
+        "--tolerance=nan",
+        "--tolerance=inf",
+        "--bytes=much",
+        "--events=-1",
+    ] {
+        assert!(words(&format!("eddy test p.toml {wrong}")).is_err(), "{wrong}");
+    }
 }
 
 fn built(command: &str) -> ProfileArguments {

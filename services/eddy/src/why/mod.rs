@@ -4,9 +4,9 @@
 //!
 //! Invariant: whatever was not found, the story says where and up to when it was looked for.
 
-mod story;
+pub(crate) mod story;
 mod text;
-mod thresholds;
+pub(crate) mod thresholds;
 
 use std::collections::BTreeSet;
 

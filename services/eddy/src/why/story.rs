@@ -149,7 +149,7 @@ impl Seen {
 
 /// The event itself.
 #[derive(Debug, Clone, Default, Serialize)]
-pub(super) struct Arrival {
+pub(crate) struct Arrival {
     #[serde(flatten)]
     pub(super) seen: Seen,
     #[serde(skip)]
@@ -161,7 +161,7 @@ pub(super) struct Arrival {
     /// The event's own time in UTC, where a field gives it.
     pub(super) event_time: Option<String>,
     /// Fields as decoded; null for a value that is not there.
-    pub(super) fields: Map<String, Value>,
+    pub(crate) fields: Map<String, Value>,
     /// Why the pipeline file does not take it, if it does not.
     pub(super) rejection: Option<String>,
     /// Of an event without outputs: whether the pipeline has committed it.
@@ -169,7 +169,7 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
-    pub(super) fn of(record: &Record<'_>, fields: &mut Fields) -> Self {
+    pub(crate) fn of(record: &Record<'_>, fields: &mut Fields) -> Self {
         let seen = Seen {
             source: None,
             ..Seen::of(record)

@@ -21,7 +21,7 @@ use crate::policy;
 
 /// What an event must be like to be selected, as the files say it now.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub(super) struct Thresholds {
+pub(crate) struct Thresholds {
     /// Hash of the policy file, where there is one.
     pub(super) policy: Option<String>,
     /// `select.confidence_below`.
@@ -49,7 +49,7 @@ pub(super) struct OfModel {
 
 impl Thresholds {
     /// Those that a pipeline file, its policy and its profiles hold.
-    pub(super) fn of(pipeline: &Pipeline) -> Self {
+    pub(crate) fn of(pipeline: &Pipeline) -> Self {
         let mut unread = Vec::new();
         let path = pipeline.file.policy.path.as_ref();
         let policy = path.and_then(|path| match policy::load(&pipeline.folder.join(path)) {
@@ -90,7 +90,7 @@ impl Thresholds {
     }
 
     /// Where a model's output stands to them, a sentence each.
-    pub(super) fn tell(&self, name: &str, output: &Value, events: &[Arrival]) -> Vec<String> {
+    pub(crate) fn tell(&self, name: &str, output: &Value, events: &[Arrival]) -> Vec<String> {
         let mut told = Vec::new();
         if let (Some(confidence), Some(below)) = (output["confidence"].as_f64(), self.confidence_below.map(widened)) {
             let is = if confidence < below { "below" } else { "not below" };

@@ -16,6 +16,7 @@ use axum::http::header::{HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::guard::{Denied, Guard, LEAST_TOKEN_BYTES};
 use super::pages::HEADERS;
@@ -34,7 +35,53 @@ pub trait Control: Send + Sync {
     ///
     /// # Errors
     /// [`Refusal`] when it is not done.
-    fn perform(&self, verb: &str, body: &[u8], by: &str) -> Result<Value, Refusal>;
+    fn perform(&self, verb: &str, body: &[u8], by: &str) -> Result<Reply, Refusal>;
+
+    /// Whether what is posted for it may be shown in the log. Not where it is an event.
+    fn is_shown(&self, _verb: &str) -> bool {
+        true
+    }
+}
+
+/// What is answered to a request that was admitted.
+#[derive(Debug)]
+pub enum Reply {
+    /// It is done.
+    Done(Value),
+    /// It takes a while, on another thread.
+    Promised(Promise),
+}
+
+impl From<Value> for Reply {
+    fn from(value: Value) -> Self {
+        Self::Done(value)
+    }
+}
+
+/// An answer that is waited for.
+#[derive(Debug)]
+pub struct Promise(oneshot::Receiver<Result<Value, Refusal>>);
+
+/// Whoever owes an answer.
+#[derive(Debug)]
+pub struct Promised(oneshot::Sender<Result<Value, Refusal>>);
+
+/// An answer that one thread waits for and another gives.
+pub fn promise() -> (Promised, Promise) {
+    let (owed, awaited) = oneshot::channel();
+    (Promised(owed), Promise(awaited))
+}
+
+impl Promised {
+    /// Gives it. Whoever asked may have gone.
+    pub fn keep(self, answer: Result<Value, Refusal>) {
+        drop(self.0.send(answer));
+    }
+
+    /// Whether nobody waits any longer.
+    pub fn is_moot(&self) -> bool {
+        self.0.is_closed()
+    }
 }
 
 /// A service in which nothing can be changed.
@@ -46,7 +93,7 @@ impl Control for NoControl {
         &[]
     }
 
-    fn perform(&self, verb: &str, _: &[u8], _: &str) -> Result<Value, Refusal> {
+    fn perform(&self, verb: &str, _: &[u8], _: &str) -> Result<Reply, Refusal> {
         Err(Refusal::Malformed(format!("there is no `{verb}` here")))
     }
 }
@@ -86,8 +133,19 @@ impl Desk {
             let error = format!("the body is larger than {limit} bytes (`admin.body_bytes`), or did not arrive");
             return (StatusCode::PAYLOAD_TOO_LARGE, String::new(), json!({ "error": error }));
         };
-        let shown = beginning(&body);
-        match self.control.perform(verb, &body, &from.to_string()) {
+        let shown = match self.control.is_shown(verb) {
+            true => beginning(&body),
+            false => format!("({} bytes)", body.len()),
+        };
+        let answer = match self.control.perform(verb, &body, &from.to_string()) {
+            Ok(Reply::Done(answer)) => Ok(answer),
+            Ok(Reply::Promised(Promise(awaited))) => awaited.await.unwrap_or_else(|_| {
+                let message = "nobody is left to answer: the service ends, or its log says why";
+                Err(Refusal::Impossible(message.into()))
+            }),
+            Err(refusal) => Err(refusal),
+        };
+        match answer {
             Ok(answer) => (StatusCode::OK, shown, answer),
             Err(Refusal::Malformed(error)) => (StatusCode::BAD_REQUEST, shown, json!({ "error": error })),
             Err(Refusal::Impossible(error)) => (StatusCode::CONFLICT, shown, json!({ "error": error })),

@@ -27,7 +27,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use self::control::Desk;
-pub use self::control::{Control, NoControl, Refusal};
+pub use self::control::{Control, NoControl, Promise, Promised, Refusal, Reply, promise};
 use self::guard::Guard;
 use self::pages::Peer;
 pub use self::settings::{AdminAddress, AdminSettings};

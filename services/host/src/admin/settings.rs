@@ -24,7 +24,8 @@ pub enum AdminAddress {
 }
 
 /// The table `[admin]`: health, metrics and status over HTTP. The pages are read-only and show no secrets; they have no
-/// password, so keep the address on a network that you trust. Changes (`eddy pause`, `resume`, `skip`) need the token.
+/// password, so keep the address on a network that you trust. Changes (`eddy pause`, `resume`, `skip`) and `POST /score` need
+/// the token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdminSettings {
@@ -40,16 +41,16 @@ pub struct AdminSettings {
     pub header_timeout: Span,
     /// How long a connection may last in all. Default: `30s`. More than zero.
     pub request_timeout: Span,
-    /// The token without which nothing can be changed: `{ file = "path" }` or `{ env = "NAME" }`, with at least 32 bytes;
-    /// `openssl rand -hex 32` makes one. It travels unencrypted, so keep the address on a network that you trust. Default:
-    /// none, and nothing can be changed.
+    /// The token without which nothing can be changed or scored: `{ file = "path" }` or `{ env = "NAME" }`, with at least 32
+    /// bytes; `openssl rand -hex 32` makes one. It travels unencrypted, so keep the address on a network that you trust.
+    /// Default: none, and nothing can be changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
     /// Failed attempts to change something that one network address has in a minute; more must wait. Default: 10. At
     /// least 1.
     #[schemars(range(min = 1))]
     pub attempts: u32,
-    /// Largest body of a request that changes something. Default: `64 KiB`.
+    /// Largest body of a request that changes something, or of an event for `POST /score`. Default: `64 KiB`.
     pub body_bytes: Bytes,
 }
 
