@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use eddy_broker::BrokerError;
 use eddy_broker::kafka::{Stretch, TopicReader};
 use eddy_host::ExitCode;
-use eddy_pipeline::compare::{Comparison, Event, Terms, Unlike};
+use eddy_pipeline::compare::{Event, Terms, Unlike};
 use eddy_storage::data::DataSet;
 use eddy_storage::table::{Existing, WholeFile};
 
