@@ -280,6 +280,11 @@ impl Replay {
         Ok(pass.tally)
     }
 
+    /// Most rows of a batch.
+    pub fn max_rows(&self) -> usize {
+        self.scoring.max_rows()
+    }
+
     /// Whether it tells which events are selected.
     pub fn selects(&self) -> bool {
         self.selection.is_some()

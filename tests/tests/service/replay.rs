@@ -147,19 +147,19 @@ fn a_replay_of_a_topic_goes_on_after_each_stop_and_ends_as_one_that_was_not_stop
     };
     let whole = compare::run(&arguments, Vec::new(), &AtomicBool::new(false)).expect("a report");
     arguments.resume = Some(stage.file().with_file_name("state.json"));
-    let mut stops = 0;
+    let (mut stops, mut seen) = (0, 0);
     let resumed = loop {
         match compare::run(&arguments, Vec::new(), &AtomicBool::new(true)) {
             Err(Error::Stopped { read, .. }) => {
-                stops += 1;
-                assert_eq!(read, stops * 512, "each run goes on by one chunk");
+                assert!(read > seen, "each run goes on");
+                (stops, seen) = (stops + 1, read);
                 // What comes in later is no part of the span that was begun.
                 stage.send(&[event(0)]);
             }
             other => break other.expect("a report"),
         }
     };
-    assert_eq!(stops, 4);
+    assert!(stops >= 2, "2,500 events are several chunks: {stops}");
     let mut reports = [json(&whole), json(&resumed)];
     for report in &mut reports {
         // An hour back from two moments.

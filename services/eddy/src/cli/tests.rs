@@ -90,7 +90,10 @@ fn a_replay_needs_a_span_or_a_file_and_takes_one_of_them() {
     let Ok(Command::Replay(replay)) = words("eddy replay p.toml --from 7d --against q.toml") else {
         panic!("that is a whole command");
     };
-    assert_eq!((replay.from, replay.to), (Some(Moment::Ago(Span::seconds(7 * 86_400))), None));
+    assert_eq!(
+        (replay.from, replay.to),
+        (Some(Moment::Ago(Span::seconds(7 * 86_400))), None)
+    );
     assert_eq!((replay.against, replay.data), (Some("q.toml".into()), None));
     assert!(words("eddy replay p.toml --data t.csv --rows 10").is_ok());
     for wrong in [

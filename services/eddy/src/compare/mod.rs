@@ -35,7 +35,7 @@ use crate::recall::{exit_code, moment, now_ms};
 use crate::replay::{self, Held, as_record};
 use crate::settings::problems::Problems;
 
-/// Most records that are scored at a time, and most bytes of them.
+/// Records that are scored at a time are as many full batches as make these, and at most so many bytes.
 const CHUNK_RECORDS: usize = 512;
 const CHUNK_BYTES: usize = 8 << 20;
 /// How often the state is written down.
@@ -142,11 +142,18 @@ pub fn run(
         None => None,
     };
     let is_new = state.is_none();
+    // Before the work is done: it would be a pity to find only then that its page has no place.
+    let page = arguments.html.as_ref();
+    let page = page
+        .map(|path| WholeFile::create(path, Existing::Replace))
+        .transpose()
+        .map_err(Error::Write)?;
     let mut run = Run {
         state: state.unwrap_or_else(|| State::new(what)),
         path: arguments.resume.clone(),
         kept: Instant::now(),
-        chunk: Vec::with_capacity(CHUNK_RECORDS),
+        chunk: Vec::new(),
+        chunk_records: chunk_records(&sides),
         bytes: 0,
         sides,
         terms,
@@ -158,15 +165,29 @@ pub fn run(
         None => run.topic(arguments, is_new)?,
     };
     let document = Document::of(&run.sides, &run.terms, &run.state.comparison, source);
-    if let Some(path) = &arguments.html {
-        let page = html::page(&view::sections(&document), &document.title());
-        let file = WholeFile::holding(path, Existing::Replace, page.as_bytes());
-        file.and_then(WholeFile::finish).map_err(Error::Write)?;
+    if let Some(file) = page {
+        put(file, &html::page(&view::sections(&document), &document.title())).map_err(Error::Write)?;
     }
     Ok(match arguments.json {
         true => document.json(),
         false => text::render(&view::sections(&document), &document.title()),
     })
+}
+
+/// Writes a page into its file.
+fn put(mut file: WholeFile, page: &str) -> Result<(), eddy_storage::Error> {
+    let written = file.write_all(page.as_bytes());
+    written.map_err(|source| eddy_storage::Error::Write {
+        path: file.path().to_owned(),
+        source,
+    })?;
+    file.finish().map(drop)
+}
+
+/// Full batches of whichever side takes the larger ones.
+fn chunk_records(sides: &[Side]) -> usize {
+    let batch = sides.iter().map(Side::max_rows).max().unwrap_or(1).max(1);
+    batch * CHUNK_RECORDS.div_ceil(batch)
 }
 
 fn terms(sides: &[Side]) -> Result<Terms, Error> {
@@ -193,6 +214,7 @@ struct Run<'a> {
     kept: Instant,
     /// Records that were read and are not scored yet.
     chunk: Vec<Held>,
+    chunk_records: usize,
     bytes: usize,
     stop: &'a AtomicBool,
 }
@@ -296,7 +318,7 @@ impl Run<'_> {
     fn push(&mut self, held: Held) -> Result<(), Error> {
         self.bytes += held.bytes();
         self.chunk.push(held);
-        if self.chunk.len() < CHUNK_RECORDS && self.bytes < CHUNK_BYTES {
+        if self.chunk.len() < self.chunk_records && self.bytes < CHUNK_BYTES {
             return Ok(());
         }
         self.score()?;

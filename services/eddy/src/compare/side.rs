@@ -107,6 +107,11 @@ impl Side {
         self.pipeline.file.broker(&self.pipeline.folder)
     }
 
+    /// Most records of a batch.
+    pub(super) fn max_rows(&self) -> usize {
+        self.replay.max_rows()
+    }
+
     /// Whether it is known which events are selected.
     pub(super) fn selects(&self) -> bool {
         self.replay.selects()

@@ -124,7 +124,7 @@ pub struct Comparison {
     a: Side,
     b: Side,
     both: Both,
-    /// Outcomes on the first and the second side.
+    /// Outcomes on the first and the second side, where they differ.
     fates: Counts<(String, String)>,
     /// Events that one side alone rejects, or each for a reason of its own.
     unlike: First,
@@ -141,8 +141,8 @@ impl Comparison {
         let Some(b) = b else { return Ok(()) };
         self.b.take(terms, b, terms.second());
         let (word_a, word_b) = (a.word(), b.word());
-        self.fates.add((word_a.to_owned(), word_b.to_owned()), 1);
         if word_a != word_b {
+            self.fates.add((word_a.to_owned(), word_b.to_owned()), 1);
             self.unlike
                 .take(event.order, || (event.named(), format!("{word_a}, {word_b}")));
         }

@@ -245,7 +245,7 @@ impl Comparison {
     fn pair(&self, terms: &Terms) -> Pair {
         let both = &self.both;
         let decides = matches!(terms.answer(), Answer::Classes(_) | Answer::Labels(_));
-        let outcomes = self.fates.iter().filter(|((a, b), _)| a != b);
+        let outcomes = self.fates.iter();
         Pair {
             both: both.events,
             outcomes: largest(outcomes.map(|((a, b), count)| (a.clone(), b.clone(), count))),
