@@ -100,8 +100,15 @@ fn events(count: usize) -> Vec<Event> {
         .collect()
 }
 
+/// What is said of an event: class and probabilities.
+type Said = (usize, [f64; 3]);
+/// The number of an event, and what both versions say of it.
+type Both = (usize, Said, Said);
+/// The numbers of an event in both versions.
+type Numbers = ([f64; 3], [f64; 3]);
+
 /// Class and probabilities by arithmetic of double precision.
-fn said(numbers: [f32; 3]) -> (usize, [f64; 3]) {
+fn said(numbers: [f32; 3]) -> Said {
     let powers = numbers.map(|number| (2.0 * f64::from(number)).exp());
     let sum: f64 = powers.iter().sum();
     let class = (0..3).fold(0, |best, at| if numbers[at] > numbers[best] { at } else { best });
@@ -142,7 +149,7 @@ fn the_report_on_a_hundred_thousand_events_is_what_arithmetic_says() {
     arguments.html = Some(bench.path("report.html"));
     let report = json(&arguments);
 
-    let both: Vec<(usize, _, _)> = events
+    let both: Vec<Both> = events
         .iter()
         .enumerate()
         .filter_map(|(at, event)| Some((at, said(event.a), said(event.b?))))
@@ -174,7 +181,7 @@ fn the_report_on_a_hundred_thousand_events_is_what_arithmetic_says() {
     the_most_changed(&report, &both);
 
     // Near the threshold a probability of single precision may lie on the other side of it.
-    let selected = |said: &(usize, [f64; 3])| said.1[said.0] < 0.5;
+    let selected = |said: &Said| said.1[said.0] < 0.5;
     let only_first = both
         .iter()
         .filter(|(_, one, other)| selected(one) && !selected(other))
@@ -192,7 +199,7 @@ fn the_report_on_a_hundred_thousand_events_is_what_arithmetic_says() {
     );
 }
 
-fn changes_of_confidence(report: &Value, both: &[(usize, (usize, [f64; 3]), (usize, [f64; 3]))]) {
+fn changes_of_confidence(report: &Value, both: &[Both]) {
     let mut changes: Vec<f64> = both
         .iter()
         .map(|(_, one, other)| other.1[other.0] - one.1[one.0])
@@ -240,7 +247,7 @@ fn changes_of_confidence(report: &Value, both: &[(usize, (usize, [f64; 3]), (usi
     near(&found["psi"], psi, psi * 0.05);
 }
 
-fn the_most_changed(report: &Value, both: &[(usize, (usize, [f64; 3]), (usize, [f64; 3]))]) {
+fn the_most_changed(report: &Value, both: &[Both]) {
     let moved = |one: &[f64; 3], other: &[f64; 3]| (0..3).map(|at| (other[at] - one[at]).abs()).fold(0.0, f64::max);
     let mut far: Vec<(f64, usize)> = both
         .iter()
@@ -292,7 +299,7 @@ fn a_state_goes_on_with_nothing_but_its_own_run() {
         bench.pipeline("one", "a", LOGITS, ""),
         bench.pipeline("two", "b", LOGITS, ""),
     );
-    let mut arguments = bench.arguments(first.clone(), Some(second));
+    let mut arguments = bench.arguments(first, Some(second));
     arguments.resume = Some(bench.path("state.json"));
     json(&arguments);
 
@@ -358,7 +365,7 @@ fn what_cannot_be_compared_is_refused_with_what_differs() {
 fn numbers_move_by_their_difference_and_embeddings_by_their_angle() {
     let events: Vec<Event> = events(600).into_iter().filter(|event| event.b.is_some()).collect();
     let bench = Bench::new(&events);
-    let pairs: Vec<([f64; 3], [f64; 3])> = events
+    let pairs: Vec<Numbers> = events
         .iter()
         .map(|event| (event.a.map(f64::from), event.b.unwrap().map(f64::from)))
         .collect();
@@ -368,10 +375,10 @@ fn numbers_move_by_their_difference_and_embeddings_by_their_angle() {
             Some(bench.pipeline("two", "b", head, "")),
         ))
     };
-    let mean = |each: &dyn Fn(&([f64; 3], [f64; 3])) -> f64| pairs.iter().map(each).sum::<f64>() / pairs.len() as f64;
+    let mean = |each: &dyn Fn(&Numbers) -> f64| pairs.iter().map(each).sum::<f64>() / pairs.len() as f64;
 
     let found = report(r#"{ type = "regression", output = "doubled" }"#);
-    let furthest = |(a, b): &([f64; 3], [f64; 3])| (0..3).map(|at| 2.0 * (b[at] - a[at]).abs()).fold(0.0, f64::max);
+    let furthest = |(a, b): &Numbers| (0..3).map(|at| 2.0 * (b[at] - a[at]).abs()).fold(0.0, f64::max);
     near(&found["pair"]["moved"]["mean"], mean(&furthest), 1e-6);
     near(
         &found["pair"]["changes"][0]["change"]["mean"],
@@ -381,7 +388,7 @@ fn numbers_move_by_their_difference_and_embeddings_by_their_angle() {
     assert_eq!(found["pair"]["changed"], Value::Null);
 
     let found = report(r#"{ type = "embedding", output = "doubled" }"#);
-    let cosine = |(a, b): &([f64; 3], [f64; 3])| {
+    let cosine = |(a, b): &Numbers| {
         let dot = |x: &[f64; 3], y: &[f64; 3]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
         1.0 - dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
     };
