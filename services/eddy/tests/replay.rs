@@ -320,10 +320,15 @@ fn a_state_goes_on_with_nothing_but_its_own_run() {
     let newer = String::from_utf8(whole.clone())
         .unwrap()
         .replacen("\"format\":1", "\"format\":9", 1);
+    let forged = String::from_utf8(whole.clone())
+        .unwrap()
+        .replacen("\"read\":1500", "\"read\":1499", 1);
+    assert_ne!(forged.as_bytes(), whole);
     for (text, words) in [
         (&whole[..whole.len() / 2], "broken"),
         (&b"{}"[..], "broken"),
         (newer.as_bytes(), "format 9"),
+        (forged.as_bytes(), "checksum"),
     ] {
         std::fs::write(bench.path("state.json"), text).unwrap();
         let said = refused(&arguments, ExitCode::Configuration);

@@ -2,6 +2,8 @@
 //!
 //! Owns: its file's format, and whether it belongs to what is asked for now.
 //! Never does: mix two runs: another span, other pipelines or other data are refused.
+//!
+//! The file is two lines of JSON: a [`Head`] with the format and a checksum, and the [`State`].
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,8 +12,8 @@ use std::time::UNIX_EPOCH;
 use eddy_broker::kafka::Stretch;
 use eddy_pipeline::compare::Comparison;
 use eddy_pipeline::event::Source;
+use eddy_pipeline::hash::xxh3_hex;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::Error;
 use super::side::Side;
@@ -20,8 +22,8 @@ use crate::recall::moment::{self, Moment};
 
 /// The format that is written and read.
 const FORMAT: u32 = 1;
-/// Larger than any state: sketches of 64 numbers on both sides, each as large as one gets, and twenty events with what they are.
-const MAX_BYTES: u64 = 4 << 30;
+/// Larger than any state: sketches of 16 numbers and of their changes, each as large as one gets, take 500 MB.
+const MAX_BYTES: u64 = 1 << 30;
 
 /// What a run is about: another run of this may go on from its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,10 +69,18 @@ pub(super) struct Span {
     partitions: BTreeMap<i32, (i64, i64, i64)>,
 }
 
-/// Everything that a run goes on from.
+/// The first line of the file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    format: u32,
+    /// xxh3-64 of the second line.
+    #[serde(default)]
+    xxh3: String,
+}
+
+/// Everything that a run goes on from: the second line.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct State {
-    format: u32,
     what: What,
     pub(super) span: Option<Span>,
     pub(super) comparison: Comparison,
@@ -186,7 +196,6 @@ impl Span {
 impl State {
     pub(super) fn new(what: What) -> Self {
         Self {
-            format: FORMAT,
             what,
             span: None,
             comparison: Comparison::default(),
@@ -211,19 +220,7 @@ impl State {
             )));
         }
         let text = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}; {NEXT}")))?;
-        let format = serde_json::from_slice::<Value>(&text)
-            .ok()
-            .map(|value| value["format"].as_u64());
-        match format {
-            Some(Some(format)) if format != u64::from(FORMAT) => {
-                return Err(wrong(format!(
-                    "is of format {format}, and this release reads format {FORMAT}; {NEXT}"
-                )));
-            }
-            _ => {}
-        }
-        let state: Self = serde_json::from_slice(&text)
-            .map_err(|error| wrong(format!("is no state of a replay, or it is broken ({error}); {NEXT}")))?;
+        let state = Self::parse(&text).map_err(wrong)?;
         match what.difference(&state.what) {
             Some(difference) => Err(wrong(format!(
                 "belongs to a run over {difference}; repeat that command, or {NEXT}"
@@ -240,8 +237,33 @@ impl State {
         }
     }
 
+    fn parse(text: &[u8]) -> Result<Self, String> {
+        let broken = |why: &str| format!("is no state of a replay, or it is broken ({why}); {NEXT}");
+        let mut lines = text.splitn(2, |byte| *byte == b'\n');
+        let (first, second) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+        let head: Head = serde_json::from_slice(first).map_err(|error| broken(&error.to_string()))?;
+        if head.format != FORMAT {
+            let format = head.format;
+            return Err(format!(
+                "is of format {format}, and this release reads format {FORMAT}; {NEXT}"
+            ));
+        }
+        if head.xxh3 != xxh3_hex(second) {
+            return Err(broken("its checksum does not match"));
+        }
+        serde_json::from_slice(second).map_err(|error| broken(&error.to_string()))
+    }
+
     pub(super) fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a state holds nothing that JSON lacks")
+        let body = serde_json::to_vec(self).expect("a state holds nothing that JSON lacks");
+        let head = Head {
+            format: FORMAT,
+            xxh3: xxh3_hex(&body),
+        };
+        let mut text = serde_json::to_vec(&head).expect("so does its head");
+        text.push(b'\n');
+        text.extend(body);
+        text
     }
 }
 

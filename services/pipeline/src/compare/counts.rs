@@ -36,7 +36,8 @@ impl<K: Ord + Clone> From<Counts<K>> for Vec<(K, u64)> {
 impl<K: Ord + Clone> Counts<K> {
     /// Counts a key so many times.
     pub fn add(&mut self, key: K, times: u64) {
-        *self.0.entry(key).or_default() += times;
+        let count = self.0.entry(key).or_default();
+        *count = count.saturating_add(times);
     }
 
     /// Adds what was counted elsewhere.

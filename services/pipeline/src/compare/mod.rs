@@ -25,8 +25,9 @@ use crate::rejection::Reason;
 
 /// Most classes whose every pair is counted. Of more, only how many decisions changed, and how often each side chose each.
 pub const MOST_PAIRED: usize = 256;
-/// Most values of a prediction whose numbers are followed one by one. How much an event moved looks at all of them.
-pub const MOST_FOLLOWED: usize = 64;
+/// Most values of a prediction whose numbers are followed one by one, each in sketches of its own. How much an event moved looks
+/// at all of them.
+pub const MOST_FOLLOWED: usize = 16;
 /// Counts as the outcome of an event that was scored, beside the words of the reasons.
 const SCORED: &str = "scored";
 
