@@ -65,7 +65,7 @@ fn sides(document: &Document) -> Section {
     Section {
         title: "What was replayed".to_owned(),
         says: vec![format!(
-            "{} events of {}, which gives {}",
+            "{} events of {}; of each the model says {}",
             document.report.read, document.source, document.report.answer
         )],
         table: Some(Table {
