@@ -326,7 +326,7 @@ pub struct ReplayArguments {
     #[arg(long, value_name = "TIME")]
     pub from: Option<Moment>,
     /// Only events from before then. Default: now.
-    #[arg(long, value_name = "TIME", requires = "from")]
+    #[arg(long, value_name = "TIME", requires = "from", conflicts_with = "data")]
     pub to: Option<Moment>,
     /// In the place of a span, data: CSV, Parquet, JSON lines, or a folder of images.
     #[arg(long, value_name = "FILE|FOLDER")]
