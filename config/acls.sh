@@ -14,7 +14,7 @@ usage: acls.sh --bootstrap-server HOST:PORT --principal User:NAME --group GROUP 
   --retraining TOPIC             topics.retraining (default: retraining)
   --dead-letters TOPIC           topics.dead_letters (default: dead-letters)
   --guarantee GUARANTEE          kafka.guarantee: exactly-once (default) or at-least-once
-  --recall                       allows instead what a person needs for eddy why, samples, redrive and profile --since
+  --recall                       allows instead what a person needs for eddy why, samples, replay, redrive and profile --since
   --brokers-before-2.8           also allows what such brokers want for at-least-once
   --command-config FILE          properties of the administrator's client, for kafka-acls.sh
   --remove                       takes back what would be allowed

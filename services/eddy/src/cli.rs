@@ -63,6 +63,8 @@ pub enum Command {
     Why(WhyArguments),
     /// Write what flowed back as a table of typed columns, one row an event: fields, predictions, arms, weights.
     Samples(SamplesArguments),
+    /// Score a span of the stream or a file again, with one pipeline or two, and tell what would change. Writes nothing to Kafka.
+    Replay(ReplayArguments),
     /// Send retraining samples or dead letters back to a topic, each event once per named job, ids kept.
     Redrive(RedriveArguments),
     /// Show it at work: real images stream through a model, drift sets in, uncertain samples flow back.
@@ -381,6 +383,42 @@ pub struct SamplesArguments {
     /// Replace a file that is there.
     #[arg(long)]
     pub force: bool,
+}
+
+/// Arguments of `eddy replay`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["from", "data"])))]
+pub struct ReplayArguments {
+    /// The pipeline file; its brokers and its events topic are read.
+    #[arg(value_name = "PIPELINE")]
+    pub pipeline: PathBuf,
+    /// Score the events of the topic from then on: 7d, 12h, a date or an RFC 3339 time, in UTC.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<Moment>,
+    /// Only events from before then. Default: now.
+    #[arg(long, value_name = "TIME", requires = "from", conflicts_with = "data")]
+    pub to: Option<Moment>,
+    /// In the place of a span, data: CSV, Parquet, JSON lines, or a folder of images.
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub data: Option<PathBuf>,
+    /// Another pipeline file that scores the same events; the report tells where the two differ.
+    #[arg(long, value_name = "PIPELINE")]
+    pub against: Option<PathBuf>,
+    /// Whose predictions are looked at, where a pipeline has several models.
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// Write the report as one page, too, which needs nothing beside it. What is there is replaced.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// The report as one JSON document.
+    #[arg(long)]
+    pub json: bool,
+    /// Most events that are read: the first ones, of a topic those of each partition. Default: all.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rows: Option<u64>,
+    /// Keep the state in this file, and go on from it where it is there: after Ctrl-C, nothing is done twice.
+    #[arg(long, value_name = "FILE")]
+    pub resume: Option<PathBuf>,
 }
 
 /// Arguments of `eddy redrive`.

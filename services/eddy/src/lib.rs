@@ -8,6 +8,7 @@ pub mod accept;
 pub mod assemble;
 pub mod check;
 pub mod cli;
+pub mod compare;
 pub mod demo;
 mod desk;
 #[cfg(feature = "failpoints")]

@@ -268,7 +268,7 @@ pub(crate) fn of_topic(
 }
 
 /// Leaves the first part of each partition, the same share of all, so that at most so many records are read.
-fn shorten(stretches: &mut [Stretch], most: u64) {
+pub(crate) fn shorten(stretches: &mut [Stretch], most: u64) {
     let length = |stretch: &Stretch| (stretch.offsets.end - stretch.offsets.start).max(0) as u64;
     let all: u64 = stretches.iter().map(length).sum();
     if all <= most {

@@ -50,6 +50,10 @@ pub fn main() -> ProcessCode {
             forbid_core_dumps();
             crate::samples::samples(&arguments)
         }
+        Ok(Command::Replay(arguments)) => {
+            forbid_core_dumps();
+            crate::compare::replay(&arguments, environment::of_process())
+        }
         Ok(Command::Redrive(arguments)) => {
             forbid_core_dumps();
             crate::redrive::redrive(&arguments)

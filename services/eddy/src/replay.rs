@@ -18,6 +18,7 @@ use eddy_inference::{Fate, SignalPlan};
 use eddy_pipeline::event::{HEADER_ID, Header, Partition, Record, Source};
 use eddy_pipeline::fields::Feature;
 use eddy_pipeline::rejection::Rejection;
+use eddy_pipeline::select::Selection;
 use eddy_pipeline::settings::Problem;
 use eddy_pipeline::time::Clock as _;
 use eddy_storage::At;
@@ -173,6 +174,8 @@ impl Batch<'_> {
 pub struct Replay {
     scoring: Scoring,
     features: Vec<Feature>,
+    /// Where events are selected, and each by itself.
+    selection: Option<Selection>,
     clock: SystemClock,
 }
 
@@ -182,6 +185,24 @@ impl Replay {
     /// # Errors
     /// What does not fit, or a session that cannot be made.
     pub fn new(assembly: &Assembly) -> Result<Self, Error> {
+        Self::measuring(assembly, Arc::new(SignalPlan::default()))
+    }
+
+    /// The same as the stream is judged: at its operating points and with its signals. What the pipeline selects is told where
+    /// no budget makes it depend on what came before.
+    ///
+    /// # Errors
+    /// As [`Replay::new`].
+    pub fn judging(assembly: &Assembly) -> Result<Self, Error> {
+        let judgement = assembly.in_force().current().0;
+        let selection = Selection::new(judgement.plan);
+        Ok(Self {
+            selection: (!selection.has_budget()).then_some(selection),
+            ..Self::measuring(assembly, judgement.signals)?
+        })
+    }
+
+    fn measuring(assembly: &Assembly, signals: Arc<SignalPlan>) -> Result<Self, Error> {
         let decoder = assembly.decoder().map_err(Error::Pipeline)?.with_features();
         let features = decoder.features();
         let mut models = Vec::new();
@@ -200,10 +221,10 @@ impl Replay {
                 head: Arc::clone(head),
             });
         }
-        let unmeasured = Arc::new(SignalPlan::default());
         Ok(Self {
-            scoring: Scoring::new(decoder, models, unmeasured, assembly.batch()),
+            scoring: Scoring::new(decoder, models, signals, assembly.batch()),
             features,
+            selection: None,
             clock: SystemClock::start(),
         })
     }
@@ -259,24 +280,44 @@ impl Replay {
         Ok(pass.tally)
     }
 
+    /// Most rows of a batch.
+    pub fn max_rows(&self) -> usize {
+        self.scoring.max_rows()
+    }
+
+    /// Whether it tells which events are selected.
+    pub fn selects(&self) -> bool {
+        self.selection.is_some()
+    }
+
+    /// Scores records that are held in memory, as they are, and hands each batch of them to `each`.
+    ///
+    /// # Errors
+    /// A model that is sick, and whatever `each` finds.
+    pub fn run_held<E: From<Error>>(
+        &mut self,
+        records: &[Held],
+        mut each: impl FnMut(&Scoring) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (position, record) in records.iter().enumerate() {
+            record.with(|record| self.scoring.push(record));
+            if !(self.scoring.is_full() || position + 1 == records.len()) {
+                continue;
+            }
+            self.scoring.score(&self.clock).map_err(Error::from)?;
+            if let Some(selection) = &mut self.selection {
+                self.scoring.select(selection, self.clock.now());
+            }
+            each(&self.scoring)?;
+            self.scoring.clear();
+        }
+        Ok(())
+    }
+
     /// Takes in one row as the record that it would have been. Data sets need no ids: its number is one.
     fn push(&mut self, number: u64, value: &[u8]) {
-        let id = number.to_string();
-        let headers = [Header {
-            name: HEADER_ID,
-            value: Some(id.as_bytes()),
-        }];
-        self.scoring.push(&Record {
-            source: Source {
-                partition: Partition { topic: 0, number: 0 },
-                offset: number as i64,
-            },
-            topic: "data",
-            timestamp_ms: Some(self.clock.now().unix_ms),
-            key: None,
-            value: Some(value),
-            headers: &headers,
-        });
+        let now_ms = self.clock.now().unix_ms;
+        as_record(number, value, now_ms, |record| self.scoring.push(record));
     }
 
     fn score_if_full<E: From<Error>>(
@@ -313,6 +354,81 @@ impl Replay {
         pass.read.clear();
         self.scoring.clear();
         Ok(())
+    }
+}
+
+/// A row of a data set as the record that it would have been.
+pub fn as_record<R>(number: u64, value: &[u8], now_ms: i64, see: impl FnOnce(&Record<'_>) -> R) -> R {
+    let id = number.to_string();
+    let headers = [Header {
+        name: HEADER_ID,
+        value: Some(id.as_bytes()),
+    }];
+    see(&Record {
+        source: Source {
+            partition: Partition { topic: 0, number: 0 },
+            offset: number as i64,
+        },
+        topic: "data",
+        timestamp_ms: Some(now_ms),
+        key: None,
+        value: Some(value),
+        headers: &headers,
+    })
+}
+
+/// A record in memory of its own.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// Where it stands.
+    pub source: Source,
+    /// The same in words.
+    pub place: String,
+    topic: Arc<str>,
+    timestamp_ms: Option<i64>,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Held {
+    /// A copy of a record of this topic.
+    pub fn of(record: &Record<'_>, topic: &Arc<str>) -> Self {
+        let mut place = String::new();
+        record.source.write(topic, &mut place);
+        let headers = record.headers.iter();
+        Self {
+            source: record.source,
+            place,
+            topic: Arc::clone(topic),
+            timestamp_ms: record.timestamp_ms,
+            key: record.key.map(<[u8]>::to_vec),
+            value: record.value.map(<[u8]>::to_vec),
+            headers: headers
+                .map(|header| (header.name.to_owned(), header.value.map(<[u8]>::to_vec)))
+                .collect(),
+        }
+    }
+
+    /// Bytes that its value takes.
+    pub fn bytes(&self) -> usize {
+        self.value.as_ref().map_or(0, Vec::len)
+    }
+
+    fn with<R>(&self, see: impl FnOnce(&Record<'_>) -> R) -> R {
+        let headers = self.headers.iter().map(|(name, value)| Header {
+            name,
+            value: value.as_deref(),
+        });
+        let headers: Vec<Header<'_>> = headers.collect();
+        see(&Record {
+            source: self.source,
+            topic: &self.topic,
+            timestamp_ms: self.timestamp_ms,
+            key: self.key.as_deref(),
+            value: self.value.as_deref(),
+            headers: &headers,
+        })
     }
 }
 

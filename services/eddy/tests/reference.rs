@@ -61,9 +61,9 @@ Who the principal is:
 const RECALL: &str = "
 ## What a person must be allowed
 
-`eddy why`, `eddy samples`, `eddy redrive` and `eddy profile --since` read topics back, as whoever the pipeline file that
-they are given says. A principal of a person's own needs this, and `acls.sh --recall` grants it; whoever sends nothing again
-needs only what is read and described:
+`eddy why`, `eddy samples`, `eddy replay`, `eddy redrive` and `eddy profile --since` read topics back, as whoever the pipeline
+file that they are given says. A principal of a person's own needs this, and `acls.sh --recall` grants it; whoever sends nothing
+again needs only what is read and described:
 
 | operation | on | what for | arguments of `kafka-acls.sh` |
 |---|---|---|---|

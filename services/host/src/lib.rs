@@ -31,6 +31,6 @@ pub use self::probe::{Answer, Post, post, probe};
 pub use self::readiness::{Readiness, Unmet};
 pub use self::secrecy::{ProcessSettings, forbid_core_dumps, take_variable};
 pub use self::shutdown::{Cause, Shutdown};
-pub use self::signals::drain_on_signals;
+pub use self::signals::{drain_on_signals, stop_on_signals};
 pub use self::tasks::{Failure, OnDrain, OnExit, Policy, Tasks};
 pub use self::watchdog::{Beat, Call, Entered, Overdue, Verdict, Watchdog, exit_on_overdue};

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag::register_conditional_shutdown;
+use signal_hook::flag::{register, register_conditional_shutdown};
 use signal_hook::iterator::Signals;
 
 use crate::error::Error;
@@ -46,4 +46,20 @@ pub fn drain_on_signals(tasks: &Tasks) -> Result<(), Error> {
         }
         Ok(())
     })
+}
+
+/// For a command that has something to put down before it ends: true from the first SIGTERM or SIGINT on. The next one ends
+/// the process at once with [`ExitCode::DrainMissed`].
+///
+/// # Errors
+/// When the system refuses the handlers.
+pub fn stop_on_signals() -> Result<Arc<AtomicBool>, Error> {
+    let is_asked = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        let code = i32::from(ExitCode::DrainMissed.number());
+        // In this order: the first signal finds the flag down, and puts it up.
+        register_conditional_shutdown(signal, code, Arc::clone(&is_asked)).map_err(Error::Signals)?;
+        register(signal, Arc::clone(&is_asked)).map_err(Error::Signals)?;
+    }
+    Ok(is_asked)
 }

@@ -11,6 +11,7 @@
 pub mod backoff;
 pub mod calibration;
 pub mod checkpoint;
+pub mod compare;
 pub mod conformal;
 pub mod coreset;
 pub mod covariance;

@@ -1,6 +1,7 @@
 //! What is read back from the topics: one event's story, samples as a table, records sent again.
 
 mod redrive;
+mod replay;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;

@@ -74,7 +74,12 @@ impl Settings {
         let topics = &self.topics;
         let jobs = format!("{}{REDRIVE}", self.group());
         vec![
-            permission(Read, Topic, &topics.events, "`eddy why`, `eddy profile --since`"),
+            permission(
+                Read,
+                Topic,
+                &topics.events,
+                "`eddy why`, `eddy replay`, `eddy profile --since`",
+            ),
             permission(Read, Topic, &topics.predictions, "`eddy why`"),
             permission(
                 Read,

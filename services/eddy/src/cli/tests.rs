@@ -126,6 +126,27 @@ fn samples_are_those_of_the_last_week_unless_a_time_is_said() {
 }
 
 #[test]
+fn a_replay_needs_a_span_or_a_file_and_takes_one_of_them() {
+    let Ok(Command::Replay(replay)) = words("eddy replay p.toml --from 7d --against q.toml") else {
+        panic!("that is a whole command");
+    };
+    assert_eq!(
+        (replay.from, replay.to),
+        (Some(Moment::Ago(Span::seconds(7 * 86_400))), None)
+    );
+    assert_eq!((replay.against, replay.data), (Some("q.toml".into()), None));
+    assert!(words("eddy replay p.toml --data t.csv --rows 10").is_ok());
+    for wrong in [
+        "eddy replay p.toml",
+        "eddy replay p.toml --from 7d --data t.csv",
+        "eddy replay p.toml --data t.csv --to 1d",
+        "eddy replay p.toml --data t.csv --rows 0",
+    ] {
+        assert!(words(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn the_demo_runs_without_options_until_it_is_stopped() {
     let Ok(Command::Demo(demo)) = words("eddy demo") else {
         panic!("`eddy demo` is a whole command");

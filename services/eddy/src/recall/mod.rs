@@ -6,6 +6,7 @@
 pub(crate) mod fields;
 pub(crate) mod moment;
 pub(crate) mod output;
+pub(crate) mod progress;
 
 use std::io::{self, Write as _};
 use std::path::Path;

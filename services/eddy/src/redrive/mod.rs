@@ -8,7 +8,6 @@
 
 mod account;
 mod filter;
-mod progress;
 
 use std::collections::HashSet;
 
@@ -22,10 +21,10 @@ use serde::{Deserialize, Serialize};
 
 use self::account::Account;
 use self::filter::{Filter, Verdict};
-use self::progress::Progress;
 use crate::cli::{RedriveArguments, RedriveFrom};
 use crate::file::Pipeline;
 use crate::recall::output::fingerprint;
+use crate::recall::progress::Progress;
 use crate::recall::{self, Error, moment, now_ms};
 
 /// Most records of a transaction, and most bytes.
@@ -56,12 +55,12 @@ fn run(arguments: &RedriveArguments) -> Result<String, Error> {
     };
     run.remember(&reader)?;
     let parts = run.stretches(|part| part.at..part.end);
-    let mut progress = Progress::new(&run.job.name, &parts);
+    let mut progress = Progress::new(format!("job `{}`", run.job.name), Some(&parts));
     match writer {
         None => {
             reader.read(&parts, &mut |record| {
                 run.judge(record)?;
-                progress.at(run.account.sent(), run.account.read());
+                progress.at(run.account.read(), format_args!("{} events", run.account.sent()));
                 Ok::<_, Error>(())
             })?;
         }
@@ -330,7 +329,7 @@ impl Run {
             if batch.is_full() {
                 self.flush(reader, &mut writer, &mut batch)?;
             }
-            progress.at(self.account.sent(), self.account.read());
+            progress.at(self.account.read(), format_args!("{} events", self.account.sent()));
             Ok::<_, Error>(())
         })?;
         // What stands at the end may be no record but a marker.

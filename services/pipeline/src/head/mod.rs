@@ -60,6 +60,11 @@ pub trait Head: Send + Sync + Debug {
         &[]
     }
 
+    /// Probability from which on each label is set, from a head that sets any number of them; empty for others.
+    fn thresholds(&self) -> &[f32] {
+        &[]
+    }
+
     /// What every valid row holds, for [signals](crate::signal) to be measured from.
     fn holds(&self) -> Holds;
 

@@ -161,6 +161,10 @@ impl Head for MultiLabel {
         self.classes.names()
     }
 
+    fn thresholds(&self) -> &[f32] {
+        &self.thresholds
+    }
+
     fn holds(&self) -> Holds {
         Holds::only(Values::Labels(self.classes.len())).with_logits(self.from)
     }

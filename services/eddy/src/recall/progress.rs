@@ -2,6 +2,7 @@
 //!
 //! Invariant: however the job ends, its bar is gone before anything else is said.
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Stderr, Write};
 use std::time::{Duration, Instant};
 
@@ -16,23 +17,25 @@ const WIDTH: u64 = 30;
 
 /// Shows how far a job is.
 #[derive(Debug)]
-pub(super) struct Progress<W: Write = Stderr> {
+pub(crate) struct Progress<W: Write = Stderr> {
     out: W,
-    job: String,
-    /// Offsets to be passed; some of them are no records.
-    total: u64,
+    /// Whose progress it is.
+    name: String,
+    /// Offsets to be passed; some of them are no records. Of a file nobody knows how many rows there are.
+    total: Option<u64>,
     is_terminal: bool,
     shown: Instant,
     is_drawn: bool,
 }
 
 impl Progress {
-    pub(super) fn new(job: &str, parts: &[Stretch]) -> Self {
-        let offsets = parts.iter().map(|part| part.offsets.end - part.offsets.start);
+    pub(crate) fn new(name: String, parts: Option<&[Stretch]>) -> Self {
+        let offsets = |part: &Stretch| part.offsets.end - part.offsets.start;
+        let total = |parts: &[Stretch]| parts.iter().map(offsets).sum::<i64>().max(0) as u64;
         Self {
             out: io::stderr(),
-            job: job.to_owned(),
-            total: offsets.sum::<i64>().max(0) as u64,
+            name,
+            total: parts.map(total),
             is_terminal: io::stderr().is_terminal(),
             shown: Instant::now(),
             is_drawn: false,
@@ -41,8 +44,8 @@ impl Progress {
 }
 
 impl<W: Write> Progress<W> {
-    /// Shows it, if it is time to.
-    pub(super) fn at(&mut self, sent: u64, read: u64) {
+    /// Shows it, if it is time to: how many records were read, and what came of them.
+    pub(crate) fn at(&mut self, read: u64, came: impl Display) {
         let every = if self.is_terminal { REDRAW } else { LINE };
         if self.shown.elapsed() < every {
             return;
@@ -51,13 +54,13 @@ impl<W: Write> Progress<W> {
         // Nobody watches where standard error is closed.
         if self.is_terminal {
             self.is_drawn = true;
-            drop(write!(self.out, "\r{}", bar(read, self.total, sent)));
+            drop(write!(self.out, "\r{}", bar(read, self.total, &came)));
         } else {
-            let (job, total) = (&self.job, self.total);
-            drop(writeln!(
-                self.out,
-                "job `{job}`: {read} of {total} records read, {sent} events"
-            ));
+            let (name, of) = (
+                &self.name,
+                self.total.map_or_else(String::new, |total| format!(" of {total}")),
+            );
+            drop(writeln!(self.out, "{name}: {read}{of} records read, {came}"));
         }
     }
 }
@@ -70,11 +73,14 @@ impl<W: Write> Drop for Progress<W> {
     }
 }
 
-fn bar(read: u64, total: u64, sent: u64) -> String {
+fn bar(read: u64, total: Option<u64>, came: &dyn Display) -> String {
+    let Some(total) = total else {
+        return format!("{read} records read, {came}");
+    };
     let full = (read * WIDTH).checked_div(total).unwrap_or(WIDTH).min(WIDTH) as usize;
     let percent = (read * 100).checked_div(total).unwrap_or(100).min(100);
     let (done, left) = ("█".repeat(full), "░".repeat(WIDTH as usize - full));
-    format!("{done}{left} {percent:>3} %  {sent} events")
+    format!("{done}{left} {percent:>3} %  {came}")
 }
 
 #[cfg(test)]
@@ -85,13 +91,13 @@ mod tests {
     fn a_bar_that_was_drawn_is_taken_away_when_the_job_ends_with_an_error() {
         let mut written = Vec::new();
         let fails = |mut progress: Progress<&mut Vec<u8>>| -> Result<(), ()> {
-            progress.at(1, 2);
+            progress.at(2, "1 event");
             Err(())
         };
         let progress = Progress {
             out: &mut written,
-            job: "j".into(),
-            total: 10,
+            name: "job `j`".into(),
+            total: Some(10),
             is_terminal: true,
             shown: Instant::now() - REDRAW,
             is_drawn: false,
@@ -103,9 +109,10 @@ mod tests {
 
     #[test]
     fn the_bar_is_as_full_as_the_job_is_done() {
-        assert!(bar(0, 10, 0).starts_with(&"░".repeat(30)));
-        assert!(bar(5, 10, 3).contains(" 50 %  3 events"));
-        assert!(bar(10, 10, 1).starts_with(&"█".repeat(30)));
-        assert!(bar(0, 0, 0).contains("100 %"));
+        assert!(bar(0, Some(10), &"").starts_with(&"░".repeat(30)));
+        assert!(bar(5, Some(10), &"3 events").contains(" 50 %  3 events"));
+        assert!(bar(10, Some(10), &"").starts_with(&"█".repeat(30)));
+        assert!(bar(0, Some(0), &"").contains("100 %"));
+        assert_eq!(bar(7, None, &"all well"), "7 records read, all well");
     }
 }
