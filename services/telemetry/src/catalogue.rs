@@ -178,6 +178,8 @@ words! {
         Model = "model",
         /// The person on call asked for it.
         Operator = "operator",
+        /// The schema registry does not answer, or a schema is not to be read.
+        Schema = "schema",
     }
 }
 
