@@ -8,6 +8,8 @@ mod budgets;
 mod faults;
 #[path = "service/large.rs"]
 mod large;
+#[path = "service/looks.rs"]
+mod looks;
 #[path = "service/onboarding.rs"]
 mod onboarding;
 #[path = "service/oncall.rs"]

@@ -6,19 +6,26 @@
 //! Invariant: one thing that is wrong does not hide another. Models are loaded even where Kafka is out of reach, Kafka is
 //! asked even where a model does not load.
 
+mod events;
+
 use std::fmt;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use eddy_broker::kafka::{self, CheckError};
+use eddy_broker::BrokerError;
+use eddy_broker::kafka::{self, CheckError, TopicReader};
+use eddy_broker::settings::Topics;
 use eddy_host::ExitCode;
 use eddy_model::Model;
 use eddy_pipeline::settings::{Bytes, Problem};
 
+use self::events::{Sightings, Surroundings};
 use crate::assemble::{Assembly, assemble};
+use crate::backlog::Backlog;
 use crate::cli::CheckArguments;
 use crate::file::{self, Pipeline};
 use crate::forecast::Forecast;
+use crate::recall::fields::Fields;
 use crate::settings::problems::Problems;
 
 /// Checks a pipeline file: the report goes to standard output, problems go to standard error, one line each.
@@ -73,10 +80,11 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
         Reach::Kafka => unfit_token(&pipeline),
     };
     let mut findings = Findings::wrong(locate(unfit));
-    let mut forecast = None;
+    let (mut forecast, mut segments) = (None, Vec::new());
     let models = match assemble(&pipeline) {
         Ok(assembly) => match examine_models(&pipeline, &assembly) {
             Ok(models) => {
+                segments = assembly.segment_fields();
                 forecast = Some(move |partitions| Forecast::of(&assembly, partitions));
                 Some(models)
             }
@@ -109,6 +117,7 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
     match (models, kafka) {
         (Some(models), Some(kafka)) if findings.problems.is_empty() => Ok(Report {
             file: path.display().to_string(),
+            stream: kafka.as_ref().map(|kafka| Stream::of(&pipeline, kafka, &segments)),
             forecast: forecast.map(|of| {
                 let topics = kafka.as_ref().map_or(&[][..], |kafka| &kafka.topics);
                 of(topics.first().map_or(0, |events| events.partitions))
@@ -181,9 +190,36 @@ pub struct Report {
     models: ModelsReport,
     /// `None` where it was not asked.
     kafka: Option<kafka::Report>,
+    /// What the events topic holds, or why that is not known; `None` where Kafka was not asked.
+    stream: Option<Result<Stream, BrokerError>>,
     /// What works and is unwise.
     warnings: Vec<String>,
     forecast: Option<Forecast>,
+}
+
+/// What waits in the events topic.
+#[derive(Debug)]
+struct Stream {
+    backlog: Backlog,
+    latest: Sightings,
+}
+
+impl Stream {
+    fn of(pipeline: &Pipeline, kafka: &kafka::Report, segments: &[String]) -> Result<Self, BrokerError> {
+        let settings = pipeline.file.broker(&pipeline.folder);
+        let reader = TopicReader::open(&settings, &settings.topics.events)?;
+        let fields = Fields::of(&pipeline.file).expect("a pipeline whose models fit has sound fields");
+        let predictions = kafka.topics.iter().find(|topic| topic.key == Topics::PREDICTIONS);
+        let around = Surroundings {
+            file: &pipeline.file,
+            predictions: predictions.map_or(0, |topic| topic.partitions),
+            segments,
+        };
+        Ok(Self {
+            backlog: Backlog::of(&reader, settings.kafka.start)?,
+            latest: Sightings::of(&reader, around, fields)?,
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -292,6 +328,7 @@ impl fmt::Display for Report {
             file,
             models,
             kafka,
+            stream,
             warnings,
             forecast,
         } = self;
@@ -315,6 +352,11 @@ impl fmt::Display for Report {
                 "\nKafka was not asked, and no secret was read (--offline); whether brokers answer, topics are there and \
                  secrets are fit, `eddy check` tells where the service is to run"
             )?,
+        }
+        match stream {
+            Some(Ok(stream)) => write!(f, "\n{}; the latest:\n{}", stream.backlog, stream.latest)?,
+            Some(Err(error)) => writeln!(f, "\nthe events that are there could not be looked at: {error}")?,
+            None => {}
         }
         let (lanes, count) = (usize::from(models.lanes), models.models.len());
         let sessions = counted(lanes * count, "session");
@@ -345,7 +387,8 @@ impl fmt::Display for Report {
                 writeln!(f, "series of the partitions of the events topic are not among them")?;
             }
         }
-        for warning in warnings {
+        let unwise = stream.iter().flatten().flat_map(|stream| stream.latest.warnings());
+        for warning in warnings.iter().cloned().chain(unwise) {
             writeln!(f, "\nnote: {warning}")?;
         }
         Ok(())

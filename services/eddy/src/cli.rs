@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use eddy_broker::settings::Start;
 use eddy_pipeline::settings::{Bytes, Span};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -271,6 +272,12 @@ pub struct InitArguments {
     /// Brokers that the file names, as host:port,… Default: localhost:9092.
     #[arg(long, value_name = "HOST:PORT")]
     pub brokers: Option<String>,
+    /// The events topic. With --brokers it is looked at: how much is there to read. Default: events.
+    #[arg(long, value_name = "TOPIC")]
+    pub events: Option<String>,
+    /// Where a new group begins: earliest, at the oldest event, latest, at what comes next, or error. Default: earliest.
+    #[arg(long, value_name = "START", value_parser = start)]
+    pub start: Option<Start>,
     /// Replace files that are there.
     #[arg(long)]
     pub force: bool,
@@ -521,6 +528,11 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Stop>
 fn span(text: &str) -> Result<Span, String> {
     let value: StrDeserializer<'_, ValueError> = text.into_deserializer();
     Span::deserialize(value).map_err(|error| error.to_string())
+}
+
+fn start(text: &str) -> Result<Start, String> {
+    let value: StrDeserializer<'_, ValueError> = text.into_deserializer();
+    Start::deserialize(value).map_err(|error| error.to_string())
 }
 
 fn bytes(text: &str) -> Result<Bytes, String> {

@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod assemble;
+mod backlog;
 pub mod check;
 pub mod cli;
 pub mod compare;

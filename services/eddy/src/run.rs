@@ -10,9 +10,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use eddy_broker::kafka;
+use eddy_broker::BrokerError;
 #[cfg(not(feature = "failpoints"))]
 use eddy_broker::kafka::KafkaBroker;
+use eddy_broker::kafka::{self, CheckError};
 use eddy_broker::settings::Guarantee;
 use eddy_host::{
     AdminHandle, AdminServer, AdminSources, Cause, Drain, ExitCode, Failure, OnDrain, OnExit, Policy, Readiness,
@@ -270,6 +271,19 @@ impl Service {
 }
 
 /// Starts one lane: its clients, its sessions, its thread.
+/// Why there is no broker: of what has to be mended not only the first thing that was met.
+fn no_broker(pipeline: &Pipeline, error: BrokerError) -> NotStarted {
+    if matches!(error.fault, checkpoint::Fault::Retriable | checkpoint::Fault::TimedOut) {
+        return NotStarted::new(ExitCode::Unreachable, error);
+    }
+    match kafka::check(&pipeline.file.broker(&pipeline.folder)) {
+        Err(CheckError::Problems(problems)) if problems.len() > 1 => {
+            NotStarted::new(ExitCode::Configuration, pipeline.document.locate(problems))
+        }
+        _ => NotStarted::new(ExitCode::Configuration, error),
+    }
+}
+
 fn start_lane(
     (pipeline, assembly): (&Pipeline, &Assembly),
     common: &Common,
@@ -289,15 +303,8 @@ fn start_lane(
     let scoring = assembly
         .scoring_with(watched_scorer)
         .map_err(|problems| NotStarted::new(ExitCode::Configuration, pipeline.document.locate(problems)))?;
-    let broker = KafkaBroker::open(&file.broker(&pipeline.folder), number).map_err(|error| {
-        let unreachable = matches!(error.fault, checkpoint::Fault::Retriable | checkpoint::Fault::TimedOut);
-        let code = if unreachable {
-            ExitCode::Unreachable
-        } else {
-            ExitCode::Configuration
-        };
-        NotStarted::new(code, error)
-    })?;
+    let broker =
+        KafkaBroker::open(&file.broker(&pipeline.folder), number).map_err(|error| no_broker(pipeline, error))?;
     let broker = Watched::new(broker, beat.clone(), &file.kafka);
     let names: Vec<&str> = assembly.models().iter().map(|model| model.name()).collect();
     let versions = assembly.versions();
