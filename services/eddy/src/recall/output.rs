@@ -8,9 +8,10 @@
 use std::collections::BTreeMap;
 
 use eddy_pipeline::event::{
-    FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_FORMAT, HEADER_ID, HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON,
+    HEADER_BODY, HEADER_CONFIG, HEADER_FORMAT, HEADER_ID, HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON,
     HEADER_SELECTION, HEADER_SOURCE, HEADER_TIME, Header, Record, place,
 };
+use eddy_pipeline::format::OUTPUT;
 use eddy_pipeline::hash::xxh3_128;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -54,7 +55,8 @@ pub(crate) fn source<'a>(headers: &[Header<'a>], events: &str) -> Result<&'a str
         return Err(Stranger::OtherPipeline(why));
     }
     refuse_newer(headers).map_err(Stranger::Newer)?;
-    if format != FORMAT.to_string() {
+    let is_read = |format: &str| format.parse().is_ok_and(|number| OUTPUT.judge(number).is_ok());
+    if !is_read(format) {
         return Err(Stranger::Foreign(format!(
             "has an odd header `eddy.format`: {format:?}"
         )));
@@ -72,10 +74,8 @@ pub(crate) fn source<'a>(headers: &[Header<'a>], events: &str) -> Result<&'a str
 /// When a newer release wrote the output, as the rest of a sentence that begins with the record.
 pub(crate) fn refuse_newer(headers: &[Header<'_>]) -> Result<(), String> {
     let format: Option<u32> = header(headers, HEADER_FORMAT).and_then(|format| format.parse().ok());
-    match format.filter(|format| *format > FORMAT) {
-        Some(format) => Err(format!(
-            "is of format {format}, and this release of Eddy reads format {FORMAT}; use the release that wrote it"
-        )),
+    match format.filter(|format| *format > OUTPUT.written) {
+        Some(format) => OUTPUT.judge(format.into()).map(drop),
         None => Ok(()),
     }
 }
@@ -315,7 +315,7 @@ pub(crate) mod tests {
             let headers = SAMPLE.map(|(name, value)| (name, if name == "eddy.format" { format } else { value }));
             with_record(&headers, b"", |record| Sample::of(record, "events").unwrap_err())
         };
-        assert!(matches!(of_format("2"), Stranger::Newer(why) if why.contains("format 2") && why.contains("release")));
+        assert!(matches!(of_format("2"), Stranger::Newer(why) if why.contains("format 2") && why.contains("version")));
         assert!(matches!(of_format("two"), Stranger::Foreign(_)));
     }
 }

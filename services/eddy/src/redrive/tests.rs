@@ -187,6 +187,12 @@ fn a_job_goes_on_where_it_was_and_refuses_to_become_another_one() {
     };
     let foreign = job.part(&stretch, Some(&foreign)).unwrap_err();
     assert!(foreign.to_string().contains("no redrive wrote"), "{foreign}");
+    let newer = Committed {
+        offset: 60,
+        note: r#"{"redrive":2,"somewhere":"else"}"#.into(),
+    };
+    let newer = job.part(&stretch, Some(&newer)).unwrap_err();
+    assert!(newer.to_string().contains("is of format 2"), "{newer}");
 }
 
 #[test]
