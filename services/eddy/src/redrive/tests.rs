@@ -196,6 +196,17 @@ fn a_job_goes_on_where_it_was_and_refuses_to_become_another_one() {
 }
 
 #[test]
+fn a_frozen_note_is_read() {
+    let note = Note::read(include_str!("../../../../tests/fixtures/frozen/format-1/job-note.json"));
+    let expected = Note {
+        redrive: 1,
+        what: "from frozen-dead-letters to frozen-again reason any model any".into(),
+        first: 0,
+    };
+    assert_eq!(note, Ok(expected));
+}
+
+#[test]
 fn a_job_of_a_pipeline_has_a_group_of_its_own_that_begins_like_its_transactional_ids() {
     let job = job();
     assert_eq!(job.settings.group(), "eddy-p-redrive-j");

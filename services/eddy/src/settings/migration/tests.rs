@@ -69,7 +69,9 @@ const HISTORY: History = History {
 
 /// The settings and what is deprecated, or what is wrong, line by line.
 fn load(text: &str, variables: &[(&str, &str)]) -> Result<(Plan, Vec<String>), Vec<String>> {
-    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let source = Source {
         name: "plan.toml",
         text,
@@ -98,8 +100,15 @@ fn refused(text: &str) -> String {
 
 #[test]
 fn an_old_name_is_read_in_a_file_of_its_format_and_told_with_its_place_and_its_end() {
-    let (plan, deprecated) = load("format = 1\n[pump]\nrate = 7\n[[tanks]]\nname = \"a\"\n[[tanks]]\nsize = 5\n", &[]).unwrap();
-    assert_eq!((plan.pump.strokes, plan.tanks[0].litres, plan.tanks[1].litres), (7, 0, 5));
+    let (plan, deprecated) = load(
+        "format = 1\n[pump]\nrate = 7\n[[tanks]]\nname = \"a\"\n[[tanks]]\nsize = 5\n",
+        &[],
+    )
+    .unwrap();
+    assert_eq!(
+        (plan.pump.strokes, plan.tanks[0].litres, plan.tanks[1].litres),
+        (7, 0, 5)
+    );
     assert_eq!(
         deprecated,
         [
@@ -127,7 +136,9 @@ fn a_new_name_is_read_in_a_file_of_an_old_format() {
 fn an_old_name_in_a_file_of_a_format_that_has_the_new_one_is_a_mistake_and_the_only_one() {
     assert_eq!(
         load("format = 2\n[pump]\nrate = 7\n[[tanks]]\nsize = 1\n", &[]).unwrap_err(),
-        ["plan.toml:3:1: `pump.rate` is called `pump.strokes` from format 2 on, and this file is of format 2; rename it"]
+        [
+            "plan.toml:3:1: `pump.rate` is called `pump.strokes` from format 2 on, and this file is of format 2; rename it"
+        ]
     );
 }
 
@@ -180,11 +191,20 @@ fn variables_may_be_called_by_either_name_over_either_file() {
     assert_eq!(strokes("format = 3\n[pump]\nstrokes = 7\n", &old), (9, said.clone()));
     assert_eq!(strokes("format = 3\n", &old), (9, said));
     let (number, deprecated) = strokes("[pump]\nrate = 7\n", &[("EDDY__PUMP__STROKES", "9")]);
-    assert!(number == 9 && deprecated.len() == 1 && deprecated[0].starts_with("plan.toml:2:1"), "{deprecated:?}");
+    assert!(
+        number == 9 && deprecated.len() == 1 && deprecated[0].starts_with("plan.toml:2:1"),
+        "{deprecated:?}"
+    );
     let (number, deprecated) = strokes("format = 3\n", &[("EDDY__PUMP", "{ rate = 9 }")]);
-    assert!(number == 9 && deprecated[0].starts_with("environment variable EDDY__PUMP: `pump.rate`"), "{deprecated:?}");
+    assert!(
+        number == 9 && deprecated[0].starts_with("environment variable EDDY__PUMP: `pump.rate`"),
+        "{deprecated:?}"
+    );
     let (plan, deprecated) = load("[[tanks]]\nname = \"a\"\n", &[("EDDY__tanks__0__Size", "4")]).unwrap();
-    assert!(plan.tanks[0].litres == 4 && deprecated[0].ends_with("call it EDDY__tanks__0__LITRES"), "{deprecated:?}");
+    assert!(
+        plan.tanks[0].litres == 4 && deprecated[0].ends_with("call it EDDY__tanks__0__LITRES"),
+        "{deprecated:?}"
+    );
 }
 
 #[test]
@@ -192,7 +212,9 @@ fn two_variables_for_one_key_are_refused() {
     let both = [("EDDY__PUMP__RATE", "9"), ("EDDY__PUMP__STROKES", "8")];
     assert_eq!(
         load("", &both).unwrap_err(),
-        ["environment variable EDDY__PUMP__RATE: it is the old name of EDDY__PUMP__STROKES, which is set, too; remove the old one"]
+        [
+            "environment variable EDDY__PUMP__RATE: it is the old name of EDDY__PUMP__STROKES, which is set, too; remove the old one"
+        ]
     );
 }
 
@@ -221,7 +243,11 @@ fn a_file_keeps_everything_but_names_and_number() {
                [[tanks]]   # one\nname = 'size'\nlitres = 0x10\n# two\n[[tanks]]\nlitres=1_000";
     let migrated = migrated(old);
     assert_eq!((migrated.text.as_str(), migrated.from, migrated.to), (new, 1, 3));
-    let lines: Vec<String> = migrated.changes.lines().map(|line| line.chars().take(34).collect()).collect();
+    let lines: Vec<String> = migrated
+        .changes
+        .lines()
+        .map(|line| line.chars().take(34).collect())
+        .collect();
     assert_eq!(
         lines,
         [
@@ -236,19 +262,37 @@ fn a_file_keeps_everything_but_names_and_number() {
 #[test]
 fn every_way_to_write_a_key_is_rewritten() {
     let text = |text: &str| migrated(text).text;
-    assert_eq!(text("format = 2\npump.strokes = 1\ntanks = [{ size = 2 }, {name=\"ä\", 'size' = 3}]\n"), "format = 3\npump.strokes = 1\ntanks = [{ litres = 2 }, {name=\"ä\", litres = 3}]\n");
+    assert_eq!(
+        text("format = 2\npump.strokes = 1\ntanks = [{ size = 2 }, {name=\"ä\", 'size' = 3}]\n"),
+        "format = 3\npump.strokes = 1\ntanks = [{ litres = 2 }, {name=\"ä\", litres = 3}]\n"
+    );
     assert_eq!(text("format = 1\npump.rate = 1\n"), "format = 3\npump.strokes = 1\n");
-    assert_eq!(text("format = 1\npump = { mode = \"ö\", \"r\\u0061te\" = 1 }\n"), "format = 3\npump = { mode = \"ö\", strokes = 1 }\n");
-    assert_eq!(text("format = 1\r\n[pump]\r\nrate = 1 # a\r\n"), "format = 3\r\n[pump]\r\nstrokes = 1 # a\r\n");
+    assert_eq!(
+        text("format = 1\npump = { mode = \"ö\", \"r\\u0061te\" = 1 }\n"),
+        "format = 3\npump = { mode = \"ö\", strokes = 1 }\n"
+    );
+    assert_eq!(
+        text("format = 1\r\n[pump]\r\nrate = 1 # a\r\n"),
+        "format = 3\r\n[pump]\r\nstrokes = 1 # a\r\n"
+    );
 }
 
 #[test]
 fn the_number_of_a_file_without_one_goes_below_its_title() {
     let text = |text: &str| migrated(text).text;
     assert_eq!(text("pump.rate = 1\n"), "format = 3\npump.strokes = 1\n");
-    assert_eq!(text("# The pump.\n[pump]\nrate = 1\n"), "format = 3\n\n# The pump.\n[pump]\nstrokes = 1\n");
-    assert_eq!(text("# Ours.\n# A plan.\n\n[pump]\n"), "# Ours.\n# A plan.\n\nformat = 3\n\n[pump]\n");
-    assert_eq!(text("\u{feff}# Ours.\r\n\r\npump.rate = 1\r\n"), "\u{feff}# Ours.\r\n\r\nformat = 3\r\npump.strokes = 1\r\n");
+    assert_eq!(
+        text("# The pump.\n[pump]\nrate = 1\n"),
+        "format = 3\n\n# The pump.\n[pump]\nstrokes = 1\n"
+    );
+    assert_eq!(
+        text("# Ours.\n# A plan.\n\n[pump]\n"),
+        "# Ours.\n# A plan.\n\nformat = 3\n\n[pump]\n"
+    );
+    assert_eq!(
+        text("\u{feff}# Ours.\r\n\r\npump.rate = 1\r\n"),
+        "\u{feff}# Ours.\r\n\r\nformat = 3\r\npump.strokes = 1\r\n"
+    );
     assert_eq!(text(""), "format = 3\n");
 }
 
@@ -257,27 +301,45 @@ fn a_file_of_the_newest_format_stays_as_it_is() {
     let text = "format = 3\n[pump]\nstrokes = 1\n";
     let again = migrated(text);
     assert!(again.text == text && again.changes.is_empty() && again.from == again.to);
-    assert!(refused("format = 3\n[pump]\nrate = 1\n").contains("rename it"), "what cannot be read is not sound");
+    assert!(
+        refused("format = 3\n[pump]\nrate = 1\n").contains("rename it"),
+        "what cannot be read is not sound"
+    );
 }
 
 /// A plan in many spellings: `old` says whether old names are used.
 fn plan() -> impl Strategy<Value = String> {
     let comment = prop::sample::select(vec!["", " # ä", "\t#rate = 1"]);
     let end = prop::sample::select(vec!["\n", "\r\n", "\n\n", "\n# size = 3\n"]);
-    let number = prop::sample::select(vec!["", "format = 1\n", "format=+1 #\n", "# a\n\n", "# a\nformat = 0x1\n"]);
+    let number = prop::sample::select(vec![
+        "",
+        "format = 1\n",
+        "format=+1 #\n",
+        "# a\n\n",
+        "# a\nformat = 0x1\n",
+    ]);
     let rate = prop::sample::select(vec!["rate", "'rate'", "\"rate\"", "strokes", "\"\\u0072ate\""]);
     let size = prop::sample::select(vec!["size", "\"size\"", "litres"]);
     let tanks = prop::collection::vec((size, 0..9u32), 0..4);
-    (number, rate, 0..9u32, tanks, comment, end, 0..3u8).prop_map(|(number, rate, strokes, tanks, comment, end, way)| {
-        let tables = tanks.iter().map(|(size, litres)| format!("[[tanks]]{comment}{end}{size} = {litres}{comment}{end}"));
-        let items = tanks.iter().map(|(size, litres)| format!("{{ name = \"rate\", {size} = {litres} }}"));
-        let list = format!("tanks = [{}]{comment}{end}", items.collect::<Vec<_>>().join(", "));
-        match way {
-            0 => format!("{number}[pump]{end}{rate}={strokes}{comment}{end}{}", tables.collect::<String>()),
-            1 => format!("{number}{list}pump.{rate} = {strokes}{comment}{end}"),
-            _ => format!("{number}pump = {{ {rate} = {strokes} }}{comment}{end}{list}"),
-        }
-    })
+    (number, rate, 0..9u32, tanks, comment, end, 0..3u8).prop_map(
+        |(number, rate, strokes, tanks, comment, end, way)| {
+            let tables = tanks
+                .iter()
+                .map(|(size, litres)| format!("[[tanks]]{comment}{end}{size} = {litres}{comment}{end}"));
+            let items = tanks
+                .iter()
+                .map(|(size, litres)| format!("{{ name = \"rate\", {size} = {litres} }}"));
+            let list = format!("tanks = [{}]{comment}{end}", items.collect::<Vec<_>>().join(", "));
+            match way {
+                0 => format!(
+                    "{number}[pump]{end}{rate}={strokes}{comment}{end}{}",
+                    tables.collect::<String>()
+                ),
+                1 => format!("{number}{list}pump.{rate} = {strokes}{comment}{end}"),
+                _ => format!("{number}pump = {{ {rate} = {strokes} }}{comment}{end}{list}"),
+            }
+        },
+    )
 }
 
 proptest! {
