@@ -133,22 +133,6 @@ fn outputs_and_the_notes_of_jobs_are_as_in_format_1() {
     stage.kafka().create_topic(&stage.topic("again"), 1, &[]);
     succeeds(&[&job[..], &["--to", &stage.topic("again")]].concat());
 
-    for (name, record) in [
-        ("prediction", &outputs.predictions[0]),
-        ("sample", &outputs.samples[0]),
-        ("dead-letter", &outputs.dead_letters[0]),
-    ] {
-        std::fs::write(
-            format!("/tmp/frozen-{name}.json"),
-            serde_json::to_string_pretty(&shown(record)).unwrap() + "\n",
-        )
-        .unwrap();
-    }
-    std::fs::write(
-        "/tmp/frozen-job-note.json",
-        note(&stage, "eddy-frozen-redrive-fix-1", &stage.topic("dead-letters")).to_string(),
-    )
-    .unwrap();
     record_holds("prediction.json", &outputs.predictions[0], true);
     record_holds("sample.json", &outputs.samples[0], false);
     record_holds("dead-letter.json", &outputs.dead_letters[0], false);
@@ -163,11 +147,6 @@ fn the_note_of_a_budget_has_the_members_of_format_1() {
     let events = (0..20).map(|number| Event::new(format!(r#"{{"features":{:?}}}"#, [f64::from(number) / 10.0; 32])));
     stage.send(&events.collect::<Vec<_>>());
     stage.run(BINARY, &[]);
-    std::fs::write(
-        "/tmp/frozen-budget-note.json",
-        note(&stage, "eddy-frozen-note", &stage.topic("events")).to_string(),
-    )
-    .unwrap();
     let members = |note: &Value| -> BTreeMap<String, &'static str> {
         let kind = |value: &Value| match value {
             Value::Number(_) => "number",

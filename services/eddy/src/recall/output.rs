@@ -373,7 +373,7 @@ pub(crate) mod tests {
                 assert_eq!(source(record.headers, "frozen-events"), Ok("frozen-events/0/0"));
                 let value: serde_json::Value = serde_json::from_slice(record.value.expect("a value")).expect("JSON");
                 assert_eq!(
-                    (&value["format"], &value["id"], &value["customer"]),
+                    (&value["format"], &value["id"], &value["fields"]["customer"]),
                     (&1.into(), &"e-1".into(), &"c-7".into())
                 );
                 assert_eq!(value["models"]["mlp"]["flags"], serde_json::json!(["uncertainty"]));

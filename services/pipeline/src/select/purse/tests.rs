@@ -262,9 +262,11 @@ fn frozen_notes_are_read_with_and_without_a_number() {
         "../../../../../tests/fixtures/frozen/format-1/budget-note.json"
     ));
     let with = with.expect("a note of format 1");
-    assert_eq!(with.format, 1);
-    let names: Vec<&str> = with.levels.keys().map(String::as_str).collect();
-    assert_eq!(names, ["explore", "uncertainty/mlp"]);
+    assert_eq!(
+        (with.format, with.at, with.rate, with.explore),
+        (1, 1_795_780_311_881, 0.0, Some(0.25))
+    );
+    assert_eq!(with.levels, BTreeMap::from([("uncertainty/mlp".to_owned(), 5.0)]));
 }
 
 #[test]
