@@ -45,7 +45,7 @@ fn it_shows_the_difference_and_writes_nothing_unless_it_is_told_to() {
     let shown = said(&eddy(&[], &file), 0);
     let expected = format!(
         "--- {name}\n+++ {name} of format 2\n@@ -1,4 +1,4 @@\n # Ours.\n-format = 1   # the first\n+format = 2   # the first\n \
-         name = \"p\"\n \n@@ -10,9 +10,9 @@\n name = \"m\"\n path = \"m.onnx\"\n-max_bytes = \"1 MiB\"\n+max_file_bytes = \"1 MiB\"\n \
+         name = \"p\"\n \n@@ -10,8 +10,8 @@\n name = \"m\"\n path = \"m.onnx\"\n-max_bytes = \"1 MiB\"\n+max_file_bytes = \"1 MiB\"\n \
          head = {{ type = \"regression\" }}\n \n # Floods.\n [dead_letters]\n-window = 500  # events\n+window_events = 500  # events\n\n\
          {name}:2:10: the file is of format 1, and 2 is the newest of pipeline files\n"
     );

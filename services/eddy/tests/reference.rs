@@ -154,13 +154,17 @@ fn the_table_of_permissions_is_that_of_the_code() {
 #[test]
 fn the_table_of_formats_is_that_of_the_code() {
     let format = |format: &&Format| {
-        let Format { of, written, stands, .. } = format;
+        let Format {
+            of, written, stands, ..
+        } = format;
         format!("| {of} | {written} | {} | {stands} |\n", format.reads())
     };
     let renamed = |renamed: &Renamed| {
-        let table = renamed.old.rsplit_once('.').map_or("", |(table, _)| table);
-        let Renamed { old, new, since, dropped_in } = renamed;
-        format!("| `{table}.{new}` | `{old}` | {since} | {dropped_in} |\n")
+        let new = renamed.new_key();
+        let Renamed {
+            old, since, dropped_in, ..
+        } = renamed;
+        format!("| `{new}` | `{old}` | {since} | {dropped_in} |\n")
     };
     let formats: String = format::ALL.iter().map(format).collect();
     let renamed: String = HISTORY.renamed.iter().map(renamed).collect();

@@ -366,7 +366,7 @@ mod tests {
     #[test]
     fn a_file_that_does_not_fit_says_where() {
         let cases = [
-            (GOOD.replace("\"format\": 1", "\"format\": 2"), "format is 2"),
+            (GOOD.replace("\"format\": 1", "\"format\": 2"), "is of format 2"),
             (GOOD.replace("[1, 2.5]", "[1]"), "row 0 of `x`"),
             (GOOD.replace("[8]", "8.5"), "row 1 of `n`"),
             (GOOD.replace("[8]", "4000000000"), "row 1 of `n`"),

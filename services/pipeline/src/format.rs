@@ -139,8 +139,8 @@ impl Format {
         match u32::try_from(found) {
             Ok(known) if (self.oldest..=self.written).contains(&known) => Ok(known),
             _ if found > i64::from(self.written) => Err(format!(
-                "is of format {found}, and this version of Eddy reads {reads} of {of}; use the version that it was written \
-                 for, or a newer one"
+                "is of format {found}, and this version of Eddy reads {reads} of {of}; use the version that it comes from, \
+                 or a newer one"
             )),
             _ if found >= 1 => Err(format!(
                 "is of format {found}, and this version of Eddy reads {reads} of {of}; let an older version bring it up"
@@ -180,8 +180,8 @@ mod tests {
         let refused = |found| THIRD.judge(found).expect_err("it is not read");
         assert_eq!(
             refused(4),
-            "is of format 4, and this version of Eddy reads formats 2 and 3 of plans; use the version that it was written \
-             for, or a newer one"
+            "is of format 4, and this version of Eddy reads formats 2 and 3 of plans; use the version that it comes from, or \
+             a newer one"
         );
         assert!(refused(i64::MAX).contains("or a newer one"));
         assert!(refused(1).ends_with("let an older version bring it up"));

@@ -99,7 +99,7 @@ fn what_a_newer_release_wrote_ends_the_job_with_what_to_do() {
     ] {
         let said = judged(&filter(from).expect("sound"), headers);
         assert!(
-            said.starts_with("retraining/1/7 is of format 2") && said.contains("release that wrote it"),
+            said.starts_with("retraining/1/7 is of format 2") && said.contains("use the version that it comes from"),
             "{said}"
         );
     }

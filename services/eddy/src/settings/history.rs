@@ -93,6 +93,12 @@ impl History {
 }
 
 impl Renamed {
+    /// Its new name, with the way to it.
+    pub fn new_key(&self) -> String {
+        let table = self.old.rsplit_once('.').map_or("", |(table, _)| table);
+        join(table, self.new)
+    }
+
     fn steps(&self) -> Vec<Step<'static>> {
         let step = |part: &'static str| match part.strip_suffix("[]") {
             Some(key) => vec![Step::Key(key), Step::Item],
@@ -212,7 +218,7 @@ impl Reading<'_> {
                 continue;
             };
             let what_to_do = format!("call it {means}");
-            let (lives, message) = self.sentence(renamed, (renamed.old, renamed.new), &what_to_do);
+            let (lives, message) = self.sentence(renamed, (renamed.old, &renamed.new_key()), &what_to_do);
             let said = Diagnostic {
                 place: Place::Variable(name.clone()),
                 key: renamed.old.to_owned(),

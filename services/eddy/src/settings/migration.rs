@@ -58,31 +58,31 @@ pub fn migrate(source: Source<'_>, history: &History) -> Result<Migrated, Proble
     if !upgraded.wrong.is_empty() {
         return Err(Problems::new(name.to_owned(), upgraded.wrong));
     }
-    let number = root.get(FORMAT).cloned();
-    let edits = upgraded.deprecated.iter().map(|(at, new)| rename(text, &at.place, new));
-    let mut edits: Option<Vec<Edit>> = edits.collect();
-    let mut changes: Vec<Diagnostic> = upgraded.deprecated.into_iter().map(|(change, _)| change).collect();
-    if from < to {
-        edits
-            .iter_mut()
-            .for_each(|edits| edits.push(numbered(text, number.as_ref(), to)));
-        changes.push(Diagnostic {
-            place: number.map_or(Place::Whole, |node| node.place),
-            key: FORMAT.to_owned(),
-            message: format!(
-                "the file is of format {from}, and {to} is the newest of {}",
-                history.format.of
-            ),
-        });
+    let done = |text: String, changes: Vec<Diagnostic>| Migrated {
+        from,
+        to,
+        text,
+        changes: Problems::new(name.to_owned(), changes),
+    };
+    // An old name would have been wrong in it.
+    if from == to {
+        return Ok(done(text.to_owned(), Vec::new()));
     }
+    let number = root.get(FORMAT);
+    let renamings = upgraded.deprecated.iter().map(|(at, new)| rename(text, &at.place, new));
+    let edits: Option<Vec<Edit>> = renamings.chain([Some(numbered(text, number, to))]).collect();
+    let mut changes: Vec<Diagnostic> = upgraded.deprecated.into_iter().map(|(change, _)| change).collect();
+    changes.push(Diagnostic {
+        place: number.map_or(Place::Whole, |node| node.place.clone()),
+        key: FORMAT.to_owned(),
+        message: format!(
+            "the file is of format {from}, and {to} is the newest of {}",
+            history.format.of
+        ),
+    });
     let migrated = edits.map(|edits| apply(text, edits));
     match migrated.filter(|migrated| says(migrated, &root, to)) {
-        Some(text) => Ok(Migrated {
-            from,
-            to,
-            text,
-            changes: Problems::new(name.to_owned(), changes),
-        }),
+        Some(text) => Ok(done(text, changes)),
         None => Err(Problems::whole(
             name.to_owned(),
             format!(

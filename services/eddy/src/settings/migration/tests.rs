@@ -62,7 +62,7 @@ const HISTORY: History = History {
             old: "pump.noisy",
             new: "loud",
             since: 2,
-            dropped_in: Version::new(0, 0),
+            dropped_in: Version::new(0, 1),
         },
     ],
 };
@@ -160,7 +160,7 @@ fn a_name_that_was_dropped_is_refused_but_still_rewritten() {
         load(text, &[]).unwrap_err(),
         [
             "plan.toml:3:1: `pump.noisy` is called `pump.loud` since format 2, and the old name is no longer read since version \
-             0.0; `eddy migrate plan.toml --write` renames it"
+             0.1; `eddy migrate plan.toml --write` renames it"
         ]
     );
     assert_eq!(migrated(text).text, "format = 3\n[pump]\nloud = true\n");
@@ -225,7 +225,7 @@ fn a_format_that_is_not_read_is_refused_before_anything_else_is_judged() {
         newer,
         [
             "plan.toml:1:10: the file is of format 4, and this version of Eddy reads formats 1 to 3 of plans; use the version that \
-             it was written for, or a newer one"
+             it comes from, or a newer one"
         ]
     );
     assert_eq!(refused("format = 4\ncolour = 1\n"), newer[0]);
@@ -253,8 +253,8 @@ fn a_file_keeps_everything_but_names_and_number() {
         [
             "plan.toml:3:13: the file is of for",
             "plan.toml:7:3: `pump.rate` is call",
-            "plan.toml:13:1: `tanks[0].size` is",
-            "plan.toml:16:1: `tanks[1].size` is",
+            "plan.toml:14:1: `tanks[0].size` is",
+            "plan.toml:17:1: `tanks[1].size` is",
         ]
     );
 }
