@@ -6,6 +6,8 @@
 mod budgets;
 #[path = "service/faults.rs"]
 mod faults;
+#[path = "service/frozen.rs"]
+mod frozen;
 #[path = "service/large.rs"]
 mod large;
 #[path = "service/looks.rs"]

@@ -123,9 +123,12 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
                 of(topics.first().map_or(0, |events| events.partitions))
             }),
             models,
-            warnings: match &kafka {
-                Some(kafka) => kafka.warnings.clone(),
-                None => settings.kafka.warnings(),
+            warnings: {
+                let of_kafka = match &kafka {
+                    Some(kafka) => kafka.warnings.clone(),
+                    None => settings.kafka.warnings(),
+                };
+                pipeline.document.deprecated().lines().chain(of_kafka).collect()
             },
             kafka,
         }),

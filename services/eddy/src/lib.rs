@@ -17,6 +17,7 @@ mod failpoints;
 pub mod file;
 mod forecast;
 pub mod init;
+pub mod migrate;
 pub mod onboard;
 mod oncall;
 mod paths;

@@ -124,6 +124,7 @@ impl Service {
         let internal = |error: eddy_host::Error| NotStarted::new(ExitCode::Configuration, error);
         take_signals(&common.tasks).map_err(internal)?;
         common.metrics.set_start(common.clock.now());
+        common.metrics.set_deprecated_keys(pipeline.document.deprecated().len());
         let status = Arc::new(Status::new(file, &common));
         let score: Arc<ScoreDesk> = Arc::default();
         let desk = Desk {

@@ -124,7 +124,7 @@ impl<B: Broker> Lane<B> {
                 (metrics, report.clone(), selection),
             ),
             emitter,
-            flood: Flood::new(settings.dead_letters.flood_share, settings.dead_letters.window),
+            flood: Flood::new(settings.dead_letters.flood_share, settings.dead_letters.window_events),
             pauses: Pauses::default(),
             skips: Skips::default(),
             stalls: StallWatch {

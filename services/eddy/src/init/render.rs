@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use eddy_broker::settings::Start;
 use eddy_pipeline::fields::{FieldSettings, ImageSettings};
+use eddy_pipeline::format::PIPELINE;
 use eddy_pipeline::head::HeadSettings;
 use serde_json::{Map, Value};
 
@@ -58,7 +59,7 @@ fn starts(start: Start) -> &'static str {
 pub(crate) fn file(plan: &Plan) -> String {
     let mut text = String::new();
     head_comment(&mut text, plan);
-    line(&mut text, "format = 1");
+    line(&mut text, &format!("format = {}", PIPELINE.written));
     line(&mut text, &format!("name = {}", string(&plan.name)));
     line(&mut text, &format!("\n[kafka]\nbrokers = {}", string(&plan.brokers)));
     line(
