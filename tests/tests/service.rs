@@ -18,6 +18,8 @@ mod outputs;
 mod pages;
 #[path = "service/panels.rs"]
 mod panels;
+#[path = "service/partitions.rs"]
+mod partitions;
 #[path = "service/poison.rs"]
 mod poison;
 #[path = "service/prometheus.rs"]

@@ -11,6 +11,7 @@
 pub mod embedded;
 pub mod kafka;
 pub mod settings;
+mod start;
 pub mod twin;
 
 use std::time::Duration;

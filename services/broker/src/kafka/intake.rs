@@ -14,10 +14,10 @@ use eddy_pipeline::event::{Partition, Record, Source};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::BorrowedMessage;
-use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::access::Access;
+use super::begin::Beginnings;
 use super::events::{ConsumerEvents, ConsumerStatistics};
 use super::lists::{check_each, check_each_but};
 use super::metadata::{self, Ear};
@@ -47,13 +47,14 @@ pub(super) struct Intake {
     unanswered: Option<Polled>,
     /// What is put beside the offsets of partitions.
     notes: BTreeMap<Partition, String>,
+    pub(super) beginnings: Beginnings,
     is_closed: bool,
 }
 
 impl Intake {
     /// Makes the consumer, looks for its topics and joins the group.
     pub(super) fn open(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
-        let intake = Self::outside(settings, lane)?;
+        let mut intake = Self::outside(settings, lane)?;
         for (topic, input) in intake.inputs.iter().enumerate() {
             let ear = Ear {
                 words: &intake.consumer.context().words,
@@ -63,6 +64,7 @@ impl Intake {
             intake.consumer.context().set_partitions_of(topic, count);
         }
         group::may_be_read(&intake.consumer, &intake.inputs[0], &intake.group)?;
+        intake.look_for_beginnings(settings)?;
         intake.join()?;
         Ok(intake)
     }
@@ -70,7 +72,8 @@ impl Intake {
     /// A new consumer in the place of this one, which leaves the group first. Asks no broker, so that an outage does not
     /// matter. Returns the partitions that the old one held.
     pub(super) fn renew(&mut self, settings: &Settings, lane: u16) -> Result<Vec<Partition>, BrokerError> {
-        let successor = Self::outside(settings, lane)?;
+        let mut successor = Self::outside(settings, lane)?;
+        successor.beginnings.clone_from(&self.beginnings);
         for topic in 0..self.inputs.len() {
             let count = self.consumer.context().partitions_of(topic as u16);
             successor.consumer.context().set_partitions_of(topic, count);
@@ -101,6 +104,7 @@ impl Intake {
             is_paused: false,
             unanswered: None,
             notes: BTreeMap::new(),
+            beginnings: Beginnings::none(settings.kafka.start),
             is_closed: false,
         };
         // Serves the first token refresh, without which no connection is made.
@@ -181,9 +185,11 @@ impl Intake {
     }
 
     pub(super) fn accept(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
-        let doing = || format!("taking {}", self.names(partitions));
+        let names = self.names(partitions);
+        let doing = || format!("taking {names}");
         let held = self.held(doing)?;
         let fresh: Vec<Partition> = partitions.iter().filter(|one| !held.contains(one)).copied().collect();
+        self.settle_beginnings(&fresh)?;
         // With nothing new and something named, it is a second try of a call that was answered.
         if !fresh.is_empty() || partitions.is_empty() {
             let assigned = self.consumer.incremental_assign(&self.list(&fresh));
@@ -296,36 +302,6 @@ impl Intake {
         Ok(())
     }
 
-    pub(super) fn committed(&self, partitions: &[Partition]) -> Result<Vec<Option<i64>>, BrokerError> {
-        self.ask_group(partitions, |element| match element.offset() {
-            Offset::Offset(offset) => Some(offset),
-            _ => None,
-        })
-    }
-
-    pub(super) fn notes(&self, partitions: &[Partition]) -> Result<Vec<Option<String>>, BrokerError> {
-        self.ask_group(partitions, |element| {
-            Some(element.metadata().to_owned()).filter(|note| !note.is_empty())
-        })
-    }
-
-    /// Asks for what is committed of each partition.
-    fn ask_group<T>(
-        &self,
-        partitions: &[Partition],
-        read: impl Fn(&TopicPartitionListElem<'_>) -> Option<T>,
-    ) -> Result<Vec<Option<T>>, BrokerError> {
-        if partitions.is_empty() {
-            return Ok(Vec::new());
-        }
-        let doing = || format!("asking group `{}` for its offsets", self.group);
-        let list = self.consumer.committed_offsets(self.list(partitions), ANSWER_WITHIN);
-        let list = list.map_err(|error| self.explained(self.failed(doing(), &error)))?;
-        check_each(&list, "asking for the committed offset of")?;
-        let of = |partition: &Partition| read(&list.find_partition(self.topic(*partition), partition.number)?);
-        Ok(partitions.iter().map(of).collect())
-    }
-
     pub(super) fn annotate(&mut self, partition: Partition, note: String) {
         self.notes.insert(partition, note);
     }
@@ -422,7 +398,7 @@ impl Intake {
         Ok(list)
     }
 
-    fn list(&self, partitions: &[Partition]) -> TopicPartitionList {
+    pub(super) fn list(&self, partitions: &[Partition]) -> TopicPartitionList {
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for partition in partitions {
             list.add_partition(self.topic(*partition), partition.number);

@@ -8,6 +8,7 @@
 //! Invariant: what librdkafka or its wrapper gets wrong is put right in here, each at the line that says so.
 
 mod access;
+mod begin;
 mod check;
 mod complaints;
 mod deliveries;

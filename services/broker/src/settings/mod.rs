@@ -59,8 +59,9 @@ pub struct Kafka {
     /// What a crash may do to the outputs. Default: `"exactly-once"`.
     #[serde(default)]
     pub guarantee: Guarantee,
-    /// Where to begin in a partition for which the group has no offset, or one that is gone. Required, because each
-    /// answer is wrong for somebody.
+    /// Where a new group begins in a topic; that is committed before anything is read, so that restarts agree. Also where to
+    /// go on when an offset is gone. A partition that is added later is read from its beginning, whatever this says.
+    /// Required, because each answer is wrong for somebody.
     pub start: Start,
     /// How many lanes this process runs, each with its own consumer, producer and thread. Between 1 and 64; no more than
     /// the events topic has partitions do any work. Default: 1.
@@ -125,7 +126,7 @@ impl From<Guarantee> for checkpoint::Guarantee {
     }
 }
 
-/// Where to begin in a partition for which the group has no valid offset.
+/// Where to begin in a topic for which the group has no valid offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
@@ -133,7 +134,7 @@ pub enum Start {
     Earliest,
     /// At the newest event: skips what is there already, also what arrived while the group's offset expired.
     Latest,
-    /// Nowhere: the service stops and says which partition it is.
+    /// Nowhere: the service stops and says which partition it is. It takes a group that has offsets.
     Error,
 }
 

@@ -47,6 +47,7 @@ impl Broker for Twin {
     fn accept(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
         self.perform(Op::Accept, |twin, state| {
             let slots = twin.held(state, Op::Accept, partitions)?;
+            twin.settle_beginnings(state, &slots)?;
             twin.answered = true;
             twin.void.retain(|slot| !slots.contains(slot));
             twin.fetching.extend(slots.into_iter().map(|slot| (slot, None)));
