@@ -6,6 +6,8 @@
 mod budgets;
 #[path = "service/faults.rs"]
 mod faults;
+#[path = "service/inputs.rs"]
+mod inputs;
 #[path = "service/large.rs"]
 mod large;
 #[path = "service/onboarding.rs"]

@@ -11,6 +11,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use eddy_broker::kafka::{self, CheckError};
+use eddy_broker::settings::Topics;
 use eddy_host::ExitCode;
 use eddy_model::Model;
 use eddy_pipeline::settings::{Bytes, Problem};
@@ -77,7 +78,7 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
     let models = match assemble(&pipeline) {
         Ok(assembly) => match examine_models(&pipeline, &assembly) {
             Ok(models) => {
-                forecast = Some(move |partitions| Forecast::of(&assembly, partitions));
+                forecast = Some(move |topics: &[(&str, i32)]| Forecast::of(&assembly, topics));
                 Some(models)
             }
             Err(problems) => {
@@ -111,7 +112,9 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
             file: path.display().to_string(),
             forecast: forecast.map(|of| {
                 let topics = kafka.as_ref().map_or(&[][..], |kafka| &kafka.topics);
-                of(topics.first().map_or(0, |events| events.partitions))
+                let events = topics.iter().filter(|topic| topic.key == Topics::EVENTS);
+                let events: Vec<_> = events.map(|topic| (topic.name.as_str(), topic.partitions)).collect();
+                of(&events)
             }),
             models,
             warnings: match &kafka {
@@ -342,7 +345,7 @@ impl fmt::Display for Report {
         if let Some(forecast) = forecast {
             writeln!(f, "\n{forecast}")?;
             if kafka.is_none() {
-                writeln!(f, "series of the partitions of the events topic are not among them")?;
+                writeln!(f, "series of the partitions of the topics of events are not among them")?;
             }
         }
         for warning in warnings {

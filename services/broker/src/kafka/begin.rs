@@ -37,12 +37,17 @@ pub(super) struct Beginnings {
     start: Start,
     /// Partitions in which the group has an offset. It loses none of them while it has members.
     have: BTreeSet<Partition>,
+    /// With a pattern: topics from this number on came after the look before the group was joined.
+    later: Option<usize>,
 }
 
 impl Beginnings {
     pub(super) fn none(start: Start) -> Self {
-        let have = BTreeSet::new();
-        Self { start, have }
+        Self {
+            start,
+            have: BTreeSet::new(),
+            later: None,
+        }
     }
 }
 
@@ -78,27 +83,31 @@ impl Intake {
     }
 
     /// Before the group is joined: looks what it has in each topic, and where it has nothing and nobody is in it, commits
-    /// where all partitions begin.
+    /// where all partitions begin. With a pattern, only a group that has nothing at all is new: another topic came later.
     ///
     /// # Errors
     /// When something is refused. What could not be asked is asked again when a partition is taken.
     pub(super) fn look_for_beginnings(&mut self, settings: &Settings) -> Result<(), BrokerError> {
+        let is_pattern = self.pattern.is_some();
+        self.beginnings.later = is_pattern.then_some(self.inputs.len());
+        let mut new = Vec::new();
         for topic in 0..self.inputs.len() as u16 {
             let all = self.partitions(topic);
-            let found = match self.committed(&all) {
-                Ok(committed) if committed.iter().all(Option::is_none) => self.begin_everywhere(settings, &all),
-                Ok(committed) => {
-                    let has = all.iter().zip(committed).filter(|(_, offset)| offset.is_some());
-                    self.beginnings.have.extend(has.map(|(partition, _)| *partition));
-                    Ok(())
-                }
-                Err(error) => Err(error),
+            let Some(committed) = unless_refused(self.committed(&all))? else {
+                return Ok(());
             };
-            match found {
-                Err(error) if error.fault == Fault::Refused => return Err(error),
-                Err(error) => tracing::warn!(%error, "where the group begins is not settled before it is joined"),
-                Ok(()) => {}
+            if committed.iter().all(Option::is_none) {
+                new.push(all);
+                continue;
             }
+            let has = all.iter().zip(committed).filter(|(_, offset)| offset.is_some());
+            self.beginnings.have.extend(has.map(|(partition, _)| *partition));
+        }
+        if is_pattern && !self.beginnings.have.is_empty() {
+            return Ok(());
+        }
+        for all in new {
+            unless_refused(self.begin_everywhere(settings, &all))?;
         }
         Ok(())
     }
@@ -113,7 +122,7 @@ impl Intake {
             .reader_config()
             .map_err(|message| super::refused(&doing, message))?;
         // A client of its own: a static member is put out for good by an answer that says it is somebody else.
-        let events = ConsumerEvents::new("start of the group".into(), vec![], Access::of(settings));
+        let events = ConsumerEvents::new("start of the group".into(), self.names.clone(), Access::of(settings));
         let outsider: BaseConsumer<ConsumerEvents> = super::create(&config, events, &doing)?;
         group::serve(&outsider);
         let list = self.list_with_offsets(&offsets)?;
@@ -139,6 +148,7 @@ impl Intake {
             .partition(|(_, offset)| offset.is_some());
         // Judged before they count as known themselves: one topic's partitions may come together.
         let topics: BTreeSet<u16> = lack.iter().map(|(partition, _)| partition.topic).collect();
+        topics.iter().try_for_each(|topic| self.count_partitions(*topic))?;
         self.beginnings
             .have
             .extend(have.into_iter().map(|(partition, _)| partition));
@@ -152,13 +162,29 @@ impl Intake {
         Ok(())
     }
 
-    /// Whether the group has an offset in any partition of a topic.
+    /// Whether what has no offset in a topic came later: the group has one in another partition of it, or, with a pattern,
+    /// of any topic.
     fn is_known(&self, topic: u16) -> Result<bool, BrokerError> {
-        if self.beginnings.have.iter().any(|one| one.topic == topic) {
+        let is_later = self.beginnings.later.is_some_and(|first| usize::from(topic) >= first);
+        let has = |one: &Partition| one.topic == topic || self.beginnings.later.is_some();
+        if is_later || self.beginnings.have.iter().any(has) {
             return Ok(true);
         }
         let committed = self.committed(&self.partitions(topic))?;
         Ok(committed.iter().any(Option::is_some))
+    }
+
+    /// Asks how many partitions a topic has that came later.
+    fn count_partitions(&self, topic: u16) -> Result<(), BrokerError> {
+        if self.consumer.context().partitions_of(topic) > 0 {
+            return Ok(());
+        }
+        let name = self.inputs.get(usize::from(topic)).map(|name| &**name);
+        let found = self.consumer.fetch_metadata(name, ANSWER_WITHIN);
+        let found = found.map_err(|error| self.failed("asking how many partitions a topic has", &error))?;
+        let count = found.topics().first().map_or(0, |topic| topic.partitions().len());
+        self.consumer.context().set_partitions_of(topic.into(), count as i32);
+        Ok(())
     }
 
     fn begin_at(&mut self, place: Place, partitions: &[Partition]) -> Result<(), BrokerError> {
@@ -198,7 +224,7 @@ impl Intake {
 
     /// All partitions of an input topic that are known of.
     fn partitions(&self, topic: u16) -> Vec<Partition> {
-        let count = self.partitions_of_input(topic);
+        let count = self.consumer.context().partitions_of(topic);
         (0..count).map(|number| Partition { topic, number }).collect()
     }
 
@@ -228,6 +254,18 @@ impl Intake {
             }
         };
         partitions.iter().map(of).collect()
+    }
+}
+
+/// What is not refused is settled later.
+fn unless_refused<T>(outcome: Result<T, BrokerError>) -> Result<Option<T>, BrokerError> {
+    match outcome {
+        Err(error) if error.fault == Fault::Refused => Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "where the group begins is not settled before it is joined");
+            Ok(None)
+        }
+        Ok(found) => Ok(Some(found)),
     }
 }
 

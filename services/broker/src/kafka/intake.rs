@@ -23,7 +23,7 @@ use super::lists::{check_each, check_each_but};
 use super::metadata::{self, Ear};
 use super::{fault, group, native};
 use crate::settings::Settings;
-use crate::{BrokerError, Fault, Polled, Reach};
+use crate::{BrokerError, Fault, Inputs, Polled, Reach};
 
 /// How long a position or a committed offset may take.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -38,7 +38,11 @@ const EARLY: [Code; 2] = [Code::State, Code::Outdated];
 
 pub(super) struct Intake {
     pub(super) consumer: Arc<BaseConsumer<ConsumerEvents>>,
-    pub(super) inputs: Vec<String>,
+    /// Their names by their numbers, as far as this lane has heard of them.
+    pub(super) inputs: Vec<Arc<str>>,
+    pub(super) names: Inputs,
+    /// What is subscribed to, where it is no list of names.
+    pub(super) pattern: Option<String>,
     pub(super) group: String,
     /// Sorted.
     pub(super) assigned: Vec<Partition>,
@@ -53,17 +57,22 @@ pub(super) struct Intake {
 
 impl Intake {
     /// Makes the consumer, looks for its topics and joins the group.
-    pub(super) fn open(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
-        let mut intake = Self::outside(settings, lane)?;
-        for (topic, input) in intake.inputs.iter().enumerate() {
+    pub(super) fn open(settings: &Settings, lane: u16, inputs: &Inputs) -> Result<Self, BrokerError> {
+        let mut intake = Self::outside(settings, lane, inputs)?;
+        let found = {
             let ear = Ear {
                 words: &intake.consumer.context().words,
                 listen: &|| intake.poll_events_only(),
             };
-            let count = metadata::partitions(intake.consumer.client(), input, &ear)?;
-            intake.consumer.context().set_partitions_of(topic, count);
+            metadata::inputs(intake.consumer.client(), &settings.topics.events, &ear)?
+        };
+        for (name, count) in &found {
+            let topic = inputs.admit(name);
+            let topic = topic.map_err(|message| super::refused("looking for the topics of events", message))?;
+            intake.consumer.context().set_partitions_of(topic.into(), *count);
         }
-        group::may_be_read(&intake.consumer, &intake.inputs[0], &intake.group)?;
+        intake.learn();
+        group::may_be_read(&intake.consumer, settings.a_topic(), &intake.group)?;
         intake.look_for_beginnings(settings)?;
         intake.join()?;
         Ok(intake)
@@ -72,7 +81,7 @@ impl Intake {
     /// A new consumer in the place of this one, which leaves the group first. Asks no broker, so that an outage does not
     /// matter. Returns the partitions that the old one held.
     pub(super) fn renew(&mut self, settings: &Settings, lane: u16) -> Result<Vec<Partition>, BrokerError> {
-        let mut successor = Self::outside(settings, lane)?;
+        let mut successor = Self::outside(settings, lane, &self.names)?;
         successor.beginnings.clone_from(&self.beginnings);
         for topic in 0..self.inputs.len() {
             let count = self.consumer.context().partitions_of(topic as u16);
@@ -87,8 +96,7 @@ impl Intake {
     }
 
     /// A consumer that has not joined its group.
-    fn outside(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
-        let inputs = vec![settings.topics.events.clone()];
+    fn outside(settings: &Settings, lane: u16, inputs: &Inputs) -> Result<Self, BrokerError> {
         let events = ConsumerEvents::new(format!("consumer of lane {lane}"), inputs.clone(), Access::of(settings));
         let config = settings
             .consumer_config(lane)
@@ -98,7 +106,13 @@ impl Intake {
         let group = settings.group();
         let intake = Self {
             consumer,
-            inputs,
+            inputs: inputs.names(),
+            names: inputs.clone(),
+            pattern: settings
+                .topics
+                .events
+                .matching()
+                .map(|matching| matching.pattern.clone()),
             group,
             assigned: vec![],
             is_paused: false,
@@ -113,7 +127,10 @@ impl Intake {
     }
 
     fn join(&self) -> Result<(), BrokerError> {
-        let topics: Vec<&str> = self.inputs.iter().map(String::as_str).collect();
+        let topics: Vec<&str> = match &self.pattern {
+            Some(pattern) => vec![pattern],
+            None => self.inputs.iter().map(|name| &**name).collect(),
+        };
         let subscribed = self.consumer.subscribe(&topics);
         subscribed.map_err(|error| fault::failed(format!("joining group `{}`", self.group), &error))
     }
@@ -143,7 +160,7 @@ impl Intake {
             [_] => 0,
             several => several
                 .iter()
-                .position(|name| name == message.topic())
+                .position(|name| **name == *message.topic())
                 .unwrap_or(usize::MAX),
         };
         let partition = Partition {
@@ -169,9 +186,15 @@ impl Intake {
         Polled::Record
     }
 
+    /// Takes up the names of topics that have come to be known.
+    fn learn(&mut self) {
+        self.inputs = self.names.names();
+    }
+
     /// The next rebalance for the lane. Cooperative ones may be empty: those are answered here.
     pub(super) fn next_rebalance(&mut self) -> Result<Option<Polled>, BrokerError> {
         while let Some(rebalance) = self.consumer.context().take_rebalance() {
+            self.learn();
             match &rebalance {
                 Polled::Assigned(partitions) if partitions.is_empty() => self.accept(&[])?,
                 Polled::Revoked { partitions, .. } if partitions.is_empty() => self.release(&[])?,
@@ -181,7 +204,10 @@ impl Intake {
                 }
             }
         }
-        Ok(None)
+        match self.consumer.context().unreadable() {
+            Some(why) => Err(super::refused(&self.reading(), why)),
+            None => Ok(None),
+        }
     }
 
     pub(super) fn accept(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
@@ -306,8 +332,8 @@ impl Intake {
         self.notes.insert(partition, note);
     }
 
-    pub(super) fn partitions_of_input(&self, topic: u16) -> i32 {
-        self.consumer.context().partitions_of(topic)
+    pub(super) fn partitions_of_inputs(&self) -> i32 {
+        self.consumer.context().partitions_of_all()
     }
 
     pub(super) fn ends(&self) -> Vec<(Partition, i64)> {
@@ -381,7 +407,7 @@ impl Intake {
     }
 
     pub(super) fn topic(&self, partition: Partition) -> &str {
-        self.inputs.get(usize::from(partition.topic)).map_or("", String::as_str)
+        self.inputs.get(usize::from(partition.topic)).map_or("", |name| &**name)
     }
 
     pub(super) fn list_with_offsets(&self, offsets: &[(Partition, i64)]) -> Result<TopicPartitionList, BrokerError> {

@@ -8,6 +8,7 @@
 
 pub(crate) mod certificates;
 mod client;
+mod events;
 mod oidc;
 pub(crate) mod permissions;
 mod properties;
@@ -25,6 +26,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use eddy_secret::Secret;
+pub use events::{Events, Matching, Reads};
 pub use oidc::Oidc;
 pub use permissions::{Operation, Permission, Resource, as_argument};
 pub use properties::{GUARDED, Guarded, Properties, PropertyValue};
@@ -206,6 +208,12 @@ impl Settings {
             .group
             .clone()
             .unwrap_or_else(|| format!("eddy-{}", self.pipeline))
+    }
+
+    /// A topic that there must be, to ask brokers about.
+    pub(crate) fn a_topic(&self) -> &str {
+        let named = self.topics.events.names().first();
+        named.unwrap_or(&self.topics.predictions)
     }
 
     /// The name of this replica.

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use super::side::Side;
 use crate::cli::ReplayArguments;
+use crate::recall;
 use crate::recall::moment::{self, Moment};
 
 /// The format that is written and read.
@@ -81,7 +82,7 @@ struct Head {
 /// Everything that a run goes on from: the second line.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct State {
-    what: What,
+    pub(super) what: What,
     pub(super) span: Option<Span>,
     pub(super) comparison: Comparison,
     /// Counts of each side against its profile.
@@ -99,10 +100,18 @@ impl What {
             pipelines: sides.iter().map(whose).collect(),
             source: match &arguments.data {
                 Some(path) => of_data(path)?,
-                None => of_topic(&sides[0], arguments),
+                None => of_topic(&sides[0], arguments)?,
             },
             rows: arguments.rows,
         })
+    }
+
+    /// The topic that it is about, if it is one.
+    pub(super) fn topic(&self) -> Option<&str> {
+        match &self.source {
+            Origin::Topic { topic, .. } => Some(topic),
+            Origin::Data { .. } => None,
+        }
     }
 
     /// What of it is another than that of a state.
@@ -139,18 +148,19 @@ fn of_data(path: &Path) -> Result<Origin, Error> {
     })
 }
 
-fn of_topic(side: &Side, arguments: &ReplayArguments) -> Origin {
+fn of_topic(side: &Side, arguments: &ReplayArguments) -> Result<Origin, Error> {
     let settings = side.broker();
     let words = |moment: Moment| match moment {
         Moment::Ago(span) => format!("{span} ago"),
         Moment::At(ms) => moment::utc(ms),
     };
-    Origin::Topic {
+    let topic = recall::one_topic(&settings.topics.events, arguments.topic.as_deref());
+    Ok(Origin::Topic {
         brokers: settings.kafka.brokers.clone(),
-        topic: settings.topics.events,
+        topic: topic.map_err(Error::Usage)?,
         from: arguments.from.map(words).unwrap_or_default(),
         to: arguments.to.map(words),
-    }
+    })
 }
 
 impl Span {
