@@ -67,10 +67,10 @@ fn widest<'a>(events: impl Iterator<Item = &'a Existing>) -> Option<Existing> {
         replication: one.replication.max(other.replication),
         configuration: match (one.configuration, other.configuration) {
             (Ok(one), Ok(other)) => Ok(Configuration {
-                max_message_bytes: match (one.max_message_bytes, other.max_message_bytes) {
-                    (Some(one), Some(other)) => Some(one.max(other)),
-                    (one, other) => one.or(other),
-                },
+                max_message_bytes: one
+                    .max_message_bytes
+                    .max(other.max_message_bytes.or(Some(KAFKAS_LIMIT)))
+                    .max(one.max_message_bytes.is_none().then_some(KAFKAS_LIMIT)),
                 ..one
             }),
             (Err(why), _) | (_, Err(why)) => Err(why),
@@ -209,6 +209,12 @@ fn warnings(lines: &[Line], settings: &Settings) -> Vec<String> {
                 "`{name}` is compacted: of samples with one key all but the last would be lost; set its cleanup.policy to delete"
             ));
         }
+    }
+    if !lines.iter().any(|line| line.key == Topics::EVENTS) {
+        warnings.push(format!(
+            "there are no {} that we may see yet, so there is nothing to size the others by; --partitions says how wide",
+            settings.topics.events
+        ));
     }
     let partitions: i32 = of_events().map(|existing| existing.partitions).sum();
     if events.is_some() && partitions < i32::from(settings.kafka.lanes) {

@@ -146,7 +146,7 @@ fn two_topics_are_read_as_one_stream_and_every_command_knows_which_is_which() {
         assert!(notes.iter().all(|note| note.starts_with('{')), "`{topic}`: {notes:?}");
     }
 
-    let story = says(&["why", "b-3", &file], 0, &[&format!("{second}/1/1")]);
+    let story = says(&["why", &file, "b-3"], 0, &[&format!("{second}/1/1")]);
     assert!(!story.contains(first), "{story}");
     let table = stage.file().with_file_name("samples.csv").display().to_string();
     let samples = says(&["samples", &file, "--since", "1d", "--out", &table], 0, &["explore"]);

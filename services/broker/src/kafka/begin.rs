@@ -18,6 +18,7 @@ use super::access::Access;
 use super::events::ConsumerEvents;
 use super::intake::{ANSWER_WITHIN, Intake};
 use super::lists::check_each;
+use super::metadata::{self, Ear};
 use super::{group, native};
 use crate::settings::{Settings, Start};
 use crate::start::{Place, place};
@@ -82,6 +83,27 @@ impl Intake {
         Ok(partitions.iter().map(of).collect())
     }
 
+    /// Looks for the topics that are to be read, which must be there if they are named.
+    ///
+    /// # Errors
+    /// As [`metadata::inputs`], or that there are too many.
+    pub(super) fn find_inputs(&mut self, settings: &Settings) -> Result<(), BrokerError> {
+        let found = {
+            let ear = Ear {
+                words: &self.consumer.context().words,
+                listen: &|| self.poll_events_only(),
+            };
+            metadata::inputs(self.consumer.client(), &settings.topics.events, &ear)?
+        };
+        for (name, count) in &found {
+            let topic = self.names.admit(name);
+            let topic = topic.map_err(|message| super::refused("looking for the topics of events", message))?;
+            self.consumer.context().set_partitions_of(topic.into(), *count);
+        }
+        self.learn();
+        Ok(())
+    }
+
     /// Before the group is joined: looks what it has in each topic, and where it has nothing and nobody is in it, commits
     /// where all partitions begin. With a pattern, only a group that has nothing at all is new: another topic came later.
     ///
@@ -106,14 +128,13 @@ impl Intake {
         if is_pattern && !self.beginnings.have.is_empty() {
             return Ok(());
         }
-        for all in new {
-            unless_refused(self.begin_everywhere(settings, &all))?;
-        }
+        // In one request, so that it is all there or nothing.
+        unless_refused(self.begin_everywhere(settings, &new.concat()))?;
         Ok(())
     }
 
     fn begin_everywhere(&mut self, settings: &Settings, all: &[Partition]) -> Result<(), BrokerError> {
-        let Some(place) = place(self.beginnings.start, false) else {
+        let Some(place) = place(self.beginnings.start, false).filter(|_| !all.is_empty()) else {
             return Ok(());
         };
         let offsets = self.offsets_at(place, all)?;

@@ -20,7 +20,6 @@ use super::access::Access;
 use super::begin::Beginnings;
 use super::events::{ConsumerEvents, ConsumerStatistics};
 use super::lists::{check_each, check_each_but};
-use super::metadata::{self, Ear};
 use super::{fault, group, native};
 use crate::settings::Settings;
 use crate::{BrokerError, Fault, Inputs, Polled, Reach};
@@ -59,19 +58,7 @@ impl Intake {
     /// Makes the consumer, looks for its topics and joins the group.
     pub(super) fn open(settings: &Settings, lane: u16, inputs: &Inputs) -> Result<Self, BrokerError> {
         let mut intake = Self::outside(settings, lane, inputs)?;
-        let found = {
-            let ear = Ear {
-                words: &intake.consumer.context().words,
-                listen: &|| intake.poll_events_only(),
-            };
-            metadata::inputs(intake.consumer.client(), &settings.topics.events, &ear)?
-        };
-        for (name, count) in &found {
-            let topic = inputs.admit(name);
-            let topic = topic.map_err(|message| super::refused("looking for the topics of events", message))?;
-            intake.consumer.context().set_partitions_of(topic.into(), *count);
-        }
-        intake.learn();
+        intake.find_inputs(settings)?;
         group::may_be_read(&intake.consumer, settings.a_topic(), &intake.group)?;
         intake.look_for_beginnings(settings)?;
         intake.join()?;
@@ -187,7 +174,7 @@ impl Intake {
     }
 
     /// Takes up the names of topics that have come to be known.
-    fn learn(&mut self) {
+    pub(super) fn learn(&mut self) {
         self.inputs = self.names.names();
     }
 
