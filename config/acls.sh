@@ -9,7 +9,8 @@ usage: acls.sh --bootstrap-server HOST:PORT --principal User:NAME --group GROUP 
   --bootstrap-server HOST:PORT   where an administrator reaches the brokers
   --principal User:NAME          as whom the brokers see the pipeline: its user, or the subject of its certificate or token
   --group GROUP                  kafka.group; by default that is eddy- and the pipeline's name
-  --events TOPIC                 topics.events (default: events)
+  --events TOPIC                 topics.events (default: events); of several, run this once for each, and of a pattern
+                                 take the commands that `eddy topics` prints
   --predictions TOPIC            topics.predictions (default: predictions)
   --retraining TOPIC             topics.retraining (default: retraining)
   --dead-letters TOPIC           topics.dead_letters (default: dead-letters)

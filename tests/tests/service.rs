@@ -8,6 +8,8 @@ mod budgets;
 mod faults;
 #[path = "service/frozen.rs"]
 mod frozen;
+#[path = "service/inputs.rs"]
+mod inputs;
 #[path = "service/large.rs"]
 mod large;
 #[path = "service/looks.rs"]
@@ -22,6 +24,8 @@ mod outputs;
 mod pages;
 #[path = "service/panels.rs"]
 mod panels;
+#[path = "service/partitions.rs"]
+mod partitions;
 #[path = "service/poison.rs"]
 mod poison;
 #[path = "service/prometheus.rs"]

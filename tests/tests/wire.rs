@@ -62,6 +62,7 @@ fn granted(permission: &Permission, principal: &str) -> Acl {
         principal: principal.into(),
         resource: match permission.resource {
             Resource::Topic => kafka::Resource::Topic(name),
+            Resource::Topics => kafka::Resource::Topics(name),
             Resource::Group => kafka::Resource::Group(name),
             Resource::Groups => kafka::Resource::Groups(name),
             Resource::TransactionalIds => kafka::Resource::TransactionalIds(name),

@@ -9,8 +9,10 @@
 #![deny(missing_docs)]
 
 pub mod embedded;
+mod inputs;
 pub mod kafka;
 pub mod settings;
+mod start;
 pub mod twin;
 
 use std::time::Duration;
@@ -37,6 +39,8 @@ pub enum Polled {
         lost: bool,
     },
 }
+
+pub use inputs::Inputs;
 
 pub use eddy_pipeline::checkpoint::Fault;
 pub use eddy_pipeline::stall::Reach;
@@ -163,8 +167,8 @@ pub trait Broker {
     /// Name of an input topic.
     fn topic(&self, partition: Partition) -> &str;
 
-    /// Number of partitions of the input topic that a partition belongs to, this lane's and others', as last known.
-    fn partitions_of_input(&self, topic: u16) -> i32;
+    /// Number of partitions of all input topics, this lane's and others', as last known.
+    fn partitions_of_inputs(&self) -> i32;
 
     /// Number of partitions of an output topic, as last known.
     fn partitions_of(&self, to: Destination) -> i32;

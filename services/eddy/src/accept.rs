@@ -16,7 +16,7 @@ use crate::assemble::{assemble, profile_of};
 use crate::cli::AcceptArguments;
 use crate::file;
 use crate::profile::{Error, Recorder, answer, leave_bare, of_topic};
-use crate::recall::{moment, now_ms};
+use crate::recall::{self, moment, now_ms};
 use crate::replay::{self, Batch, Replay};
 
 /// Carries the command out: the summary goes to standard output, what is wrong to standard error.
@@ -56,14 +56,14 @@ pub fn rewrite(
     let each = |batch: &Batch<'_>| recorders.iter_mut().try_for_each(|recorder| recorder.take(batch));
     let wanted = (Some(arguments.since), arguments.until);
     let (since, until) = (moment::rfc3339(span.start), moment::rfc3339(span.end));
-    let topic = &pipeline.file.topics.events;
+    let topic = recall::one_topic(&pipeline.file.topics.events, arguments.topic.as_deref()).map_err(Error::Span)?;
     let short = |rows: u64| {
         Error::Span(format!(
             "topic `{topic}` has {rows} events from {since} to {until} that can be scored, and a normal takes {LEAST_ROWS}; name an \
          earlier --since, or more --rows"
         ))
     };
-    let tally = match of_topic(&pipeline, wanted, arguments.rows, &mut replay, each) {
+    let tally = match of_topic(&pipeline, wanted, (Some(&topic), arguments.rows), &mut replay, each) {
         Err(Error::Replay(replay::Error::NoRows)) => return Err(short(0)),
         tally => tally?,
     };

@@ -28,6 +28,9 @@ use crate::forecast::Forecast;
 use crate::recall::fields::Fields;
 use crate::settings::problems::Problems;
 
+/// Topics of events whose latest events are shown.
+const LOOKED_INTO: usize = 4;
+
 /// Checks a pipeline file: the report goes to standard output, problems go to standard error, one line each.
 pub fn check(arguments: &CheckArguments, variables: impl IntoIterator<Item = (String, String)>) -> ExitCode {
     let examined = match arguments.offline {
@@ -85,7 +88,7 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
         Ok(assembly) => match examine_models(&pipeline, &assembly) {
             Ok(models) => {
                 segments = assembly.segment_fields();
-                forecast = Some(move |partitions| Forecast::of(&assembly, partitions));
+                forecast = Some(move |topics: &[(&str, i32)]| Forecast::of(&assembly, topics));
                 Some(models)
             }
             Err(problems) => {
@@ -117,10 +120,12 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
     match (models, kafka) {
         (Some(models), Some(kafka)) if findings.problems.is_empty() => Ok(Report {
             file: path.display().to_string(),
-            stream: kafka.as_ref().map(|kafka| Stream::of(&pipeline, kafka, &segments)),
+            stream: kafka.as_ref().map(|kafka| streams(&pipeline, kafka, &segments)),
             forecast: forecast.map(|of| {
                 let topics = kafka.as_ref().map_or(&[][..], |kafka| &kafka.topics);
-                of(topics.first().map_or(0, |events| events.partitions))
+                let events = topics.iter().filter(|topic| topic.key == Topics::EVENTS);
+                let events: Vec<_> = events.map(|topic| (topic.name.as_str(), topic.partitions)).collect();
+                of(&events)
             }),
             models,
             warnings: {
@@ -193,14 +198,14 @@ pub struct Report {
     models: ModelsReport,
     /// `None` where it was not asked.
     kafka: Option<kafka::Report>,
-    /// What the events topic holds, or why that is not known; `None` where Kafka was not asked.
-    stream: Option<Result<Stream, BrokerError>>,
+    /// What the first topics of events hold, or why that is not known; `None` where Kafka was not asked.
+    stream: Option<Vec<Result<Stream, BrokerError>>>,
     /// What works and is unwise.
     warnings: Vec<String>,
     forecast: Option<Forecast>,
 }
 
-/// What waits in the events topic.
+/// What waits in a topic of events.
 #[derive(Debug)]
 struct Stream {
     backlog: Backlog,
@@ -208,9 +213,9 @@ struct Stream {
 }
 
 impl Stream {
-    fn of(pipeline: &Pipeline, kafka: &kafka::Report, segments: &[String]) -> Result<Self, BrokerError> {
+    fn of(topic: &str, pipeline: &Pipeline, kafka: &kafka::Report, segments: &[String]) -> Result<Self, BrokerError> {
         let settings = pipeline.file.broker(&pipeline.folder);
-        let reader = TopicReader::open(&settings, &settings.topics.events)?;
+        let reader = TopicReader::open(&settings, topic)?;
         let fields = Fields::of(&pipeline.file).expect("a pipeline whose models fit has sound fields");
         let predictions = kafka.topics.iter().find(|topic| topic.key == Topics::PREDICTIONS);
         let around = Surroundings {
@@ -223,6 +228,19 @@ impl Stream {
             latest: Sightings::of(&reader, around, fields)?,
         })
     }
+}
+
+/// What waits in the topics of events, of which no more than a few are looked at.
+fn streams(
+    pipeline: &Pipeline,
+    kafka: &kafka::Report,
+    segments: &[String],
+) -> Vec<Result<Stream, BrokerError>> {
+    let events = kafka.topics.iter().filter(|topic| topic.key == Topics::EVENTS);
+    events
+        .take(LOOKED_INTO)
+        .map(|topic| Stream::of(&topic.name, pipeline, kafka, segments))
+        .collect()
 }
 
 #[derive(Debug)]
@@ -356,10 +374,11 @@ impl fmt::Display for Report {
                  secrets are fit, `eddy check` tells where the service is to run"
             )?,
         }
-        match stream {
-            Some(Ok(stream)) => write!(f, "\n{}; the latest:\n{}", stream.backlog, stream.latest)?,
-            Some(Err(error)) => writeln!(f, "\nthe events that are there could not be looked at: {error}")?,
-            None => {}
+        for stream in stream.iter().flatten() {
+            match stream {
+                Ok(stream) => write!(f, "\n{}; the latest:\n{}", stream.backlog, stream.latest)?,
+                Err(error) => writeln!(f, "\nthe events that are there could not be looked at: {error}")?,
+            }
         }
         let (lanes, count) = (usize::from(models.lanes), models.models.len());
         let sessions = counted(lanes * count, "session");
@@ -387,10 +406,10 @@ impl fmt::Display for Report {
         if let Some(forecast) = forecast {
             writeln!(f, "\n{forecast}")?;
             if kafka.is_none() {
-                writeln!(f, "series of the partitions of the events topic are not among them")?;
+                writeln!(f, "series of the partitions of the topics of events are not among them")?;
             }
         }
-        let unwise = stream.iter().flatten().flat_map(|stream| stream.latest.warnings());
+        let unwise = stream.iter().flatten().flatten().flat_map(|stream| stream.latest.warnings());
         for warning in warnings.iter().cloned().chain(unwise) {
             writeln!(f, "\nnote: {warning}")?;
         }

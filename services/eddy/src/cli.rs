@@ -334,6 +334,9 @@ pub struct AcceptArguments {
     /// Until when. Default: now.
     #[arg(long, value_name = "TIME")]
     pub until: Option<Moment>,
+    /// The topic of events, where the pipeline reads several.
+    #[arg(long, value_name = "TOPIC")]
+    pub topic: Option<String>,
     /// Most events that are read, of each partition the first ones. Default: all.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub rows: Option<u64>,
@@ -355,6 +358,9 @@ pub struct ProfileArguments {
     /// Only events from before then. Default: now.
     #[arg(long, value_name = "TIME", requires = "since", conflicts_with = "data")]
     pub until: Option<Moment>,
+    /// The topic of events, where the pipeline reads several.
+    #[arg(long, value_name = "TOPIC", requires = "since", conflicts_with = "data")]
+    pub topic: Option<String>,
     /// Whose profile it is, where the pipeline has several models.
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
@@ -413,7 +419,7 @@ pub struct SamplesArguments {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["from", "data"])))]
 pub struct ReplayArguments {
-    /// The pipeline file; its brokers and its events topic are read.
+    /// The pipeline file; its brokers and a topic of its events are read.
     #[arg(value_name = "PIPELINE")]
     pub pipeline: PathBuf,
     /// Score the events of the topic from then on: 7d, 12h, a date or an RFC 3339 time, in UTC.
@@ -422,6 +428,9 @@ pub struct ReplayArguments {
     /// Only events from before then. Default: now.
     #[arg(long, value_name = "TIME", requires = "from", conflicts_with = "data")]
     pub to: Option<Moment>,
+    /// The topic of events, where the pipeline reads several.
+    #[arg(long, value_name = "TOPIC", requires = "from", conflicts_with = "data")]
+    pub topic: Option<String>,
     /// In the place of a span, data: CSV, Parquet, JSON lines, or a folder of images.
     #[arg(long, value_name = "FILE|FOLDER")]
     pub data: Option<PathBuf>,
@@ -457,7 +466,10 @@ pub struct RedriveArguments {
     /// What is sent: samples, or dead letters.
     #[arg(long, value_name = "TOPIC", value_enum)]
     pub from: RedriveFrom,
-    /// Where it is sent. Default: the events topic.
+    /// Only what came in on this topic of events. Default: what came in on any of them.
+    #[arg(long, value_name = "TOPIC")]
+    pub topic: Option<String>,
+    /// Where it is sent. Default: the topic of events that it came in on, which `--topic` names where there are several.
     #[arg(long, value_name = "TOPIC")]
     pub to: Option<String>,
     /// Only dead letters of this reason, or samples of this arm. May be given several times.

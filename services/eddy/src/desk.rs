@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use eddy_broker::Inputs;
 use eddy_host::{Control, Refusal, Reply};
 use eddy_inference::LaneReport;
 use eddy_inference::orders::{MOST_SKIPS, Orders};
@@ -24,8 +25,8 @@ const SCORE: &str = "score";
 pub(crate) struct Desk {
     pub(crate) orders: Arc<Orders>,
     pub(crate) lanes: Vec<Arc<LaneReport>>,
-    /// Names of the input topics, in the order of their numbers.
-    pub(crate) inputs: Vec<String>,
+    /// The input topics.
+    pub(crate) inputs: Inputs,
     /// Scores single events.
     pub(crate) score: Arc<ScoreDesk>,
 }
@@ -81,14 +82,14 @@ impl Desk {
         })?;
         let record = request.record;
         let (topic, partition, offset) = place(&record).map_err(Refusal::Malformed)?;
-        let Some(number) = self.inputs.iter().position(|input| *input == topic) else {
-            let inputs = self.inputs.join("`, `");
+        let Some(number) = self.inputs.number(topic) else {
+            let inputs = self.inputs.names().join("`, `");
             let message = format!("this pipeline does not read `{topic}`, it reads `{inputs}`");
             return Err(Refusal::Impossible(message));
         };
         let source = Source {
             partition: Partition {
-                topic: number as u16,
+                topic: number,
                 number: partition,
             },
             offset,
@@ -126,13 +127,15 @@ fn said(text: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use eddy_broker::settings::Topics;
+
     use super::*;
 
     fn desk() -> Desk {
         Desk {
             orders: Arc::default(),
             lanes: vec![Arc::default()],
-            inputs: vec!["events".into()],
+            inputs: Inputs::of(&Topics::default()),
             score: Arc::default(),
         }
     }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use eddy_broker::kafka::KafkaBroker;
 use eddy_broker::settings::Settings;
-use eddy_broker::{Broker, BrokerError, Fault, Polled, Reach, SendError, Silence, Ticket, Undelivered};
+use eddy_broker::{Broker, BrokerError, Fault, Inputs, Polled, Reach, SendError, Silence, Ticket, Undelivered};
 use eddy_pipeline::event::{Destination, Output, Partition, Record};
 use rustix::process::{Signal, getpid, kill_process};
 use signal_hook::consts::SIGCONT;
@@ -215,10 +215,10 @@ pub(crate) struct FailingBroker {
 }
 
 impl FailingBroker {
-    /// [`KafkaBroker::open`], itself a call that can be named.
-    pub(crate) fn open(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
+    /// [`KafkaBroker::open_among`], itself a call that can be named.
+    pub(crate) fn open_among(settings: &Settings, lane: u16, inputs: &Inputs) -> Result<Self, BrokerError> {
         let armed = Armed::of_process()?;
-        let broker = armed.around(Call::Open, || KafkaBroker::open(settings, lane))?;
+        let broker = armed.around(Call::Open, || KafkaBroker::open_among(settings, lane, inputs))?;
         Ok(Self {
             broker,
             armed,
@@ -304,8 +304,8 @@ impl Broker for FailingBroker {
         self.broker.topic(partition)
     }
 
-    fn partitions_of_input(&self, topic: u16) -> i32 {
-        self.broker.partitions_of_input(topic)
+    fn partitions_of_inputs(&self) -> i32 {
+        self.broker.partitions_of_inputs()
     }
 
     fn partitions_of(&self, to: Destination) -> i32 {

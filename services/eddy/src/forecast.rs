@@ -25,8 +25,8 @@ pub(crate) struct Forecast {
 }
 
 impl Forecast {
-    /// Of a replica that has all partitions of the events topic.
-    pub(crate) fn of(assembly: &Assembly, partitions: i32) -> Self {
+    /// Of a replica that has all partitions of these topics of events.
+    pub(crate) fn of(assembly: &Assembly, topics: &[(&str, i32)]) -> Self {
         let (file, judgement) = (assembly.file(), assembly.in_force().current().0);
         let (signals, monitor) = (&judgement.signals, &judgement.monitor);
         let metrics = Metrics::new(&file.name, env!("CARGO_PKG_VERSION"));
@@ -41,7 +41,9 @@ impl Forecast {
         });
         let mut lanes: Vec<LaneMetrics> = lanes.collect();
         if let Some(lane) = lanes.first_mut() {
-            (0..partitions).for_each(|partition| lane.lag(&file.topics.events, partition, 0));
+            for (topic, partitions) in topics {
+                (0..*partitions).for_each(|partition| lane.lag(topic, partition, 0));
+            }
         }
         let watcher = Watcher::new(
             monitor.clone(),

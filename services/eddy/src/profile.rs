@@ -25,7 +25,7 @@ use crate::cli::ProfileArguments;
 use crate::file::{self, Pipeline, PipelineFile};
 use crate::paths;
 use crate::recall::moment::{self, Moment};
-use crate::recall::{exit_code, now_ms};
+use crate::recall::{self, exit_code, now_ms};
 use crate::replay::{self, Batch, Replay, Tally, class_of};
 use crate::settings::problems::Problems;
 
@@ -157,7 +157,13 @@ pub fn build(
         (Some(data), _) => (Source::Data, of_data(data, arguments, &mut replay, each)?),
         (None, since) => (
             Source::Recorded,
-            of_topic(&pipeline, (since, arguments.until), arguments.rows, &mut replay, each)?,
+            of_topic(
+                &pipeline,
+                (since, arguments.until),
+                (arguments.topic.as_deref(), arguments.rows),
+                &mut replay,
+                each,
+            )?,
         ),
     };
     tally.check()?;
@@ -264,14 +270,15 @@ fn of_data(
 pub(crate) fn of_topic(
     pipeline: &Pipeline,
     (since, until): (Option<Moment>, Option<Moment>),
-    rows: Option<u64>,
+    (topic, rows): (Option<&str>, Option<u64>),
     replay: &mut Replay,
     each: impl FnMut(&Batch<'_>) -> Result<(), Error>,
 ) -> Result<Tally, Error> {
     let since = since.ok_or_else(|| Error::Span("name what to profile: --data FILE, or --since TIME".into()))?;
     let span = moment::span(since, until, now_ms()).map_err(Error::Span)?;
     let settings = pipeline.file.broker(&pipeline.folder);
-    let reader = TopicReader::open(&settings, &settings.topics.events)?;
+    let topic = recall::one_topic(&settings.topics.events, topic).map_err(Error::Span)?;
+    let reader = TopicReader::open(&settings, &topic)?;
     let mut stretches = reader.between(Some(span.start), Some(span.end))?;
     if let Some(most) = rows {
         shorten(&mut stretches, most);

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use eddy_broker::BrokerError;
+use eddy_broker::{BrokerError, Inputs};
 #[cfg(not(feature = "failpoints"))]
 use eddy_broker::kafka::KafkaBroker;
 use eddy_broker::kafka::{self, CheckError};
@@ -88,6 +88,7 @@ pub(crate) struct Common {
     pub(crate) readiness: Readiness,
     tasks: Tasks,
     pub(crate) orders: Arc<Orders>,
+    pub(crate) inputs: Inputs,
 }
 
 impl Service {
@@ -119,6 +120,7 @@ impl Service {
             readiness: Readiness::starting(),
             tasks: Tasks::new(shutdown.clone()),
             orders: Arc::default(),
+            inputs: Inputs::of(&file.topics),
             clock,
         };
         let internal = |error: eddy_host::Error| NotStarted::new(ExitCode::Configuration, error);
@@ -131,7 +133,7 @@ impl Service {
             score: score.clone(),
             orders: common.orders.clone(),
             lanes: status.lanes.clone(),
-            inputs: vec![file.topics.events.clone()],
+            inputs: common.inputs.clone(),
         };
         let sources = AdminSources {
             metrics: common.metrics.clone(),
@@ -304,8 +306,8 @@ fn start_lane(
     let scoring = assembly
         .scoring_with(watched_scorer)
         .map_err(|problems| NotStarted::new(ExitCode::Configuration, pipeline.document.locate(problems)))?;
-    let broker =
-        KafkaBroker::open(&file.broker(&pipeline.folder), number).map_err(|error| no_broker(pipeline, error))?;
+    let broker = KafkaBroker::open_among(&file.broker(&pipeline.folder), number, &common.inputs)
+        .map_err(|error| no_broker(pipeline, error))?;
     let broker = Watched::new(broker, beat.clone(), &file.kafka);
     let names: Vec<&str> = assembly.models().iter().map(|model| model.name()).collect();
     let versions = assembly.versions();

@@ -155,7 +155,7 @@ impl Explainer {
             value,
             id: (!is_named).then(|| (HEADER_ID.to_owned(), UNNAMED.to_owned())),
         };
-        let arrival = arrival(&event, &pipeline.file.topics.events, &mut tools.fields);
+        let arrival = arrival(&event, pipeline.file.topics.events.stand_in(), &mut tools.fields);
         let (mut outcome, seen) = tools.bench.one(&event, explanation).map_err(impossible)?;
         let provenance = tools.bench.provenance();
         let mut answer = json!({

@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use eddy_broker::Inputs;
 use eddy_host::{Readiness, StatusSource};
 use eddy_inference::judge::InForce;
 use eddy_inference::orders::{Orders, Skip};
@@ -25,7 +26,7 @@ pub(crate) struct Status {
     pub(crate) lanes: Vec<Arc<LaneReport>>,
     readiness: Readiness,
     orders: Arc<Orders>,
-    input: String,
+    inputs: Inputs,
     models: OnceLock<Value>,
     in_force: OnceLock<Arc<InForce>>,
     vigil: OnceLock<Vigil>,
@@ -36,7 +37,7 @@ impl Status {
         Self {
             pipeline: file.name.clone(),
             orders: common.orders.clone(),
-            input: file.topics.events.clone(),
+            inputs: common.inputs.clone(),
             lanes: (0..file.kafka.lanes).map(|number| report(number, common)).collect(),
             readiness: common.readiness.clone(),
             models: OnceLock::new(),
@@ -74,7 +75,9 @@ impl Status {
     /// A record to skip, as outputs name it.
     fn named(&self, skip: &Skip) -> String {
         let mut name = String::new();
-        skip.source.write(&self.input, &mut name);
+        let inputs = self.inputs.names();
+        let topic = inputs.get(usize::from(skip.source.partition.topic));
+        skip.source.write(topic.map_or("", |topic| &**topic), &mut name);
         name
     }
 

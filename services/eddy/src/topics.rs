@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 
 use eddy_broker::BrokerError;
-use eddy_broker::kafka::{Configuration, Created, Existing, TopicAdmin, Wanted};
+use eddy_broker::kafka::{Configuration, Created, Existing, TopicAdmin, Wanted, input_topics};
 use eddy_broker::settings::{Permission, Settings, Topics, as_argument};
 use eddy_host::ExitCode;
 use eddy_pipeline::settings::Bytes;
@@ -60,15 +60,36 @@ pub(crate) fn topics(arguments: &TopicsArguments, variables: impl IntoIterator<I
     }
 }
 
+/// What an output must have room for: the most of everything that is found among the topics of events.
+fn widest<'a>(events: impl Iterator<Item = &'a Existing>) -> Option<Existing> {
+    events.cloned().reduce(|one, other| Existing {
+        partitions: one.partitions.max(other.partitions),
+        replication: one.replication.max(other.replication),
+        configuration: match (one.configuration, other.configuration) {
+            (Ok(one), Ok(other)) => Ok(Configuration {
+                max_message_bytes: one
+                    .max_message_bytes
+                    .max(other.max_message_bytes.or(Some(KAFKAS_LIMIT)))
+                    .max(one.max_message_bytes.is_none().then_some(KAFKAS_LIMIT)),
+                ..one
+            }),
+            (Err(why), _) | (_, Err(why)) => Err(why),
+        },
+    })
+}
+
 fn examine(arguments: &TopicsArguments, variables: impl IntoIterator<Item = (String, String)>) -> Result<Plan, Error> {
     let pipeline = file::load(&arguments.pipeline, variables).map_err(Error::Pipeline)?;
     let settings = pipeline.file.broker(&pipeline.folder);
     let admin = TopicAdmin::open(&settings)?;
+    let inputs = input_topics(&settings)?;
+    let inputs = inputs.iter().map(|name| (Topics::EVENTS, name.as_str()));
     let mut found = Vec::new();
-    for (key, name) in settings.topics.all() {
+    for (key, name) in inputs.chain(settings.topics.outputs()) {
         found.push((key, name.to_owned(), admin.look(name)?));
     }
-    let events = found.first().and_then(|(_, _, events)| events.clone());
+    let events = found.iter().filter(|(key, ..)| *key == Topics::EVENTS);
+    let events = widest(events.filter_map(|(_, _, existing)| existing.as_ref()));
     let mut plan = Plan {
         lines: found
             .into_iter()
@@ -160,14 +181,20 @@ fn warnings(lines: &[Line], settings: &Settings) -> Vec<String> {
         let configuration = existing.configuration.as_ref().ok()?;
         Some(configuration.max_message_bytes.unwrap_or(KAFKAS_LIMIT))
     };
-    let events = there(Topics::EVENTS);
+    let of_events = || {
+        lines.iter().filter_map(|line| match &line.state {
+            State::There(existing) if line.key == Topics::EVENTS => Some(existing),
+            _ => None,
+        })
+    };
+    let events = widest(of_events());
     for key in [Topics::RETRAINING, Topics::DEAD_LETTERS] {
-        if let (Some((_, events)), Some((name, existing))) = (events, there(key))
+        if let (Some(events), Some((name, existing))) = (&events, there(key))
             && let (Some(of_events), Some(own)) = (largest(events), largest(existing))
             && own < of_events
         {
             warnings.push(format!(
-                "`{name}` takes messages of {own} bytes and the events topic of {of_events}: larger events go there without \
+                "`{name}` takes messages of {own} bytes and a topic of events of {of_events}: larger events go there without \
                  their body; raise its max.message.bytes to {} or more",
                 of_events + BEYOND_THE_EVENT
             ));
@@ -183,12 +210,17 @@ fn warnings(lines: &[Line], settings: &Settings) -> Vec<String> {
             ));
         }
     }
-    if let Some((name, existing)) = events
-        && existing.partitions < i32::from(settings.kafka.lanes)
-    {
+    if !lines.iter().any(|line| line.key == Topics::EVENTS) {
         warnings.push(format!(
-            "`{name}` has {} partitions and kafka.lanes is {}: the lanes beyond that have nothing to do",
-            existing.partitions, settings.kafka.lanes
+            "there are no {} that we may see yet, so there is nothing to size the others by; --partitions says how wide",
+            settings.topics.events
+        ));
+    }
+    let partitions: i32 = of_events().map(|existing| existing.partitions).sum();
+    if events.is_some() && partitions < i32::from(settings.kafka.lanes) {
+        warnings.push(format!(
+            "{} have {partitions} partitions and kafka.lanes is {}: the lanes beyond that have nothing to do",
+            settings.topics.events, settings.kafka.lanes
         ));
     }
     for line in lines {
@@ -346,7 +378,7 @@ impl fmt::Display for Plan {
         if is_without_events {
             writeln!(
                 f,
-                "\nThe events topic is missing: it is its producers' to make; --with-events makes it like the others."
+                "\nA topic of events is missing: it is its producers' to make; --with-events makes it like the others."
             )?;
         }
         let commands = self.commands();

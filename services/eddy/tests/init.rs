@@ -366,6 +366,7 @@ fn enough_rows_leave_a_profile_whose_counts_are_those_of_numpy() {
 
 fn profile_arguments(folder: &Path) -> ProfileArguments {
     ProfileArguments {
+        topic: None,
         pipeline: example("shuttle/pipeline.toml"),
         data: Some(fixture("shuttle.parquet")),
         since: None,

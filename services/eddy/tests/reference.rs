@@ -136,6 +136,7 @@ fn the_table_of_permissions_is_that_of_the_code() {
     let row = |permission: Permission| {
         let on = match permission.resource {
             Resource::Topic => format!("topic `{}`", permission.name),
+            Resource::Topics => format!("topics that begin with `{}`", permission.name),
             Resource::Group => format!("group `{}`", permission.name),
             Resource::Groups => format!("groups that begin with `{}`", permission.name),
             Resource::TransactionalIds => format!("transactional ids that begin with `{}`", permission.name),

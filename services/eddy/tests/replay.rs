@@ -49,6 +49,7 @@ impl Bench {
 
     fn arguments(&self, first: PathBuf, second: Option<PathBuf>) -> ReplayArguments {
         ReplayArguments {
+            topic: None,
             pipeline: first,
             from: None,
             to: None,
@@ -425,6 +426,7 @@ fn one_pipeline_alone_is_held_against_its_reference_profile() {
     let bench = Bench::new(&drifted);
     let bare = bench.pipeline("one", "a", LOGITS, "");
     let profile = ProfileArguments {
+        topic: None,
         pipeline: bare,
         data: Some(bench.path("events.jsonl")),
         since: None,

@@ -142,9 +142,7 @@ impl Ledger {
         let read =
             |(partition, note): (&Partition, Option<String>)| (*partition, note.and_then(|note| read_note(&note)));
         let notes: Vec<_> = partitions.iter().zip(notes).map(read).collect();
-        let all = partitions
-            .first()
-            .map_or(0, |partition| link.broker.partitions_of_input(partition.topic));
+        let all = link.broker.partitions_of_inputs();
         self.selection.take(&notes, all.unsigned_abs(), now);
         Ok(())
     }

@@ -22,6 +22,8 @@ const SCRAM_ITERATIONS: i32 = 4096;
 pub enum Resource {
     /// This topic.
     Topic(String),
+    /// Every topic that begins so.
+    Topics(String),
     /// This group.
     Group(String),
     /// Every group that begins so.
@@ -198,6 +200,7 @@ fn binding(acl: &Acl, is_filter: bool) -> *mut c::rd_kafka_AclBinding_t {
     use c::rd_kafka_ResourceType_t as R;
     let (kind, name, pattern) = match &acl.resource {
         Resource::Topic(name) => (R::RD_KAFKA_RESOURCE_TOPIC, name, P::RD_KAFKA_RESOURCE_PATTERN_LITERAL),
+        Resource::Topics(name) => (R::RD_KAFKA_RESOURCE_TOPIC, name, P::RD_KAFKA_RESOURCE_PATTERN_PREFIXED),
         Resource::Group(name) => (R::RD_KAFKA_RESOURCE_GROUP, name, P::RD_KAFKA_RESOURCE_PATTERN_LITERAL),
         Resource::Groups(name) => (R::RD_KAFKA_RESOURCE_GROUP, name, P::RD_KAFKA_RESOURCE_PATTERN_PREFIXED),
         Resource::TransactionalIds(name) => (

@@ -1,6 +1,6 @@
 //! Topics, and rights on them, that change under a running service.
 
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 
 use super::Topics;
@@ -18,6 +18,17 @@ impl Topics {
         let results = block_on(admin.alter_configs([&config], &options())).expect("alter the settings of a topic");
         for result in results {
             result.unwrap_or_else(|(topic, code)| panic!("{topic:?} was not changed: {code}"));
+        }
+    }
+
+    /// Raises a topic to so many partitions.
+    pub fn raise_partitions(&self, name: &str, to: usize) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().expect("admin client");
+        let wanted = NewPartitions::new(name, to);
+        let results =
+            block_on(admin.create_partitions([&wanted], &options())).expect("raise the partitions of a topic");
+        for result in results {
+            result.unwrap_or_else(|(topic, code)| panic!("topic {topic} was not raised: {code}"));
         }
     }
 

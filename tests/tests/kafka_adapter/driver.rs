@@ -17,7 +17,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 pub(crate) fn stage(kafka: &Kafka, name: &str, partitions: i32, guarantee: Guarantee) -> Settings {
     let topic = |role: &str| format!("{name}-{role}");
     let topics = Topics {
-        events: topic("events"),
+        events: topic("events").as_str().into(),
         predictions: topic("predictions"),
         retraining: topic("retraining"),
         dead_letters: topic("dead-letters"),
@@ -60,13 +60,16 @@ pub(crate) fn stage(kafka: &Kafka, name: &str, partitions: i32, guarantee: Guara
     }
 }
 
+/// The topic that is read.
+pub(crate) fn events(settings: &Settings) -> &str {
+    settings.topics.events.only().expect("one is named")
+}
+
 pub(crate) fn write_events(kafka: &Kafka, settings: &Settings, partition: i32, values: Range<i64>) {
     let producer: BaseProducer = kafka.client().create().unwrap();
     for value in values {
         let value = value.to_string();
-        let record: BaseRecord<'_, str, str> = BaseRecord::to(&settings.topics.events)
-            .partition(partition)
-            .payload(&value);
+        let record: BaseRecord<'_, str, str> = BaseRecord::to(events(settings)).partition(partition).payload(&value);
         producer.send(record).map_err(|(error, _)| error).unwrap();
     }
     producer.flush(PATIENCE).unwrap();

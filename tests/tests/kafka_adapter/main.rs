@@ -11,7 +11,7 @@ use eddy_pipeline::settings::Span;
 use eddy_tests::kafka::Kafka;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use driver::{Copier, PATIENCE, numbers, partition, stage, until, visible, write_events};
+use driver::{Copier, PATIENCE, events, numbers, partition, stage, until, visible, write_events};
 
 #[test]
 fn a_commit_makes_outputs_and_offsets_visible_together() {
@@ -23,10 +23,10 @@ fn a_commit_makes_outputs_and_offsets_visible_together() {
     copier.begin_copy();
     copier.broker.send_offsets(&copier.next_offsets()).unwrap();
     assert_eq!(visible(kafka, &settings.topics.predictions), numbers(0..0));
-    assert_eq!(kafka.committed(&settings.group(), &settings.topics.events), [None]);
+    assert_eq!(kafka.committed(&settings.group(), events(&settings)), [Some(0)]);
     copier.broker.commit().unwrap();
     assert_eq!(visible(kafka, &settings.topics.predictions), numbers(0..10));
-    assert_eq!(kafka.committed(&settings.group(), &settings.topics.events), [Some(10)]);
+    assert_eq!(kafka.committed(&settings.group(), events(&settings)), [Some(10)]);
     assert_eq!(copier.broker.committed(&[partition(0)]).unwrap(), [Some(10)]);
 }
 
@@ -47,7 +47,7 @@ fn an_abort_hides_the_outputs_and_a_rewind_does_them_again() {
     copier.read(6);
     copier.copy();
     assert_eq!(visible(kafka, &settings.topics.predictions), numbers(0..10));
-    assert_eq!(kafka.committed(&settings.group(), &settings.topics.events), [Some(10)]);
+    assert_eq!(kafka.committed(&settings.group(), events(&settings)), [Some(10)]);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_renewed_producer_ends_what_the_old_one_left_open() {
     copier.begin_copy();
     copier.broker.send_offsets(&copier.next_offsets()).unwrap();
     copier.broker.renew_producer().unwrap();
-    assert_eq!(copier.broker.committed(&[partition(0)]).unwrap(), [None]);
+    assert_eq!(copier.broker.committed(&[partition(0)]).unwrap(), [Some(0)]);
     copier.copy();
     assert_eq!(visible(kafka, &settings.topics.predictions), numbers(0..5));
 }
@@ -196,7 +196,7 @@ fn partitions_change_hands_without_loss_or_repetition() {
         first.step();
         second.step();
         let committed: i64 = kafka
-            .committed(&settings.group(), &settings.topics.events)
+            .committed(&settings.group(), events(&settings))
             .into_iter()
             .flatten()
             .sum();
@@ -243,8 +243,8 @@ fn at_least_once_begins_again_at_the_stored_offset() {
     copier.broker.close().unwrap();
     drop(copier);
     assert_eq!(
-        kafka.committed(&settings.group(), &settings.topics.events),
-        [Some(4), None]
+        kafka.committed(&settings.group(), events(&settings)),
+        [Some(4), Some(0)]
     );
     let mut successor = Copier::with_everything(&settings);
     successor.read(6);
@@ -259,7 +259,7 @@ fn the_end_of_a_partition_is_its_last_stable_offset() {
     let foreign: BaseProducer = kafka.client().set("transactional.id", "ends-foreign").create().unwrap();
     foreign.init_transactions(PATIENCE).unwrap();
     foreign.begin_transaction().unwrap();
-    let record: BaseRecord<'_, str, str> = BaseRecord::to(&settings.topics.events).partition(0).payload("open");
+    let record: BaseRecord<'_, str, str> = BaseRecord::to(events(&settings)).partition(0).payload("open");
     foreign.send(record).map_err(|(error, _)| error).unwrap();
     foreign.flush(PATIENCE).unwrap();
 
@@ -365,7 +365,7 @@ fn a_commit_that_meets_a_dead_broker_is_all_or_nothing() {
     let committed = copier.broker.committed(&[partition(0)]).unwrap();
     // Meanwhile the group may have given this member up.
     drop(copier);
-    if committed == [None] {
+    if committed == [Some(0)] {
         let mut successor = Copier::with_everything(&settings);
         successor.read(5);
         successor.copy();

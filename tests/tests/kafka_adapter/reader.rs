@@ -1,7 +1,7 @@
 //! Reading a topic back: spans, ends, and what is not to be seen.
 
 use eddy_broker::kafka::{Committed, Stretch, TopicReader};
-use eddy_broker::settings::{Guarantee, Settings};
+use eddy_broker::settings::Guarantee;
 use eddy_broker::{BrokerError, Fault};
 use eddy_tests::kafka::Kafka;
 use eddy_tests::service::wait_for;
@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::driver::{PATIENCE, stage};
+use crate::driver::{PATIENCE, events, stage};
 
 /// Partition, offset and value of every record of these stretches.
 fn read(reader: &TopicReader, stretches: &[Stretch]) -> Vec<(i32, i64, String)> {
@@ -48,10 +48,6 @@ fn open_transaction(producer: &BaseProducer, topic: &str, numbers: std::ops::Ran
             .expect("there is room");
     }
     producer.flush(PATIENCE).expect("the records arrive");
-}
-
-fn events(settings: &Settings) -> &str {
-    &settings.topics.events
 }
 
 #[test]

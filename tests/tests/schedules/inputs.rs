@@ -16,11 +16,10 @@ pub(crate) struct Input {
     pub(crate) record: TwinRecord,
 }
 
-/// Writes the events into the topic, each with a number of its own.
-pub(crate) fn produce(cluster: &Cluster, events: &[Event]) -> Vec<Input> {
-    events
-        .iter()
-        .enumerate()
+/// Writes the events into the topic, each with a number of its own, from `first` on.
+pub(crate) fn produce(cluster: &Cluster, first: usize, events: &[Event]) -> Vec<Input> {
+    (first..)
+        .zip(events)
         .map(|(position, event)| produce_one(cluster, position, event))
         .collect()
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use eddy_broker::Fault;
+use eddy_broker::settings::Start;
 use eddy_broker::twin::{Mishap, Op, Planned, Protocol, Sabotage, When};
 use eddy_pipeline::checkpoint::Guarantee;
 
@@ -82,6 +83,12 @@ pub(crate) struct Plan {
     pub(crate) faults: Vec<Planned>,
     /// Each with the turn before which it happens.
     pub(crate) happenings: Vec<(u32, Happening)>,
+    /// Where the group begins. Before the first event, somebody was in it for a moment.
+    pub(crate) start: Start,
+    /// Events in one more partition, which comes with them.
+    pub(crate) later: Vec<Event>,
+    /// The turn before which they come.
+    pub(crate) grows_at: u32,
     pub(crate) sabotage: Sabotage,
     /// Whether the group refuses commits of another generation; `false` is a planted bug.
     pub(crate) checks_generation: bool,
@@ -94,7 +101,7 @@ impl Plan {
         let mut rng = fastrand::Rng::with_seed(seed);
         let partitions = rng.i32(2..=3);
         let lanes = rng.usize(1..=3);
-        Self {
+        let mut plan = Self {
             seed,
             guarantee,
             protocol: if rng.bool() {
@@ -114,16 +121,29 @@ impl Plan {
             happenings: (0..rng.usize(0..=4))
                 .map(|_| (rng.u32(0..60), happening(&mut rng, lanes)))
                 .collect(),
+            start: Start::Earliest,
+            later: Vec::new(),
+            grows_at: 0,
             sabotage: Sabotage::Nothing,
             checks_generation: true,
             fresh_membership: true,
+        };
+        plan.start = pick(&mut rng, &[Start::Earliest, Start::Latest]);
+        if rng.bool() {
+            plan.grows_at = rng.u32(0..60);
+            let later = (0..rng.usize(1..=10)).map(|_| Event {
+                partition: partitions,
+                ..event(&mut rng, partitions)
+            });
+            plan.later = later.collect();
         }
+        plan
     }
 
     /// A measure that shrinking makes smaller.
     pub(crate) fn size(&self) -> usize {
         let rest = self.lanes + usize::from(self.interleaving);
-        self.events.len() + self.faults.len() + self.happenings.len() + rest
+        self.events.len() + self.later.len() + self.faults.len() + self.happenings.len() + rest
     }
 
     /// Whether offsets may have been committed by a call that failed, so that the next one goes back behind them.

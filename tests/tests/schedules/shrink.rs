@@ -67,6 +67,11 @@ fn candidates(plan: &Plan) -> impl Iterator<Item = Plan> {
         all.push(without(&|plan| plan.events.truncate(length)));
         all.push(without(&|plan| drop(plan.events.drain(..length))));
     }
+    for at in 0..plan.later.len() {
+        all.push(without(&|plan| {
+            plan.later.remove(at);
+        }));
+    }
     for at in 0..plan.events.len() {
         all.push(without(&|plan| {
             plan.events.remove(at);

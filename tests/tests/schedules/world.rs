@@ -6,6 +6,8 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
+use eddy_broker::Broker as _;
+use eddy_broker::settings::Start;
 use eddy_broker::twin::{Cluster, ClusterSettings, Faults, Saboteur, TwinSettings};
 use eddy_inference::LaneReport;
 use eddy_inference::lane::{Lane, LaneSettings, Turn};
@@ -93,7 +95,7 @@ struct Stage {
 struct World {
     plan: Plan,
     cluster: Cluster,
-    inputs: Vec<Input>,
+    inputs: RefCell<Vec<Input>>,
     metrics: Metrics,
     /// Borrowed for moments only, never while a lane runs: lanes run inside of each other's calls.
     stage: RefCell<Stage>,
@@ -115,6 +117,14 @@ impl World {
         for (topic, partitions) in OUTPUT_PARTITIONS {
             cluster.create_topic(topic, partitions);
         }
+        if plan.start == Start::Latest {
+            let mut first = cluster.connect(TwinSettings {
+                start: plan.start,
+                ..TwinSettings::at_least_once(GROUP)
+            });
+            // It may meet a fault of the plan; what it came for is done.
+            drop(first.close());
+        }
         let seat = |number| Seat {
             lane: None,
             busy: false,
@@ -134,7 +144,7 @@ impl World {
         };
         Rc::new(Self {
             plan: plan.clone(),
-            inputs: inputs::produce(&cluster, &plan.events),
+            inputs: RefCell::new(inputs::produce(&cluster, 0, &plan.events)),
             cluster,
             metrics: metrics(),
             stage: RefCell::new(stage),
@@ -145,7 +155,7 @@ impl World {
         let stage = self.stage.borrow();
         Aftermath {
             cluster: self.cluster.clone(),
-            inputs: self.inputs.clone(),
+            inputs: self.inputs.borrow().clone(),
             published: stage.published,
             deaths: stage.deaths,
         }
@@ -200,7 +210,8 @@ impl World {
 
     fn is_done(&self) -> bool {
         let stage = self.stage.borrow();
-        let happened = self.plan.happenings.iter().all(|(turn, _)| *turn < stage.turn);
+        let has_grown = self.plan.later.is_empty() || self.plan.grows_at < stage.turn;
+        let happened = has_grown && self.plan.happenings.iter().all(|(turn, _)| *turn < stage.turn);
         let quiet = stage
             .seats
             .iter()
@@ -210,7 +221,7 @@ impl World {
 
     fn is_committed(&self) -> bool {
         let committed = |partition| self.cluster.committed(GROUP, "events", partition);
-        inputs::ends(&self.inputs)
+        inputs::ends(&self.inputs.borrow())
             .into_iter()
             .all(|(partition, end)| committed(partition) >= Some(end))
     }
@@ -218,10 +229,18 @@ impl World {
     fn standing(&self) -> String {
         let committed = |partition| self.cluster.committed(GROUP, "events", partition);
         let committed: Vec<_> = (0..self.plan.partitions).map(committed).collect();
-        format!("committed {committed:?}, wanted {:?}", inputs::ends(&self.inputs))
+        format!(
+            "committed {committed:?}, wanted {:?}",
+            inputs::ends(&self.inputs.borrow())
+        )
     }
 
     fn happen(self: &Rc<Self>, turn: u32) {
+        if self.plan.grows_at == turn && !self.plan.later.is_empty() {
+            self.cluster.add_partitions("events", 1);
+            let later = inputs::produce(&self.cluster, self.plan.events.len(), &self.plan.later);
+            self.inputs.borrow_mut().extend(later);
+        }
         for (_, happening) in self.plan.happenings.iter().filter(|(at, _)| *at == turn) {
             match *happening {
                 Happening::Crash { lane, new_id } => {
@@ -263,6 +282,7 @@ impl World {
             Guarantee::AtLeastOnce => TwinSettings::at_least_once(GROUP),
         };
         let twin = self.cluster.connect(TwinSettings {
+            start: plan.start,
             queue_records: plan.queue_records,
             fresh_membership: plan.fresh_membership,
             ..settings

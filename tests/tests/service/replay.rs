@@ -134,6 +134,7 @@ fn a_replay_beside_a_running_replica_moves_nothing_and_tells_what_arithmetic_say
 fn a_replay_of_a_topic_goes_on_after_each_stop_and_ends_as_one_that_was_not_stopped() {
     let (stage, other) = two_versions("replay-resume", 2_500);
     let mut arguments = ReplayArguments {
+        topic: None,
         pipeline: stage.file(),
         from: Some("1h".parse().expect("a span")),
         to: None,

@@ -99,7 +99,7 @@ fn a_missing_events_topic_is_its_producers_to_make_unless_that_is_asked_for() {
     kafka.delete_topic(&events);
     let without = said(&topics(&client, &stage, &["--apply"]), 0);
     assert!(
-        without.contains("The events topic is missing") && !without.contains(" created "),
+        without.contains("A topic of events is missing") && !without.contains(" created "),
         "{without}"
     );
     let with = said(

@@ -85,7 +85,7 @@ impl Access {
 
     /// What an operator can do about a code, as the end of a sentence. `topic` is the one that it is about.
     pub(super) fn next_step(&self, code: Code, topic: Option<&str>) -> Option<String> {
-        let topic = topic.unwrap_or(&self.settings.topics.events);
+        let topic = topic.unwrap_or_else(|| self.settings.topics.events.stand_in());
         let resource = match code {
             Code::TopicAuthorizationFailed => Resource::Topic,
             Code::GroupAuthorizationFailed => Resource::Group,
@@ -98,8 +98,11 @@ impl Access {
             _ => return fault::next_step(code).map(str::to_owned),
         };
         let permissions = self.settings.permissions();
-        let is_meant =
-            |one: &&Permission| one.resource == resource && (resource != Resource::Topic || one.name == topic);
+        let is_meant = |one: &&Permission| match (resource, one.resource) {
+            (Resource::Topic, Resource::Topic) => one.name == topic,
+            (Resource::Topic, Resource::Topics) => self.settings.topics.events.reads().has(topic),
+            (resource, other) => resource == other,
+        };
         let lacking = permissions.iter().find(is_meant)?;
         Some(self.allow(&lacking.described(), &lacking.arguments()))
     }

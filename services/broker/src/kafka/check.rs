@@ -13,8 +13,8 @@ use super::access::{Access, Obstacle};
 use super::events::ConsumerEvents;
 use super::group;
 use super::metadata::{self, Ear};
-use crate::settings::{Guarantee, Settings, Tls};
-use crate::{BrokerError, Fault};
+use crate::settings::{Guarantee, Settings, Tls, Topics};
+use crate::{BrokerError, Fault, Inputs};
 
 /// How long the last question, which only counts brokers, may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -24,7 +24,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 pub struct Report {
     /// Brokers of the cluster.
     pub brokers: usize,
-    /// The four topics in the order of the settings.
+    /// The topics in the order of the settings; of a pattern, those that match.
     pub topics: Vec<TopicReport>,
     /// What works and is unwise, one sentence each.
     pub warnings: Vec<String>,
@@ -58,8 +58,29 @@ pub fn answers(settings: &Settings, within: Duration) -> bool {
         return false;
     };
     group::serve(&client);
-    let topic = Some(settings.topics.events.as_str());
+    let topic = Some(settings.a_topic());
     client.client().fetch_metadata(topic, within).is_ok()
+}
+
+/// The topics that a pipeline reads: those that are named, or those that match its pattern now.
+///
+/// # Errors
+/// When the brokers do not tell.
+pub fn input_topics(settings: &Settings) -> Result<Vec<String>, BrokerError> {
+    if settings.topics.events.matching().is_none() {
+        return Ok(settings.topics.events.names().to_vec());
+    }
+    let doing = "looking for the topics of events";
+    let access = Access::of(settings);
+    access.prepared(doing)?;
+    let client = open_metadata(settings, &access).map_err(|message| super::refused(doing, message))?;
+    group::serve(&client);
+    let ear = Ear {
+        words: &client.context().words,
+        listen: &|| group::serve(&client),
+    };
+    let found = metadata::inputs(client.client(), &settings.topics.events, &ear)?;
+    Ok(found.into_iter().map(|(name, _)| name).collect())
 }
 
 /// Reaches the brokers and looks for every topic, without any side effect.
@@ -101,13 +122,34 @@ pub fn check(settings: &Settings) -> Result<Report, CheckError> {
             Err(error) => return Err(CheckError::Unreachable(error)),
         }
     }
-    if let Err(error) = group::may_be_read(&client, &settings.topics.events, &settings.group()) {
+    if let Some(matching) = settings.topics.events.matching() {
+        match metadata::inputs(client.client(), &settings.topics.events, &ear) {
+            Ok(found) if found.len() > usize::from(matching.most) => {
+                let message = format!(
+                    "{} topics match, and {} may; raise it, or narrow topics.events.pattern",
+                    found.len(),
+                    matching.most
+                );
+                problems.push(Problem::new("topics.events.most", message));
+            }
+            Ok(found) => {
+                let report = |(name, partitions)| TopicReport {
+                    key: Topics::EVENTS,
+                    name,
+                    partitions,
+                };
+                topics.splice(0..0, found.into_iter().map(report));
+            }
+            Err(error) => return Err(CheckError::Unreachable(error)),
+        }
+    }
+    if let Err(error) = group::may_be_read(&client, settings.a_topic(), &settings.group()) {
         problems.push(Problem::new("kafka.group", error.to_string()));
     }
     if !problems.is_empty() {
         return Err(CheckError::Problems(problems));
     }
-    let metadata = client.fetch_metadata(Some(&settings.topics.events), ANSWER_WITHIN);
+    let metadata = client.fetch_metadata(Some(settings.a_topic()), ANSWER_WITHIN);
     let brokers = metadata.map_or(0, |metadata| metadata.brokers().len());
     let mut warnings = warnings(settings, &topics);
     warnings.extend(access.untried());
@@ -149,19 +191,23 @@ fn open(settings: &Settings, access: &Arc<Access>) -> Result<BaseConsumer<Consum
 }
 
 pub(super) fn open_metadata(settings: &Settings, access: &Arc<Access>) -> Result<BaseConsumer<ConsumerEvents>, String> {
-    let events = ConsumerEvents::new("check".into(), Vec::new(), Arc::clone(access));
+    let events = ConsumerEvents::new("check".into(), Inputs::of(&settings.topics), Arc::clone(access));
     super::create(&settings.metadata_config()?, events, "").map_err(|error| error.message)
 }
 
 fn warnings(settings: &Settings, topics: &[TopicReport]) -> Vec<String> {
     let mut warnings = settings.warnings();
-    let events = topics.iter().find(|topic| topic.key == "topics.events");
-    if let Some(events) = events
-        && i32::from(settings.kafka.lanes) > events.partitions
-    {
+    let events = topics.iter().filter(|topic| topic.key == Topics::EVENTS);
+    let partitions: i32 = events.map(|topic| topic.partitions).sum();
+    if partitions == 0 {
         warnings.push(format!(
-            "kafka.lanes is {} and `{}` has {} partitions: the lanes beyond that will have nothing to do",
-            settings.kafka.lanes, events.name, events.partitions
+            "there are no {} that we may see; the service waits for one",
+            settings.topics.events
+        ));
+    } else if i32::from(settings.kafka.lanes) > partitions {
+        warnings.push(format!(
+            "kafka.lanes is {} and {} have {partitions} partitions: the lanes beyond that will have nothing to do",
+            settings.kafka.lanes, settings.topics.events
         ));
     }
     if settings.kafka.guarantee == Guarantee::ExactlyOnce && settings.kafka.instance.is_none() {

@@ -25,7 +25,7 @@ use super::access::Access;
 use super::deliveries::{Deliveries, Waybill};
 use super::fault;
 use super::words::Words;
-use crate::{BrokerError, Polled, Undelivered};
+use crate::{BrokerError, Inputs, Polled, Undelivered};
 
 /// A consumer that reads hears something several times a second, and one that does not hears the answers to its
 /// heartbeats. Silence of this length is an outage, even if connections stand.
@@ -50,7 +50,7 @@ pub struct ConsumerStatistics {
 #[derive(Debug)]
 pub(super) struct ConsumerEvents {
     pub(super) words: Words,
-    inputs: Vec<String>,
+    inputs: Inputs,
     closing: AtomicBool,
     is_rebalancing: AtomicBool,
     noted: Mutex<Noted>,
@@ -68,6 +68,8 @@ struct Noted {
     heard: Heard,
     /// Whether the group's coordinator was not heard for a whole session, and nothing was assigned since.
     session_ran_out: bool,
+    /// Why something that the group gave us cannot be read.
+    unreadable: Option<String>,
 }
 
 impl Noted {
@@ -123,7 +125,7 @@ impl Heard {
 }
 
 impl ConsumerEvents {
-    pub(super) fn new(client: String, inputs: Vec<String>, access: Arc<Access>) -> Self {
+    pub(super) fn new(client: String, inputs: Inputs, access: Arc<Access>) -> Self {
         Self {
             words: Words::of(client, access),
             inputs,
@@ -151,6 +153,11 @@ impl ConsumerEvents {
 
     pub(super) fn end_of(&self, partition: Partition) -> Option<i64> {
         self.noted().ends.get(&partition).copied()
+    }
+
+    /// Partitions of all input topics that are known of.
+    pub(super) fn partitions_of_all(&self) -> i32 {
+        self.noted().partitions.iter().sum()
     }
 
     /// Partitions of an input topic; 0 where that is not known.
@@ -183,11 +190,24 @@ impl ConsumerEvents {
 
     /// One of our inputs, by its name.
     pub(super) fn partition(&self, topic: &str, number: i32) -> Option<Partition> {
-        let topic = self.inputs.iter().position(|name| name == topic)?;
-        Some(Partition {
-            topic: topic as u16,
-            number,
-        })
+        let topic = self.inputs.number(topic)?;
+        Some(Partition { topic, number })
+    }
+
+    /// One that the group gives us. A topic may be new; one that cannot be read is noted.
+    fn given(&self, topic: &str, number: i32) -> Option<Partition> {
+        match self.inputs.admit(topic) {
+            Ok(topic) => Some(Partition { topic, number }),
+            Err(why) => {
+                self.noted().unreadable.get_or_insert(why);
+                None
+            }
+        }
+    }
+
+    /// Why something that the group gave us cannot be read.
+    pub(super) fn unreadable(&self) -> Option<String> {
+        self.noted().unreadable.clone()
     }
 
     fn noted(&self) -> MutexGuard<'_, Noted> {
@@ -268,9 +288,10 @@ impl ConsumerContext for ConsumerEvents {
             return;
         }
         let elements = list.elements();
-        let partitions = elements
-            .iter()
-            .filter_map(|element| self.partition(element.topic(), element.partition()));
+        let partitions = elements.iter().filter_map(|element| match is_assigned {
+            true => self.given(element.topic(), element.partition()),
+            false => self.partition(element.topic(), element.partition()),
+        });
         let partitions = partitions.collect();
         let rebalance = if is_assigned {
             Polled::Assigned(partitions)

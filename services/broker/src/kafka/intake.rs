@@ -14,16 +14,15 @@ use eddy_pipeline::event::{Partition, Record, Source};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::BorrowedMessage;
-use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::access::Access;
+use super::begin::Beginnings;
 use super::events::{ConsumerEvents, ConsumerStatistics};
 use super::lists::{check_each, check_each_but};
-use super::metadata::{self, Ear};
 use super::{fault, group, native};
 use crate::settings::Settings;
-use crate::{BrokerError, Fault, Polled, Reach};
+use crate::{BrokerError, Fault, Inputs, Polled, Reach};
 
 /// How long a position or a committed offset may take.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -38,7 +37,11 @@ const EARLY: [Code; 2] = [Code::State, Code::Outdated];
 
 pub(super) struct Intake {
     pub(super) consumer: Arc<BaseConsumer<ConsumerEvents>>,
-    pub(super) inputs: Vec<String>,
+    /// Their names by their numbers, as far as this lane has heard of them.
+    pub(super) inputs: Vec<Arc<str>>,
+    pub(super) names: Inputs,
+    /// What is subscribed to, where it is no list of names.
+    pub(super) pattern: Option<String>,
     pub(super) group: String,
     /// Sorted.
     pub(super) assigned: Vec<Partition>,
@@ -47,22 +50,17 @@ pub(super) struct Intake {
     unanswered: Option<Polled>,
     /// What is put beside the offsets of partitions.
     notes: BTreeMap<Partition, String>,
+    pub(super) beginnings: Beginnings,
     is_closed: bool,
 }
 
 impl Intake {
     /// Makes the consumer, looks for its topics and joins the group.
-    pub(super) fn open(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
-        let intake = Self::outside(settings, lane)?;
-        for (topic, input) in intake.inputs.iter().enumerate() {
-            let ear = Ear {
-                words: &intake.consumer.context().words,
-                listen: &|| intake.poll_events_only(),
-            };
-            let count = metadata::partitions(intake.consumer.client(), input, &ear)?;
-            intake.consumer.context().set_partitions_of(topic, count);
-        }
-        group::may_be_read(&intake.consumer, &intake.inputs[0], &intake.group)?;
+    pub(super) fn open(settings: &Settings, lane: u16, inputs: &Inputs) -> Result<Self, BrokerError> {
+        let mut intake = Self::outside(settings, lane, inputs)?;
+        intake.find_inputs(settings)?;
+        group::may_be_read(&intake.consumer, settings.a_topic(), &intake.group)?;
+        intake.look_for_beginnings(settings)?;
         intake.join()?;
         Ok(intake)
     }
@@ -70,7 +68,8 @@ impl Intake {
     /// A new consumer in the place of this one, which leaves the group first. Asks no broker, so that an outage does not
     /// matter. Returns the partitions that the old one held.
     pub(super) fn renew(&mut self, settings: &Settings, lane: u16) -> Result<Vec<Partition>, BrokerError> {
-        let successor = Self::outside(settings, lane)?;
+        let mut successor = Self::outside(settings, lane, &self.names)?;
+        successor.beginnings.clone_from(&self.beginnings);
         for topic in 0..self.inputs.len() {
             let count = self.consumer.context().partitions_of(topic as u16);
             successor.consumer.context().set_partitions_of(topic, count);
@@ -84,8 +83,7 @@ impl Intake {
     }
 
     /// A consumer that has not joined its group.
-    fn outside(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
-        let inputs = vec![settings.topics.events.clone()];
+    fn outside(settings: &Settings, lane: u16, inputs: &Inputs) -> Result<Self, BrokerError> {
         let events = ConsumerEvents::new(format!("consumer of lane {lane}"), inputs.clone(), Access::of(settings));
         let config = settings
             .consumer_config(lane)
@@ -95,12 +93,19 @@ impl Intake {
         let group = settings.group();
         let intake = Self {
             consumer,
-            inputs,
+            inputs: inputs.names(),
+            names: inputs.clone(),
+            pattern: settings
+                .topics
+                .events
+                .matching()
+                .map(|matching| matching.pattern.clone()),
             group,
             assigned: vec![],
             is_paused: false,
             unanswered: None,
             notes: BTreeMap::new(),
+            beginnings: Beginnings::none(settings.kafka.start),
             is_closed: false,
         };
         // Serves the first token refresh, without which no connection is made.
@@ -109,7 +114,10 @@ impl Intake {
     }
 
     fn join(&self) -> Result<(), BrokerError> {
-        let topics: Vec<&str> = self.inputs.iter().map(String::as_str).collect();
+        let topics: Vec<&str> = match &self.pattern {
+            Some(pattern) => vec![pattern],
+            None => self.inputs.iter().map(|name| &**name).collect(),
+        };
         let subscribed = self.consumer.subscribe(&topics);
         subscribed.map_err(|error| fault::failed(format!("joining group `{}`", self.group), &error))
     }
@@ -139,7 +147,7 @@ impl Intake {
             [_] => 0,
             several => several
                 .iter()
-                .position(|name| name == message.topic())
+                .position(|name| **name == *message.topic())
                 .unwrap_or(usize::MAX),
         };
         let partition = Partition {
@@ -165,9 +173,15 @@ impl Intake {
         Polled::Record
     }
 
+    /// Takes up the names of topics that have come to be known.
+    pub(super) fn learn(&mut self) {
+        self.inputs = self.names.names();
+    }
+
     /// The next rebalance for the lane. Cooperative ones may be empty: those are answered here.
     pub(super) fn next_rebalance(&mut self) -> Result<Option<Polled>, BrokerError> {
         while let Some(rebalance) = self.consumer.context().take_rebalance() {
+            self.learn();
             match &rebalance {
                 Polled::Assigned(partitions) if partitions.is_empty() => self.accept(&[])?,
                 Polled::Revoked { partitions, .. } if partitions.is_empty() => self.release(&[])?,
@@ -177,13 +191,18 @@ impl Intake {
                 }
             }
         }
-        Ok(None)
+        match self.consumer.context().unreadable() {
+            Some(why) => Err(super::refused(&self.reading(), why)),
+            None => Ok(None),
+        }
     }
 
     pub(super) fn accept(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
-        let doing = || format!("taking {}", self.names(partitions));
+        let names = self.names(partitions);
+        let doing = || format!("taking {names}");
         let held = self.held(doing)?;
         let fresh: Vec<Partition> = partitions.iter().filter(|one| !held.contains(one)).copied().collect();
+        self.settle_beginnings(&fresh)?;
         // With nothing new and something named, it is a second try of a call that was answered.
         if !fresh.is_empty() || partitions.is_empty() {
             let assigned = self.consumer.incremental_assign(&self.list(&fresh));
@@ -296,42 +315,12 @@ impl Intake {
         Ok(())
     }
 
-    pub(super) fn committed(&self, partitions: &[Partition]) -> Result<Vec<Option<i64>>, BrokerError> {
-        self.ask_group(partitions, |element| match element.offset() {
-            Offset::Offset(offset) => Some(offset),
-            _ => None,
-        })
-    }
-
-    pub(super) fn notes(&self, partitions: &[Partition]) -> Result<Vec<Option<String>>, BrokerError> {
-        self.ask_group(partitions, |element| {
-            Some(element.metadata().to_owned()).filter(|note| !note.is_empty())
-        })
-    }
-
-    /// Asks for what is committed of each partition.
-    fn ask_group<T>(
-        &self,
-        partitions: &[Partition],
-        read: impl Fn(&TopicPartitionListElem<'_>) -> Option<T>,
-    ) -> Result<Vec<Option<T>>, BrokerError> {
-        if partitions.is_empty() {
-            return Ok(Vec::new());
-        }
-        let doing = || format!("asking group `{}` for its offsets", self.group);
-        let list = self.consumer.committed_offsets(self.list(partitions), ANSWER_WITHIN);
-        let list = list.map_err(|error| self.explained(self.failed(doing(), &error)))?;
-        check_each(&list, "asking for the committed offset of")?;
-        let of = |partition: &Partition| read(&list.find_partition(self.topic(*partition), partition.number)?);
-        Ok(partitions.iter().map(of).collect())
-    }
-
     pub(super) fn annotate(&mut self, partition: Partition, note: String) {
         self.notes.insert(partition, note);
     }
 
-    pub(super) fn partitions_of_input(&self, topic: u16) -> i32 {
-        self.consumer.context().partitions_of(topic)
+    pub(super) fn partitions_of_inputs(&self) -> i32 {
+        self.consumer.context().partitions_of_all()
     }
 
     pub(super) fn ends(&self) -> Vec<(Partition, i64)> {
@@ -405,7 +394,7 @@ impl Intake {
     }
 
     pub(super) fn topic(&self, partition: Partition) -> &str {
-        self.inputs.get(usize::from(partition.topic)).map_or("", String::as_str)
+        self.inputs.get(usize::from(partition.topic)).map_or("", |name| &**name)
     }
 
     pub(super) fn list_with_offsets(&self, offsets: &[(Partition, i64)]) -> Result<TopicPartitionList, BrokerError> {
@@ -422,7 +411,7 @@ impl Intake {
         Ok(list)
     }
 
-    fn list(&self, partitions: &[Partition]) -> TopicPartitionList {
+    pub(super) fn list(&self, partitions: &[Partition]) -> TopicPartitionList {
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for partition in partitions {
             list.add_partition(self.topic(*partition), partition.number);

@@ -47,7 +47,7 @@ impl JobWriter {
     pub fn open(settings: &Settings, from: &str, to: &str) -> Result<Self, BrokerError> {
         let mut settings = settings.clone();
         let topics = &mut settings.topics;
-        from.clone_into(&mut topics.events);
+        topics.events = from.into();
         for output in [
             &mut topics.predictions,
             &mut topics.retraining,

@@ -11,6 +11,7 @@ use rdkafka::metadata::Metadata;
 
 use super::fault;
 use super::words::Words;
+use crate::settings::Events;
 use crate::{BrokerError, Fault};
 
 /// How long to wait for an answer: so long, then the client is asked whether waiting helps, then longer.
@@ -56,7 +57,7 @@ pub(super) fn topic<C: ClientContext>(
     topic: &str,
     ear: &Ear<'_>,
 ) -> Result<Option<Shape>, BrokerError> {
-    let metadata = ask(client, topic, ear)?;
+    let metadata = ask(client, Some(topic), ear)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let code = match found.map(|found| found.error()) {
         None => Code::UnknownTopicOrPartition,
@@ -80,10 +81,37 @@ pub(super) fn topic<C: ClientContext>(
     }
 }
 
-fn ask<C: ClientContext>(client: &Client<C>, topic: &str, ear: &Ear<'_>) -> Result<Metadata, BrokerError> {
+/// The topics that a pipeline reads, each with its partitions: those that are named, or those that match and may be seen.
+///
+/// # Errors
+/// As [`partitions`].
+pub(super) fn inputs<C: ClientContext>(
+    client: &Client<C>,
+    events: &Events,
+    ear: &Ear<'_>,
+) -> Result<Vec<(String, i32)>, BrokerError> {
+    if events.matching().is_none() {
+        let names = events.names().iter();
+        return names
+            .map(|name| Ok((name.clone(), partitions(client, name, ear)?)))
+            .collect();
+    }
+    let (metadata, reads) = (ask(client, None, ear)?, events.reads());
+    let found = metadata
+        .topics()
+        .iter()
+        .filter(|topic| reads.has(topic.name()) && !topic.partitions().is_empty());
+    let mut found: Vec<_> = found
+        .map(|topic| (topic.name().to_owned(), topic.partitions().len() as i32))
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+fn ask<C: ClientContext>(client: &Client<C>, topic: Option<&str>, ear: &Ear<'_>) -> Result<Metadata, BrokerError> {
     let mut unanswered = None;
     for patience in PATIENCE_MS {
-        let error = match client.fetch_metadata(Some(topic), Duration::from_millis(patience)) {
+        let error = match client.fetch_metadata(topic, Duration::from_millis(patience)) {
             Ok(metadata) => return Ok(metadata),
             Err(error) => self::unanswered(topic, &error),
         };
@@ -101,14 +129,17 @@ fn ask<C: ClientContext>(client: &Client<C>, topic: &str, ear: &Ear<'_>) -> Resu
     Err(ear.words.explain_start(unanswered))
 }
 
-fn unanswered(topic: &str, error: &KafkaError) -> BrokerError {
+fn unanswered(topic: Option<&str>, error: &KafkaError) -> BrokerError {
     let fault = match error.rdkafka_error_code() {
         Some(code) => fault::of_code(code),
         None => Fault::Refused,
     };
     BrokerError {
         fault,
-        doing: format!("asking the brokers for topic `{topic}`"),
+        doing: match topic {
+            Some(topic) => format!("asking the brokers for topic `{topic}`"),
+            None => "asking the brokers for their topics".to_owned(),
+        },
         message: format!("{error}; check kafka.brokers, the network and, if any, kafka.tls and kafka.sasl"),
     }
 }

@@ -8,6 +8,7 @@
 //! Invariant: what librdkafka or its wrapper gets wrong is put right in here, each at the line that says so.
 
 mod access;
+mod begin;
 mod check;
 mod complaints;
 mod deliveries;
@@ -37,14 +38,14 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult};
 
-pub use check::{CheckError, Report, TopicReport, answers, check};
+pub use check::{CheckError, Report, TopicReport, answers, check, input_topics};
 pub use events::ConsumerStatistics;
 pub use job::JobWriter;
 pub use reader::{Committed, Stretch, TopicReader};
 pub use topics::{Configuration, Created, Existing, TopicAdmin, Wanted};
 
 use crate::settings::Settings;
-use crate::{Broker, BrokerError, Fault, Polled, Reach, SendError, Silence, Ticket, Undelivered};
+use crate::{Broker, BrokerError, Fault, Inputs, Polled, Reach, SendError, Silence, Ticket, Undelivered};
 use doubt::Doubt;
 use intake::Intake;
 use outflow::Outflow;
@@ -65,9 +66,17 @@ impl KafkaBroker {
     /// [`Fault::Retriable`] when no broker answers in time, [`Fault::Refused`] when a topic is missing, a permission is
     /// lacking or a setting is wrong; the message says which.
     pub fn open(settings: &Settings, lane: u16) -> Result<Self, BrokerError> {
+        Self::open_among(settings, lane, &Inputs::of(&settings.topics))
+    }
+
+    /// The same, with numbers of topics that other lanes share.
+    ///
+    /// # Errors
+    /// As [`KafkaBroker::open`].
+    pub fn open_among(settings: &Settings, lane: u16, inputs: &Inputs) -> Result<Self, BrokerError> {
         // Transactions come first: taking over the id ends what a predecessor left open, before its offsets are read.
         let outflow = Outflow::open(settings, lane)?;
-        let intake = Intake::open(settings, lane)?;
+        let intake = Intake::open(settings, lane, inputs)?;
         Ok(Self {
             settings: settings.clone(),
             lane,
@@ -164,8 +173,8 @@ impl Broker for KafkaBroker {
         self.intake.topic(partition)
     }
 
-    fn partitions_of_input(&self, topic: u16) -> i32 {
-        self.intake.partitions_of_input(topic)
+    fn partitions_of_inputs(&self) -> i32 {
+        self.intake.partitions_of_inputs()
     }
 
     fn partitions_of(&self, to: Destination) -> i32 {

@@ -23,7 +23,7 @@ use super::lists::check_each;
 use super::metadata::{self, Ear};
 use super::{fault, group, native};
 use crate::settings::Settings;
-use crate::{BrokerError, Fault};
+use crate::{BrokerError, Fault, Inputs};
 
 /// How long the ends of a partition, its offsets at a time or those of a group may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -79,12 +79,12 @@ impl TopicReader {
         let doing = "making a reader";
         // So that a refusal names the permission to read this topic.
         let mut settings = settings.clone();
-        topic.clone_into(&mut settings.topics.events);
+        settings.topics.events = topic.into();
         let access = Access::of(&settings);
         access.prepared(doing)?;
         let events = ConsumerEvents::new(
             format!("reader of `{topic}`"),
-            vec![topic.to_owned()],
+            Inputs::of(&settings.topics),
             Arc::clone(&access),
         );
         let config = settings

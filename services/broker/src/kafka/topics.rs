@@ -16,7 +16,7 @@ use super::fault;
 use super::group;
 use super::metadata::{self, Ear};
 use crate::settings::Settings;
-use crate::{BrokerError, Fault};
+use crate::{BrokerError, Fault, Inputs};
 
 /// How long an answer of the brokers may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
@@ -89,7 +89,7 @@ impl TopicAdmin {
     pub fn open(settings: &Settings) -> Result<Self, BrokerError> {
         let access = Access::of(settings);
         access.prepared("reaching the brokers")?;
-        let events = ConsumerEvents::new("topics".into(), Vec::new(), Arc::clone(&access));
+        let events = ConsumerEvents::new("topics".into(), Inputs::of(&settings.topics), Arc::clone(&access));
         let config = settings
             .metadata_config()
             .map_err(|message| super::refused("reaching the brokers", message))?;

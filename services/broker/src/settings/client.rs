@@ -72,6 +72,17 @@ impl Settings {
             let heartbeat_ms = (self.kafka.session_timeout.as_ms() / 5).min(3000);
             config.set("heartbeat.interval.ms", heartbeat_ms.to_string());
         }
+        if self.topics.events.matching().is_some() {
+            // Whatever the pattern says to the client's own engine: never an output, never a topic of Kafka's own.
+            let known = config
+                .get("topic.blacklist")
+                .map_or_else(String::new, |known| format!("{known},"));
+            let outputs = self
+                .topics
+                .outputs()
+                .map(|(_, name)| format!("^{}$", name.replace('.', "\\.")));
+            config.set("topic.blacklist", format!("{known}^__.*,{}", outputs.join(",")));
+        }
         if self.kafka.membership == Membership::Static {
             config.set("group.instance.id", format!("{}-{lane}", self.instance()));
         }

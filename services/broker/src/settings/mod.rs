@@ -8,6 +8,7 @@
 
 pub(crate) mod certificates;
 mod client;
+mod events;
 mod oidc;
 pub(crate) mod permissions;
 mod properties;
@@ -25,6 +26,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use eddy_secret::Secret;
+pub use events::{Events, Matching, Reads};
 pub use oidc::Oidc;
 pub use permissions::{Operation, Permission, Resource, as_argument};
 pub use properties::{GUARDED, Guarded, Properties, PropertyValue};
@@ -59,8 +61,9 @@ pub struct Kafka {
     /// What a crash may do to the outputs. Default: `"exactly-once"`.
     #[serde(default)]
     pub guarantee: Guarantee,
-    /// Where to begin in a partition for which the group has no offset, or one that is gone. Required, because each
-    /// answer is wrong for somebody.
+    /// Where a new group begins in a topic; that is committed before anything is read, so that restarts agree. Also where to
+    /// go on when an offset is gone. A partition that is added later is read from its beginning, whatever this says.
+    /// Required, because each answer is wrong for somebody.
     pub start: Start,
     /// How many lanes this process runs, each with its own consumer, producer and thread. Between 1 and 64; no more than
     /// the events topic has partitions do any work. Default: 1.
@@ -125,7 +128,7 @@ impl From<Guarantee> for checkpoint::Guarantee {
     }
 }
 
-/// Where to begin in a partition for which the group has no valid offset.
+/// Where to begin in a topic for which the group has no valid offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
@@ -133,7 +136,7 @@ pub enum Start {
     Earliest,
     /// At the newest event: skips what is there already, also what arrived while the group's offset expired.
     Latest,
-    /// Nowhere: the service stops and says which partition it is.
+    /// Nowhere: the service stops and says which partition it is. It takes a group that has offsets.
     Error,
 }
 
@@ -205,6 +208,12 @@ impl Settings {
             .group
             .clone()
             .unwrap_or_else(|| format!("eddy-{}", self.pipeline))
+    }
+
+    /// A topic that there must be, to ask brokers about.
+    pub(crate) fn a_topic(&self) -> &str {
+        let named = self.topics.events.names().first();
+        named.unwrap_or(&self.topics.predictions)
     }
 
     /// The name of this replica.

@@ -29,6 +29,8 @@ pub struct Permission {
 pub enum Resource {
     /// One topic.
     Topic,
+    /// All topics that begin so.
+    Topics,
     /// One group.
     Group,
     /// All groups that begin so.
@@ -54,13 +56,13 @@ impl Settings {
         use {Operation::*, Resource::*};
         let topics = &self.topics;
         let group = self.group();
-        let mut permissions = vec![
-            permission(Read, Topic, &topics.events, "reading events"),
+        let mut permissions = self.on_events(Read, "reading events");
+        permissions.extend([
             permission(Read, Group, &group, "sharing the partitions, committing offsets"),
             permission(Write, Topic, &topics.predictions, "writing predictions"),
             permission(Write, Topic, &topics.retraining, "writing retraining samples"),
             permission(Write, Topic, &topics.dead_letters, "writing dead letters"),
-        ];
+        ]);
         if self.kafka.guarantee == Guarantee::ExactlyOnce {
             let why = "transactions, with `guarantee = \"exactly-once\"` only";
             permissions.push(permission(Write, TransactionalIds, &self.transactional_ids(), why));
@@ -73,13 +75,8 @@ impl Settings {
         use {Operation::*, Resource::*};
         let topics = &self.topics;
         let jobs = format!("{}{REDRIVE}", self.group());
-        vec![
-            permission(
-                Read,
-                Topic,
-                &topics.events,
-                "`eddy why`, `eddy replay`, `eddy profile --since`",
-            ),
+        let mut permissions = self.on_events(Read, "`eddy why`, `eddy replay`, `eddy profile --since`");
+        permissions.extend([
             permission(Read, Topic, &topics.predictions, "`eddy why`"),
             permission(
                 Read,
@@ -94,10 +91,27 @@ impl Settings {
                 &self.group(),
                 "`eddy why`: how far the pipeline has come",
             ),
-            permission(Write, Topic, &topics.events, "`eddy redrive`; else the topic of `--to`"),
+        ]);
+        permissions.extend(self.on_events(Write, "`eddy redrive`; else the topic of `--to`"));
+        permissions.extend([
             permission(Read, Groups, &jobs, "`eddy redrive`: how far a job has come"),
             permission(Write, TransactionalIds, &jobs, "`eddy redrive`: each event once"),
-        ]
+        ]);
+        permissions
+    }
+
+    /// The same permission on every topic of events.
+    fn on_events(&self, operation: Operation, why: &'static str) -> Vec<Permission> {
+        let events = &self.topics.events;
+        match events.matching() {
+            Some(matching) => vec![permission(operation, Resource::Topics, matching.beginning(), why)],
+            None => {
+                let names = events.names().iter();
+                names
+                    .map(|name| permission(operation, Resource::Topic, name, why))
+                    .collect()
+            }
+        }
     }
 
     /// These settings for a job of `eddy redrive`, which has a group of its own.
@@ -129,6 +143,7 @@ impl Permission {
         };
         match what {
             Resource::Topic => format!("{verb} topic `{name}`"),
+            Resource::Topics => format!("{verb} topics that begin with `{name}`"),
             Resource::Group => format!("{verb} group `{name}`"),
             Resource::Groups => format!("{verb} groups that begin with `{name}`"),
             Resource::TransactionalIds => format!("{verb} transactional ids that begin with `{name}`"),
@@ -141,6 +156,9 @@ impl Permission {
         let operation = self.operation;
         match self.resource {
             Resource::Topic => format!("--operation {operation} --topic {name}"),
+            // Without a beginning that all have in common, it is every topic.
+            Resource::Topics if self.name.is_empty() => format!("--operation {operation} --topic '*'"),
+            Resource::Topics => format!("--operation {operation} --topic {name} --resource-pattern-type prefixed"),
             Resource::Group => format!("--operation {operation} --group {name}"),
             Resource::Groups => format!("--operation {operation} --group {name} --resource-pattern-type prefixed"),
             Resource::TransactionalIds => {

@@ -161,6 +161,24 @@ fn each_topic_is_named_once_and_rightly() {
 }
 
 #[test]
+fn no_output_is_read_again_whether_events_are_listed_or_matched() {
+    let listed = Topics {
+        events: Events::Several(vec!["events".into(), "dead-letters".into()]),
+        ..Topics::default()
+    };
+    assert_eq!(keys(&listed.problems()), ["topics.dead_letters"]);
+    let matched = Topics {
+        events: toml::from_str::<Topics>("events = { pattern = \"^.*s$\" }")
+            .unwrap()
+            .events,
+        ..Topics::default()
+    };
+    assert_eq!(keys(&matched.problems()), ["topics.predictions", "topics.dead_letters"]);
+    let said = matched.problems()[0].to_string();
+    assert!(said.contains("`^.*s$`") && said.contains("in circles"), "{said}");
+}
+
+#[test]
 fn own_properties_come_last_and_recommended_ones_first() {
     let mut kafka = minimal();
     kafka

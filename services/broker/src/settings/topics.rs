@@ -7,12 +7,14 @@ use eddy_pipeline::settings::Problem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// `[topics]`: the names of the topics. All four differ.
+use super::events::{Events, no_name};
+
+/// `[topics]`: the names of the topics. All differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Topics {
-    /// What is read. Default: `"events"`.
-    pub events: String,
+    /// What is read: a topic, a list of topics, or `{ pattern = "^orders-.*$" }` for all that match. Default: `"events"`.
+    pub events: Events,
     /// Where predictions are written. Default: `"predictions"`.
     pub predictions: String,
     /// Where events worth a label are written, with their original bytes. Pipelines may share it, except that those which
@@ -54,10 +56,15 @@ impl Topics {
         }
     }
 
-    /// Every topic with the key that names it.
-    pub fn all(&self) -> [(&'static str, &str); 4] {
+    /// Every topic that is named, with its key. A pattern names none.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let events = self.events.names().iter();
+        events.map(|name| (Self::EVENTS, name.as_str())).chain(self.outputs())
+    }
+
+    /// The output topics, each with the key that names it.
+    pub fn outputs(&self) -> [(&'static str, &str); 3] {
         [
-            (Self::EVENTS, &self.events),
             (Self::PREDICTIONS, &self.predictions),
             (Self::RETRAINING, &self.retraining),
             (Self::DEAD_LETTERS, &self.dead_letters),
@@ -67,23 +74,28 @@ impl Topics {
     /// Everything that is wrong with the table.
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let all = self.all();
-        for (at, (key, name)) in all.iter().enumerate() {
+        let outputs = self.outputs();
+        let reads = self.events.reads();
+        problems.extend(self.events.problems());
+        for (at, (key, name)) in outputs.iter().enumerate() {
             if !is_topic_name(name) {
-                let message = format!("`{name}` is not a topic name; use 1 to 249 letters, digits, `.`, `_` and `-`");
-                problems.push(Problem::new(*key, message));
+                problems.push(Problem::new(*key, no_name(name)));
             }
-            if let Some((twin, _)) = all[..at].iter().find(|(_, other)| other == name) {
-                let message =
-                    format!("`{name}` is also {twin}; give each its own topic, or records would go in circles");
-                problems.push(Problem::new(*key, message));
-            }
+            let twin = outputs[..at].iter().find(|(_, other)| other == name);
+            let twin = match (&self.events, twin) {
+                (_, Some((twin, _))) => format!("is also {twin}"),
+                (_, None) if !reads.has(name) => continue,
+                (Events::Matching(matching), None) => format!("matches topics.events.pattern (`{}`)", matching.pattern),
+                (_, None) => format!("is also {}", Self::EVENTS),
+            };
+            let message = format!("`{name}` {twin}; give each its own topic, or records would go in circles");
+            problems.push(Problem::new(*key, message));
         }
         problems
     }
 }
 
-fn is_topic_name(name: &str) -> bool {
+pub(super) fn is_topic_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     (1..=249).contains(&name.len()) && name.bytes().all(allowed) && name != "." && name != ".."
 }

@@ -47,6 +47,7 @@ impl Broker for Twin {
     fn accept(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
         self.perform(Op::Accept, |twin, state| {
             let slots = twin.held(state, Op::Accept, partitions)?;
+            twin.settle_beginnings(state, &slots)?;
             twin.answered = true;
             twin.void.retain(|slot| !slots.contains(slot));
             twin.fetching.extend(slots.into_iter().map(|slot| (slot, None)));
@@ -159,10 +160,10 @@ impl Broker for Twin {
         name.map_or("unknown topic", String::as_str)
     }
 
-    fn partitions_of_input(&self, topic: u16) -> i32 {
+    fn partitions_of_inputs(&self) -> i32 {
         let state = lock(&self.shared);
-        let topic = self.inputs.get(usize::from(topic));
-        topic.map_or(0, |topic| state.topics[*topic].logs.len() as i32)
+        let counts = self.inputs.iter().map(|topic| state.topics[*topic].logs.len() as i32);
+        counts.sum()
     }
 
     fn partitions_of(&self, to: Destination) -> i32 {

@@ -135,6 +135,33 @@ impl Cluster {
         });
     }
 
+    /// Adds partitions to a topic. Groups that read it deal anew.
+    ///
+    /// # Panics
+    /// When there is no such topic.
+    pub fn add_partitions(&self, topic: &str, more: usize) {
+        let mut state = self.state();
+        let topic = topic_index(&state, topic);
+        state.topics[topic].logs.extend((0..more).map(|_| Log::default()));
+        state.note(|state| {
+            format!(
+                "{} has {} partitions now",
+                state.topics[topic].name,
+                state.topics[topic].logs.len()
+            )
+        });
+        let read = |connection: &Connection| connection.topics.contains(&topic);
+        let groups: BTreeSet<usize> = state
+            .connections
+            .iter()
+            .filter(|one| read(one))
+            .map(|one| one.group)
+            .collect();
+        for group in groups {
+            state.deal(group);
+        }
+    }
+
     /// Appends a record; returns its offset.
     ///
     /// # Panics

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use eddy_pipeline::event::{Destination, Header, Partition, Record, Source};
 
+use crate::settings::Start;
 use crate::{BrokerError, Fault};
 
 use super::cluster::ConnectionId;
@@ -14,17 +15,6 @@ use super::log::{Isolation, TwinRecord};
 use super::outbox::{Outbox, Phase};
 use super::state::{Shared, Slot, State, failure, lock};
 use super::transactions::{Fenced, Producer};
-
-/// Where reading begins when the group has no committed offset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// At the first record.
-    Earliest,
-    /// At the end.
-    Latest,
-    /// Nowhere: polling fails.
-    Error,
-}
 
 /// Settings of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +27,7 @@ pub struct TwinSettings {
     pub inputs: Vec<String>,
     /// Names of the output topics, in the order of [`Destination::ALL`].
     pub outputs: [String; 3],
-    /// Where reading begins.
+    /// Where a new group begins.
     pub start: Start,
     /// Most outputs in the producer's queue.
     pub queue_records: usize,
@@ -84,6 +74,8 @@ pub struct Twin {
     pub(super) outputs: Vec<(usize, i32)>,
     /// Partitions that were accepted, with the offset of the next record once that is known.
     pub(super) fetching: BTreeMap<Slot, Option<i64>>,
+    /// Partitions in which the group is known to have an offset.
+    pub(super) have: BTreeSet<Slot>,
     /// Whether the last notice of the group was taken up.
     pub(super) answered: bool,
     pub(super) paused: bool,
@@ -104,7 +96,7 @@ pub struct Twin {
 
 impl Twin {
     pub(super) fn new(shared: Shared, id: ConnectionId, settings: TwinSettings) -> Self {
-        let mut state = lock(&shared);
+        let (connection, mut state) = (id, lock(&shared));
         let find = |name: &String| {
             let known = state.topic(name);
             known.unwrap_or_else(|| panic!("the twin has no topic `{name}`; create it first"))
@@ -120,6 +112,7 @@ impl Twin {
             id,
             timeout: settings.transaction_timeout,
         });
+        let have = state.begin_everywhere(connection, settings.start);
         drop(state);
         Self {
             shared,
@@ -128,6 +121,7 @@ impl Twin {
             inputs,
             outputs,
             fetching: BTreeMap::new(),
+            have,
             answered: true,
             paused: false,
             is_lost: false,
@@ -342,15 +336,10 @@ impl Twin {
             state.note(|state| format!("the offset of {} is not stable yet", state.name_of(slot)));
             return Ok(None);
         }
-        let position = match (state.groups[group].committed.get(&slot), self.settings.start) {
-            (Some(committed), _) => committed.next,
-            (None, Start::Earliest) => 0,
-            (None, Start::Latest) => state.log(slot).end(),
-            (None, Start::Error) => {
-                let doing = format!("reading {}", state.name_of(slot));
-                let message = "the group has no committed offset, and `kafka.start` is \"error\"";
-                return Err(failure(Fault::Refused, doing, message));
-            }
+        let Some(position) = state.groups[group].committed.get(&slot).map(|mark| mark.next) else {
+            let doing = format!("reading {}", state.name_of(slot));
+            let message = "the group has no committed offset, and `kafka.start` is \"error\"";
+            return Err(failure(Fault::Refused, doing, message));
         };
         self.fetching.insert(slot, Some(position));
         Ok(Some(position))

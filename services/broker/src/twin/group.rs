@@ -161,6 +161,11 @@ impl State {
         self.rebalance(group, false);
     }
 
+    /// Deals partitions that nobody has yet.
+    pub(super) fn deal(&mut self, group: usize) {
+        self.rebalance(group, false);
+    }
+
     /// Deals the partitions anew, without regard to who has them.
     pub(super) fn reshuffle(&mut self, group: usize) {
         self.rebalance(group, true);

@@ -21,6 +21,7 @@
 //! # drop(lane_0);
 //! ```
 
+mod begin;
 mod broker;
 mod clock;
 mod cluster;
@@ -35,7 +36,7 @@ mod transactions;
 
 pub use clock::VirtualClock;
 pub use cluster::{Cluster, ClusterSettings, ConnectionId, Protocol};
-pub use connection::{Start, Twin, TwinSettings};
+pub use connection::{Twin, TwinSettings};
 pub use faults::{Faults, Mishap, Op, Planned, Until, When};
 pub use log::{Isolation, Stored, TwinRecord};
 pub use saboteur::{Sabotage, Saboteur};

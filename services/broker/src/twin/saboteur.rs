@@ -186,8 +186,8 @@ impl<B: Broker> Broker for Saboteur<B> {
         self.broker.topic(partition)
     }
 
-    fn partitions_of_input(&self, topic: u16) -> i32 {
-        self.broker.partitions_of_input(topic)
+    fn partitions_of_inputs(&self) -> i32 {
+        self.broker.partitions_of_inputs()
     }
 
     fn partitions_of(&self, to: Destination) -> i32 {

@@ -258,8 +258,12 @@ impl Run<'_> {
 
     /// The events of a span of time.
     fn topic(&mut self, arguments: &ReplayArguments, is_new: bool) -> Result<String, Error> {
-        let settings = self.sides[0].broker();
-        let reader = TopicReader::open(&settings, &settings.topics.events)?;
+        let Some(topic) = self.state.what.topic() else {
+            return Err(self
+                .state
+                .broken(self.path.as_deref(), "it is not of a topic".to_owned()));
+        };
+        let reader = TopicReader::open(&self.sides[0].broker(), topic)?;
         if is_new {
             self.state.span = Some(new_span(&reader, arguments)?);
         }

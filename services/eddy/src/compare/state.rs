@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use super::side::Side;
 use crate::cli::ReplayArguments;
+use crate::recall;
 use crate::recall::moment::{self, Moment};
 
 /// Larger than any state: sketches of 16 numbers and of their changes, each as large as one gets, take 500 MB.
@@ -80,7 +81,7 @@ struct Head {
 /// Everything that a run goes on from: the second line.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct State {
-    what: What,
+    pub(super) what: What,
     pub(super) span: Option<Span>,
     pub(super) comparison: Comparison,
     /// Counts of each side against its profile.
@@ -98,10 +99,18 @@ impl What {
             pipelines: sides.iter().map(whose).collect(),
             source: match &arguments.data {
                 Some(path) => of_data(path)?,
-                None => of_topic(&sides[0], arguments),
+                None => of_topic(&sides[0], arguments)?,
             },
             rows: arguments.rows,
         })
+    }
+
+    /// The topic that it is about, if it is one.
+    pub(super) fn topic(&self) -> Option<&str> {
+        match &self.source {
+            Origin::Topic { topic, .. } => Some(topic),
+            Origin::Data { .. } => None,
+        }
     }
 
     /// What of it is another than that of a state.
@@ -138,18 +147,19 @@ fn of_data(path: &Path) -> Result<Origin, Error> {
     })
 }
 
-fn of_topic(side: &Side, arguments: &ReplayArguments) -> Origin {
+fn of_topic(side: &Side, arguments: &ReplayArguments) -> Result<Origin, Error> {
     let settings = side.broker();
     let words = |moment: Moment| match moment {
         Moment::Ago(span) => format!("{span} ago"),
         Moment::At(ms) => moment::utc(ms),
     };
-    Origin::Topic {
+    let topic = recall::one_topic(&settings.topics.events, arguments.topic.as_deref());
+    Ok(Origin::Topic {
         brokers: settings.kafka.brokers.clone(),
-        topic: settings.topics.events,
+        topic: topic.map_err(Error::Usage)?,
         from: arguments.from.map(words).unwrap_or_default(),
         to: arguments.to.map(words),
-    }
+    })
 }
 
 impl Span {

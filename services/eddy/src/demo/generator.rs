@@ -88,7 +88,7 @@ impl Generator {
             .set("partitioner", "murmur2_random");
         Ok(Self {
             producer: config.create_with_context(deliveries).map_err(configuration)?,
-            topic: stage.topics().events.clone(),
+            topic: stage.topics().events.stand_in().to_owned(),
             run: stage.run.clone(),
             shared,
             reel: Reel::new(SEED),

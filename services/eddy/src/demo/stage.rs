@@ -134,7 +134,7 @@ impl Stage {
     fn make_topics(&self) -> Result<(), NotStarted> {
         let topics = self.topics();
         let names = [
-            &topics.events,
+            topics.events.stand_in(),
             &topics.predictions,
             &topics.retraining,
             &topics.dead_letters,
@@ -144,7 +144,7 @@ impl Stage {
                 .into_iter()
                 .try_for_each(|name| embedded.create_topic(name, PARTITIONS))
                 .map_err(configuration),
-            None => self.make_topics_of_user(&names.map(String::as_str)),
+            None => self.make_topics_of_user(&names),
         }
     }
 
@@ -274,7 +274,7 @@ mod tests {
             (file.kafka.brokers.as_str(), file.kafka.guarantee),
             ("127.0.0.1:1", Guarantee::AtLeastOnce)
         );
-        assert_eq!(file.topics.events, "eddy-demo-events");
+        assert_eq!(file.topics.events.only(), Some("eddy-demo-events"));
         assert_eq!(
             (file.kafka.group.as_deref(), file.kafka.instance.as_deref()),
             (Some("eddy-demo"), Some("demo-1"))

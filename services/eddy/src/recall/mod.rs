@@ -11,6 +11,7 @@ pub(crate) mod progress;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use eddy_broker::settings::Events;
 use eddy_broker::{BrokerError, Fault};
 use eddy_host::{ExitCode, SystemClock};
 use eddy_pipeline::event::Record;
@@ -19,6 +20,21 @@ use eddy_pipeline::time::Clock as _;
 use crate::file::{self, Pipeline};
 use crate::settings::environment;
 use crate::settings::problems::Problems;
+
+/// The topic of events that a command is about: the one that is asked for, or the only one.
+///
+/// # Errors
+/// A sentence, when it is not the pipeline's, or several can be meant.
+pub(crate) fn one_topic(events: &Events, asked: Option<&str>) -> Result<String, String> {
+    match (asked, events.only()) {
+        (Some(topic), _) if events.reads().has(topic) => Ok(topic.to_owned()),
+        (Some(topic), _) => Err(format!(
+            "--topic: the pipeline does not read `{topic}`; it reads {events}"
+        )),
+        (None, Some(only)) => Ok(only.to_owned()),
+        (None, None) => Err(format!("the pipeline reads {events}; name one of them as --topic")),
+    }
+}
 
 /// Why a command that reads topics back did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

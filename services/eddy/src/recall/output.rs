@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use eddy_broker::settings::Reads;
 use eddy_pipeline::event::{
     HEADER_BODY, HEADER_CONFIG, HEADER_FORMAT, HEADER_ID, HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON,
     HEADER_SELECTION, HEADER_SOURCE, HEADER_TIME, Header, Record, place,
@@ -38,20 +39,20 @@ pub(crate) enum Stranger {
     Newer(String),
 }
 
-/// The `eddy.source` of an output of the pipeline that reads the topic `events`.
+/// The `eddy.source` of an output of the pipeline that reads these topics of events.
 ///
 /// # Errors
 /// Why it is none.
-pub(crate) fn source<'a>(headers: &[Header<'a>], events: &str) -> Result<&'a str, Stranger> {
+pub(crate) fn source<'a>(headers: &[Header<'a>], events: &Reads) -> Result<&'a str, Stranger> {
     let foreign = |why: &str| Stranger::Foreign(why.to_owned());
     let format = header(headers, HEADER_FORMAT).ok_or_else(|| foreign("has no header `eddy.format`"))?;
     let source = header(headers, HEADER_SOURCE);
     let at = source.map(place);
     // Before the format: what another pipeline writes does not concern this one, whatever release it is on.
     if let Some(Ok((topic, ..))) = at
-        && topic != events
+        && !events.has(topic)
     {
-        let why = format!("is of another pipeline: its event came in on `{topic}`, and this one reads `{events}`");
+        let why = format!("is of another pipeline: its event came in on `{topic}`, and this one reads {events}");
         return Err(Stranger::OtherPipeline(why));
     }
     refuse_newer(headers).map_err(Stranger::Newer)?;
@@ -170,11 +171,11 @@ pub(crate) struct Sample<'a> {
 }
 
 impl<'a> Sample<'a> {
-    /// Reads the headers of a record of the retraining topic of the pipeline that reads the topic `events`.
+    /// Reads the headers of a record of the retraining topic of the pipeline that reads these topics of events.
     ///
     /// # Errors
     /// Why it is none of its samples.
-    pub(crate) fn of(record: &Record<'a>, events: &str) -> Result<Self, Stranger> {
+    pub(crate) fn of(record: &Record<'a>, events: &Reads) -> Result<Self, Stranger> {
         let text = |name: &str| header(record.headers, name);
         let needed = |name: &str| text(name).ok_or_else(|| Stranger::Foreign(format!("has no header `{name}`")));
         let source = source(record.headers, events)?;
@@ -217,6 +218,7 @@ pub(crate) fn dead_letter_reason<'a>(headers: &[Header<'a>]) -> Option<&'a str> 
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use eddy_broker::settings::Events;
     use eddy_pipeline::event::{Partition, Source};
 
     use super::*;
@@ -263,7 +265,7 @@ pub(crate) mod tests {
     #[test]
     fn a_sample_is_read_from_its_headers_and_what_is_new_is_ignored() {
         with_record(&SAMPLE, b"{}", |record| {
-            let sample = Sample::of(record, "events").expect("a sound sample");
+            let sample = Sample::of(record, &Events::from("events").reads()).expect("a sound sample");
             assert_eq!(
                 (sample.id, sample.source, sample.config),
                 ("a", "events/0/3", Some("c0"))
@@ -291,7 +293,9 @@ pub(crate) mod tests {
             let mut headers = SAMPLE.to_vec();
             headers.remove(left_out);
             let is_needed = !["eddy.probability", "eddy.time", "eddy.config"].contains(&name);
-            match with_record(&headers, b"", |record| Sample::of(record, "events").err()) {
+            match with_record(&headers, b"", |record| {
+                Sample::of(record, &Events::from("events").reads()).err()
+            }) {
                 Some(Stranger::Foreign(why)) => assert!(is_needed && why.contains(name), "{name}: {why}"),
                 other => assert!(other.is_none() && !is_needed, "{name}: {other:?}"),
             }
@@ -302,7 +306,9 @@ pub(crate) mod tests {
     fn a_sample_of_another_pipeline_is_told_by_the_topic_of_its_event_whatever_its_format() {
         for format in ["1", "2"] {
             let headers = SAMPLE.map(|(name, value)| (name, if name == "eddy.format" { format } else { value }));
-            match with_record(&headers, b"", |record| Sample::of(record, "others").unwrap_err()) {
+            match with_record(&headers, b"", |record| {
+                Sample::of(record, &Events::from("others").reads()).unwrap_err()
+            }) {
                 Stranger::OtherPipeline(why) => assert!(why.contains("`events`") && why.contains("`others`"), "{why}"),
                 other => panic!("{other:?}"),
             }
@@ -313,7 +319,9 @@ pub(crate) mod tests {
     fn a_sample_of_a_newer_release_is_told_apart_from_what_is_none() {
         let of_format = |format: &str| {
             let headers = SAMPLE.map(|(name, value)| (name, if name == "eddy.format" { format } else { value }));
-            with_record(&headers, b"", |record| Sample::of(record, "events").unwrap_err())
+            with_record(&headers, b"", |record| {
+                Sample::of(record, &Events::from("events").reads()).unwrap_err()
+            })
         };
         assert!(matches!(of_format("2"), Stranger::Newer(why) if why.contains("format 2") && why.contains("version")));
         assert!(matches!(of_format("two"), Stranger::Foreign(_)));
@@ -330,6 +338,10 @@ pub(crate) mod tests {
         )
     }
 
+    fn frozen_events() -> Reads {
+        Reads::Named(vec!["frozen-events".to_owned()])
+    }
+
     #[test]
     fn frozen_outputs_are_read() {
         let see = |text: &str, see: &dyn Fn(&Record<'_>)| {
@@ -340,7 +352,7 @@ pub(crate) mod tests {
         see(
             include_str!("../../../../tests/fixtures/frozen/format-1/sample.json"),
             &|record| {
-                let sample = Sample::of(record, "frozen-events").expect("a sample of format 1");
+                let sample = Sample::of(record, &frozen_events()).expect("a sample of format 1");
                 assert_eq!((sample.id, sample.source), ("e-1", "frozen-events/0/0"));
                 assert_eq!(
                     (sample.time_ms, sample.probability),
@@ -361,7 +373,7 @@ pub(crate) mod tests {
         see(
             include_str!("../../../../tests/fixtures/frozen/format-1/dead-letter.json"),
             &|record| {
-                assert_eq!(source(record.headers, "frozen-events"), Ok("frozen-events/0/1"));
+                assert_eq!(source(record.headers, &frozen_events()), Ok("frozen-events/0/1"));
                 assert_eq!(dead_letter_reason(record.headers), Some("malformed"));
                 assert_eq!(header(record.headers, HEADER_ID), Some("e-2"));
                 assert!(record.value.is_some_and(|value| value.ends_with(b"} and more")));
@@ -370,7 +382,7 @@ pub(crate) mod tests {
         see(
             include_str!("../../../../tests/fixtures/frozen/format-1/prediction.json"),
             &|record| {
-                assert_eq!(source(record.headers, "frozen-events"), Ok("frozen-events/0/0"));
+                assert_eq!(source(record.headers, &frozen_events()), Ok("frozen-events/0/0"));
                 let value: serde_json::Value = serde_json::from_slice(record.value.expect("a value")).expect("JSON");
                 assert_eq!(
                     (&value["format"], &value["id"], &value["fields"]["customer"]),

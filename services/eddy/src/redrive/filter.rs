@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use eddy_broker::settings::Reads;
 use eddy_pipeline::event::{HEADER_ID, Record};
 use eddy_pipeline::rejection::Reason;
 use eddy_pipeline::select::Arm;
@@ -36,11 +37,13 @@ pub(super) enum Verdict<'a> {
 }
 
 /// Which records.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Filter {
     from: RedriveFrom,
-    /// The topic that the pipeline reads: only what came from there is its own.
-    events: String,
+    /// The topics that the pipeline reads: only what came from there is its own.
+    events: Reads,
+    /// The one of them that was asked for.
+    topic: Option<String>,
     /// Reasons of dead letters, or arms of samples; any of them. Empty: all.
     reasons: Vec<String>,
     /// Models that selected a sample; any of them. Empty: all.
@@ -54,7 +57,7 @@ impl Filter {
     /// A word that is none, with the one that it was most likely meant to be.
     pub(super) fn of<'a>(
         arguments: &RedriveArguments,
-        events: &str,
+        events: Reads,
         models: impl Iterator<Item = &'a str>,
     ) -> Result<Self, String> {
         let (what, known): (&str, Vec<&str>) = match arguments.from {
@@ -80,7 +83,11 @@ impl Filter {
         };
         Ok(Self {
             from: arguments.from,
-            events: events.to_owned(),
+            events: match &arguments.topic {
+                Some(topic) => Reads::Named(vec![topic.clone()]),
+                None => events,
+            },
+            topic: arguments.topic.clone(),
             reasons: sorted(&arguments.reason),
             models: sorted(&arguments.model),
         })
@@ -147,7 +154,11 @@ impl fmt::Display for Filter {
                 words.join(",")
             }
         };
-        write!(f, "reason {} model {}", any(&self.reasons), any(&self.models))
+        write!(f, "reason {} model {}", any(&self.reasons), any(&self.models))?;
+        match &self.topic {
+            Some(topic) => write!(f, " topic {topic}"),
+            None => Ok(()),
+        }
     }
 }
 

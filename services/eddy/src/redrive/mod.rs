@@ -136,15 +136,21 @@ impl Job {
             RedriveFrom::Retraining => topics.retraining.clone(),
             RedriveFrom::DeadLetters => topics.dead_letters.clone(),
         };
-        let to = arguments.to.clone().unwrap_or_else(|| topics.events.clone());
+        let back = recall::one_topic(&topics.events, arguments.topic.as_deref());
+        let to = match (&arguments.to, back) {
+            (Some(to), Ok(_)) => to.clone(),
+            // To wherever it is to go, whichever topic it came in on.
+            (Some(to), Err(_)) if arguments.topic.is_none() => to.clone(),
+            (None, Ok(back)) => back,
+            (_, Err(why)) => return Err(Error::Usage(format!("{why}, or a topic of your own as --to"))),
+        };
         if to == from {
             return Err(Error::Usage(format!(
-                "--to `{to}` is where the records come from; name another topic, or leave it out for `{}`",
-                topics.events
+                "--to `{to}` is where the records come from; name another topic, or leave it out for the topic of events"
             )));
         }
         let models = pipeline.file.models.iter().map(|model| model.name.as_str());
-        let filter = Filter::of(arguments, &topics.events, models).map_err(Error::Usage)?;
+        let filter = Filter::of(arguments, topics.events.reads(), models).map_err(Error::Usage)?;
         let (since, until) = times(arguments, now_ms()).map_err(Error::Usage)?;
         let settings = pipeline.file.broker(&pipeline.folder).for_redrive(&arguments.job);
         Ok(Self {

@@ -1,5 +1,7 @@
 //! Filters, letters and positions, without a Kafka.
 
+use eddy_broker::settings::Events;
+
 use super::*;
 use crate::cli::{self, Command};
 use crate::recall::output::tests::{SAMPLE, with_record};
@@ -13,7 +15,7 @@ fn arguments(more: &str) -> RedriveArguments {
 }
 
 fn filter(more: &str) -> Result<Filter, String> {
-    Filter::of(&arguments(more), "events", ["m", "n"].into_iter())
+    Filter::of(&arguments(more), Events::from("events").reads(), ["m", "n"].into_iter())
 }
 
 fn judged(filter: &Filter, headers: &[(&str, &str)]) -> String {

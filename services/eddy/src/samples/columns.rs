@@ -317,6 +317,7 @@ fn cell(shape: Shape, value: Option<&Value>) -> Cell<'_> {
 
 #[cfg(test)]
 mod tests {
+    use eddy_broker::settings::Events;
     use serde_json::json;
 
     use super::*;
@@ -335,7 +336,7 @@ mod tests {
     #[test]
     fn a_sample_fills_one_cell_for_each_column() {
         with_record(&SAMPLE, b"{}", |record| {
-            let sample = Sample::of(record, "events").expect("a sound sample");
+            let sample = Sample::of(record, &Events::from("events").reads()).expect("a sound sample");
             let mut seen = Seen::default();
             seen.see(&sample);
             let table = table(&seen);
@@ -384,7 +385,7 @@ mod tests {
     /// The table of one sample with these fields, and what `see` makes of it.
     fn with_table<R>(headers: &[(&str, &str)], see: impl FnOnce(&Record<'_>, &Sample<'_>, &Table) -> R) -> R {
         with_record(headers, b"{}", |record| {
-            let sample = Sample::of(record, "events").expect("a sound sample");
+            let sample = Sample::of(record, &Events::from("events").reads()).expect("a sound sample");
             let mut seen = Seen::default();
             seen.see(&sample);
             see(record, &sample, &table(&seen))

@@ -16,6 +16,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use eddy_broker::kafka::{Stretch, TopicReader};
+use eddy_broker::settings::Reads;
 use eddy_host::ExitCode;
 use eddy_pipeline::event::Record;
 use eddy_storage::table::{Existing, Options, TableWriter, Written};
@@ -64,7 +65,7 @@ fn write(arguments: &SamplesArguments) -> Result<String, Error> {
     // Records whose timestamps are out of order lie elsewhere; each is judged by its own.
     let stretches = reader.between(Some(span.start), None)?;
     let mut account = Account::default();
-    let events = pipeline.file.topics.events.as_str();
+    let events = &pipeline.file.topics.events.reads();
     let first = first_pass(&reader, &stretches, (events, span.clone()), &mut account)?;
     let table = Table::new(&fields, &first.seen);
     let options = options(&pipeline, arguments, span.clone());
@@ -132,7 +133,7 @@ impl First {
 fn first_pass(
     reader: &TopicReader,
     stretches: &[Stretch],
-    (events, span): (&str, std::ops::Range<i64>),
+    (events, span): (&Reads, std::ops::Range<i64>),
     account: &mut Account,
 ) -> Result<First, Error> {
     let mut first = First::default();

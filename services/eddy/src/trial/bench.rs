@@ -58,7 +58,7 @@ impl Bench {
             scoring: scoring.map_err(|problems| Error::Pipeline(assembly.located(problems)))?,
             emitter: assembly.emitter(),
             selection: assembly.selection(),
-            topic: assembly.file().topics.events.clone(),
+            topic: assembly.file().topics.events.stand_in().to_owned(),
             clock: SystemClock::start(),
             in_force: assembly.in_force(),
             judged_by: 0,

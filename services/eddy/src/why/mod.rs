@@ -8,14 +8,16 @@ pub(crate) mod story;
 mod text;
 pub(crate) mod thresholds;
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
-use eddy_broker::kafka::{Stretch, TopicReader};
+use eddy_broker::BrokerError;
+use eddy_broker::kafka::{self, Stretch, TopicReader};
 use eddy_broker::settings::Settings;
 use eddy_host::ExitCode;
 use eddy_pipeline::event::{HEADER_ID, HEADER_SOURCE, Record, place};
 
-use self::story::{Arrival, DeadLetter, Looked, Prediction, Sampled, Seen, Story};
+use self::story::{Arrival, DeadLetter, HowFar, Looked, Prediction, Sampled, Seen, Story};
 use self::thresholds::Thresholds;
 use crate::cli::WhyArguments;
 use crate::recall::fields::Fields;
@@ -36,7 +38,10 @@ fn tell(arguments: &WhyArguments) -> Result<String, Error> {
     let settings = pipeline.file.broker(&pipeline.folder);
     let now = now_ms();
     let mut search = Search {
-        events: TopicReader::open(&settings, &settings.topics.events)?,
+        events: kafka::input_topics(&settings)?
+            .iter()
+            .map(|topic| TopicReader::open(&settings, topic))
+            .collect::<Result<_, _>>()?,
         settings: &settings,
         fields,
         story: Story::new(&pipeline.file.name, &arguments.event, Thresholds::of(&pipeline)),
@@ -55,7 +60,7 @@ fn tell(arguments: &WhyArguments) -> Result<String, Error> {
 }
 
 struct Search<'a> {
-    events: TopicReader,
+    events: Vec<TopicReader>,
     settings: &'a Settings,
     fields: Fields,
     story: Story,
@@ -69,9 +74,13 @@ impl Search<'_> {
     fn look(&mut self) -> Result<(), Error> {
         // Before the outputs: what is committed by now has its outputs where they are looked for next. What is committed
         // while they are read may not, and would be told as lost. Whether the group may be seen matters only at the end.
-        let committed = self.events.committed();
+        let committed: Result<HowFar, BrokerError> = self
+            .events
+            .iter()
+            .map(|events| Ok((events.topic().to_owned(), events.committed()?)))
+            .collect();
         let asked = self.story.asked.clone();
-        if place(&asked).is_ok_and(|(topic, ..)| topic == self.settings.topics.events) {
+        if place(&asked).is_ok_and(|(topic, ..)| self.events.iter().any(|events| events.topic() == topic)) {
             self.fetch(&BTreeSet::from([asked]))?;
         }
         self.look_among_outputs()?;
@@ -87,20 +96,31 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Looks at records of the events topic by their places.
+    /// Looks at records of the topics of events by their places.
     fn fetch(&mut self, sources: &BTreeSet<String>) -> Result<(), Error> {
         if sources.is_empty() {
             return Ok(());
         }
-        let all = self.events.all()?;
-        sources.iter().try_for_each(|source| self.fetch_one(source, &all))
+        let mut all = BTreeMap::new();
+        for source in sources {
+            let Ok((topic, ..)) = place(source) else { continue };
+            let Some(number) = self.events.iter().position(|events| events.topic() == topic) else {
+                continue;
+            };
+            let stretches = match all.entry(number) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(self.events[number].all()?),
+            };
+            self.fetch_one(source, number, stretches)?;
+        }
+        Ok(())
     }
 
-    fn fetch_one(&mut self, source: &str, all: &[Stretch]) -> Result<(), Error> {
-        let Ok((topic, partition, offset)) = place(source) else {
+    fn fetch_one(&mut self, source: &str, topic: usize, all: &[Stretch]) -> Result<(), Error> {
+        let Ok((_, partition, offset)) = place(source) else {
             return Ok(());
         };
-        if topic != self.settings.topics.events || self.story.events.iter().any(|event| event.seen.place == source) {
+        if self.story.events.iter().any(|event| event.seen.place == source) {
             return Ok(());
         }
         let is_there = |one: &&Stretch| one.partition == partition && one.offsets.contains(&offset);
@@ -113,7 +133,7 @@ impl Search<'_> {
             offsets: offset..offset + 1,
         }];
         let (fields, mut found) = (&mut self.fields, None);
-        self.events.read(&stretch, &mut |record| {
+        self.events[topic].read(&stretch, &mut |record| {
             found = Some(Arrival::of(record, fields));
             Ok::<_, Error>(())
         })?;
@@ -152,19 +172,20 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Of an event without outputs only the events topic knows, and there it must be decoded to be known by its id.
+    /// Of an event without outputs only the topics of events know, and there it must be decoded to be known by its id.
     fn look_among_events(&mut self) -> Result<(), Error> {
-        let stretches = self.events.between(Some(self.since), None)?;
         let (names, fields, mut found) = (&self.names, &mut self.fields, Vec::new());
-        let records = self.events.read(&stretches, &mut |record| {
-            if found.len() < MOST && fields.id(record).is_some_and(|id| names.contains(id)) {
-                found.push(Arrival::of(record, fields));
-            }
-            Ok::<_, Error>(())
-        })?;
-        self.story
-            .looked
-            .push(Looked::new(self.events.topic(), (self.since, self.now), records));
+        for events in &self.events {
+            let stretches = events.between(Some(self.since), None)?;
+            let records = events.read(&stretches, &mut |record| {
+                if found.len() < MOST && fields.id(record).is_some_and(|id| names.contains(id)) {
+                    found.push(Arrival::of(record, fields));
+                }
+                Ok::<_, Error>(())
+            })?;
+            let looked = Looked::new(events.topic(), (self.since, self.now), records);
+            self.story.looked.push(looked);
+        }
         found.into_iter().for_each(|arrival| self.take(arrival));
         Ok(())
     }

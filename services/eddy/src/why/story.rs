@@ -2,7 +2,7 @@
 //!
 //! Owns: what is told of each record. Never does: judge; what is in the outputs is told as it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use eddy_broker::kafka::Committed;
 use eddy_pipeline::event::{
@@ -46,6 +46,9 @@ pub(super) struct Story {
     /// Topics that were searched.
     pub(super) looked: Vec<Looked>,
 }
+
+/// What the group has committed of each partition of each topic of events.
+pub(super) type HowFar = BTreeMap<String, Vec<Option<Committed>>>;
 
 impl Story {
     pub(super) fn new(pipeline: &str, asked: &str, thresholds: Thresholds) -> Self {
@@ -97,12 +100,13 @@ impl Story {
 
     /// Of events without outputs: whether the pipeline had come to them, by what it had committed of each partition before
     /// its outputs were looked for.
-    pub(super) fn say_how_far(&mut self, committed: &[Option<Committed>]) {
+    pub(super) fn say_how_far(&mut self, committed: &HowFar) {
         for event in &mut self.events {
-            let Ok((_, partition, offset)) = place(&event.seen.place) else {
+            let Ok((topic, partition, offset)) = place(&event.seen.place) else {
                 continue;
             };
-            let committed = committed.get(partition as usize).and_then(Option::as_ref);
+            let partitions = committed.get(topic).map_or(&[][..], Vec::as_slice);
+            let committed = partitions.get(partition as usize).and_then(Option::as_ref);
             event.is_done = Some(committed.is_some_and(|committed| committed.offset > offset));
         }
     }
@@ -353,7 +357,7 @@ mod tests {
             offset: 7,
             note: String::new(),
         };
-        story.say_how_far(&[Some(committed), None]);
+        story.say_how_far(&HowFar::from([("events".to_owned(), vec![Some(committed), None])]));
         let done: Vec<Option<bool>> = story.events.iter().map(|event| event.is_done).collect();
         assert_eq!(done, [Some(true), Some(false), Some(false), Some(false)]);
     }

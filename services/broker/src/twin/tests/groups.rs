@@ -127,7 +127,7 @@ fn a_lost_member_commits_nothing() {
     assert_eq!(fault(twin.send_offsets(&[(partition(0), 2)])), Fault::Abortable);
     assert_eq!(fault(twin.commit()), Fault::Abortable);
     twin.abort().expect("an abortable transaction is aborted");
-    assert_eq!(cluster.committed(GROUP, "events", 0), None);
+    assert_eq!(cluster.committed(GROUP, "events", 0), Some(0));
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_lost_members_plain_commits_are_refused() {
     poll_all(&mut twin);
     cluster.kick(twin.id());
     assert_eq!(fault(twin.store_offsets(&[(partition(0), 2)], true)), Fault::Abortable);
-    assert_eq!(cluster.committed(GROUP, "events", 0), None);
+    assert_eq!(cluster.committed(GROUP, "events", 0), Some(0));
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn stored_offsets_are_committed_now_and_then() {
     poll_all(&mut twin);
     twin.store_offsets(&[(partition(0), 2)], false)
         .expect("nothing is planned");
-    assert_eq!(cluster.committed(GROUP, "events", 0), None);
+    assert_eq!(cluster.committed(GROUP, "events", 0), Some(0));
     cluster.advance(Duration::from_secs(1));
     assert_eq!(cluster.committed(GROUP, "events", 0), Some(2));
 }
@@ -252,7 +252,7 @@ fn stored_offsets_of_a_dead_client_are_lost() {
         .expect("nothing is planned");
     drop(twin);
     cluster.advance(Duration::from_secs(20));
-    assert_eq!(cluster.committed(GROUP, "events", 0), None);
+    assert_eq!(cluster.committed(GROUP, "events", 0), Some(0));
 }
 
 #[test]
@@ -299,22 +299,6 @@ fn a_committed_offset_that_goes_back_is_reported() {
 }
 
 #[test]
-fn without_a_committed_offset_reading_starts_as_the_settings_say() {
-    let cluster = cluster();
-    events(&cluster);
-    let start = |start| TwinSettings {
-        start,
-        ..TwinSettings::at_least_once(GROUP)
-    };
-    let mut late = cluster.connect(start(Start::Latest));
-    assert!(poll_all(&mut late).is_empty());
-    late.close().expect("nothing is planned");
-    let mut strict = cluster.connect(start(Start::Error));
-    settle(&mut strict);
-    assert_eq!(fault(strict.poll(MOMENT, &mut |_| {})), Fault::Refused);
-}
-
-#[test]
 fn stored_offsets_that_could_not_be_committed_are_tried_again() {
     let cluster = cluster();
     events(&cluster);
@@ -322,7 +306,7 @@ fn stored_offsets_that_could_not_be_committed_are_tried_again() {
     poll_all(&mut twin);
     cluster.outage(Duration::from_millis(100));
     assert_eq!(fault(twin.store_offsets(&[(partition(0), 2)], true)), Fault::Retriable);
-    assert_eq!(cluster.committed(GROUP, "events", 0), None);
+    assert_eq!(cluster.committed(GROUP, "events", 0), Some(0));
     cluster.advance(Duration::from_secs(1));
     assert_eq!(cluster.committed(GROUP, "events", 0), Some(2));
 }

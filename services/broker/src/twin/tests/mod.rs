@@ -7,6 +7,7 @@ use eddy_pipeline::event::{Destination, Output, Partition};
 use super::*;
 use crate::{Broker, BrokerError, Fault, Polled, SendError, Ticket, Undelivered};
 
+mod beginnings;
 mod deliveries;
 mod faults;
 mod groups;

@@ -1,0 +1,295 @@
+//! Where the group begins in partitions for which it has no offset, made durable before anything is read from there.
+//!
+//! Owns: asking, choosing by [`crate::start`], committing. Never does: touch an offset that is there.
+//!
+//! Two ways, and Kafka itself keeps them apart. Before it joins, a consumer commits the start of a whole topic in which the
+//! group has nothing; Kafka takes that only from outside of a group without members, so nobody's progress is overwritten.
+//! A member commits for partitions of its own, under its generation, when it takes them and nothing is there.
+
+use std::collections::BTreeSet;
+
+use eddy_pipeline::event::Partition;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::access::Access;
+use super::events::ConsumerEvents;
+use super::intake::{ANSWER_WITHIN, Intake};
+use super::lists::check_each;
+use super::metadata::{self, Ear};
+use super::{group, native};
+use crate::settings::{Settings, Start};
+use crate::start::{Place, place};
+use crate::{BrokerError, Fault};
+
+/// What Kafka answers to somebody outside of a group that has members.
+const HAS_MEMBERS: [Code; 4] = [
+    Code::UnknownMemberId,
+    Code::IllegalGeneration,
+    Code::RebalanceInProgress,
+    Code::FencedInstanceId,
+];
+
+/// What is known of the beginnings.
+#[derive(Debug, Clone)]
+pub(super) struct Beginnings {
+    start: Start,
+    /// Partitions in which the group has an offset. It loses none of them while it has members.
+    have: BTreeSet<Partition>,
+    /// With a pattern: topics from this number on came after the look before the group was joined.
+    later: Option<usize>,
+}
+
+impl Beginnings {
+    pub(super) fn none(start: Start) -> Self {
+        Self {
+            start,
+            have: BTreeSet::new(),
+            later: None,
+        }
+    }
+}
+
+impl Intake {
+    pub(super) fn committed(&self, partitions: &[Partition]) -> Result<Vec<Option<i64>>, BrokerError> {
+        self.ask_group(partitions, |element| match element.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        })
+    }
+
+    pub(super) fn notes(&self, partitions: &[Partition]) -> Result<Vec<Option<String>>, BrokerError> {
+        self.ask_group(partitions, |element| {
+            Some(element.metadata().to_owned()).filter(|note| !note.is_empty())
+        })
+    }
+
+    /// Asks for what is committed of each partition.
+    fn ask_group<T>(
+        &self,
+        partitions: &[Partition],
+        read: impl Fn(&TopicPartitionListElem<'_>) -> Option<T>,
+    ) -> Result<Vec<Option<T>>, BrokerError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let doing = || format!("asking group `{}` for its offsets", self.group);
+        let list = self.consumer.committed_offsets(self.list(partitions), ANSWER_WITHIN);
+        let list = list.map_err(|error| self.explained(self.failed(doing(), &error)))?;
+        check_each(&list, "asking for the committed offset of")?;
+        let of = |partition: &Partition| read(&list.find_partition(self.topic(*partition), partition.number)?);
+        Ok(partitions.iter().map(of).collect())
+    }
+
+    /// Looks for the topics that are to be read, which must be there if they are named.
+    ///
+    /// # Errors
+    /// As [`metadata::inputs`], or that there are too many.
+    pub(super) fn find_inputs(&mut self, settings: &Settings) -> Result<(), BrokerError> {
+        let found = {
+            let ear = Ear {
+                words: &self.consumer.context().words,
+                listen: &|| self.poll_events_only(),
+            };
+            metadata::inputs(self.consumer.client(), &settings.topics.events, &ear)?
+        };
+        for (name, count) in &found {
+            let topic = self.names.admit(name);
+            let topic = topic.map_err(|message| super::refused("looking for the topics of events", message))?;
+            self.consumer.context().set_partitions_of(topic.into(), *count);
+        }
+        self.learn();
+        Ok(())
+    }
+
+    /// Before the group is joined: looks what it has in each topic, and where it has nothing and nobody is in it, commits
+    /// where all partitions begin. With a pattern, only a group that has nothing at all is new: another topic came later.
+    ///
+    /// # Errors
+    /// When something is refused. What could not be asked is asked again when a partition is taken.
+    pub(super) fn look_for_beginnings(&mut self, settings: &Settings) -> Result<(), BrokerError> {
+        let is_pattern = self.pattern.is_some();
+        self.beginnings.later = is_pattern.then_some(self.inputs.len());
+        let mut new = Vec::new();
+        for topic in 0..self.inputs.len() as u16 {
+            let all = self.partitions(topic);
+            let Some(committed) = unless_refused(self.committed(&all))? else {
+                return Ok(());
+            };
+            if committed.iter().all(Option::is_none) {
+                new.push(all);
+                continue;
+            }
+            let has = all.iter().zip(committed).filter(|(_, offset)| offset.is_some());
+            self.beginnings.have.extend(has.map(|(partition, _)| *partition));
+        }
+        if is_pattern && !self.beginnings.have.is_empty() {
+            return Ok(());
+        }
+        // In one request, so that it is all there or nothing.
+        unless_refused(self.begin_everywhere(settings, &new.concat()))?;
+        Ok(())
+    }
+
+    fn begin_everywhere(&mut self, settings: &Settings, all: &[Partition]) -> Result<(), BrokerError> {
+        let Some(place) = place(self.beginnings.start, false).filter(|_| !all.is_empty()) else {
+            return Ok(());
+        };
+        let offsets = self.offsets_at(place, all)?;
+        let doing = format!("committing where group `{}` begins in {}", self.group, self.names(all));
+        let config = settings
+            .reader_config()
+            .map_err(|message| super::refused(&doing, message))?;
+        // A client of its own: a static member is put out for good by an answer that says it is somebody else.
+        let events = ConsumerEvents::new("start of the group".into(), self.names.clone(), Access::of(settings));
+        let outsider: BaseConsumer<ConsumerEvents> = super::create(&config, events, &doing)?;
+        group::serve(&outsider);
+        let list = self.list_with_offsets(&offsets)?;
+        match native::commit_within(outsider.client(), &list, ANSWER_WITHIN) {
+            Ok(()) => self.begun(place, &offsets),
+            Err(error) if is_one_of(&error, &HAS_MEMBERS) => {}
+            Err(error) => return Err(self.explained(self.failed(doing, &error))),
+        }
+        Ok(())
+    }
+
+    /// Before partitions of ours are read: commits where those begin in which the group has nothing.
+    ///
+    /// # Errors
+    /// When Kafka cannot be asked, or the group has gone on to another generation.
+    pub(super) fn settle_beginnings(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
+        let is_unknown = |one: &&Partition| !self.beginnings.have.contains(one);
+        let unknown: Vec<Partition> = partitions.iter().filter(is_unknown).copied().collect();
+        let committed = self.committed(&unknown)?;
+        let (have, lack): (Vec<_>, Vec<_>) = unknown
+            .into_iter()
+            .zip(committed)
+            .partition(|(_, offset)| offset.is_some());
+        // Judged before they count as known themselves: one topic's partitions may come together.
+        let topics: BTreeSet<u16> = lack.iter().map(|(partition, _)| partition.topic).collect();
+        topics.iter().try_for_each(|topic| self.count_partitions(*topic))?;
+        self.beginnings
+            .have
+            .extend(have.into_iter().map(|(partition, _)| partition));
+        for topic in topics {
+            let lack = lack.iter().map(|(partition, _)| *partition);
+            let lack: Vec<Partition> = lack.filter(|one| one.topic == topic).collect();
+            if let Some(place) = place(self.beginnings.start, self.is_known(topic)?) {
+                self.begin_at(place, &lack)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what has no offset in a topic came later: the group has one in another partition of it, or, with a pattern,
+    /// of any topic.
+    fn is_known(&self, topic: u16) -> Result<bool, BrokerError> {
+        let is_later = self.beginnings.later.is_some_and(|first| usize::from(topic) >= first);
+        let has = |one: &Partition| one.topic == topic || self.beginnings.later.is_some();
+        if is_later || self.beginnings.have.iter().any(has) {
+            return Ok(true);
+        }
+        let committed = self.committed(&self.partitions(topic))?;
+        Ok(committed.iter().any(Option::is_some))
+    }
+
+    /// Asks how many partitions a topic has that came later.
+    fn count_partitions(&self, topic: u16) -> Result<(), BrokerError> {
+        if self.consumer.context().partitions_of(topic) > 0 {
+            return Ok(());
+        }
+        let name = self.inputs.get(usize::from(topic)).map(|name| &**name);
+        let found = self.consumer.fetch_metadata(name, ANSWER_WITHIN);
+        let found = found.map_err(|error| self.failed("asking how many partitions a topic has", &error))?;
+        let count = found.topics().first().map_or(0, |topic| topic.partitions().len());
+        self.consumer.context().set_partitions_of(topic.into(), count as i32);
+        Ok(())
+    }
+
+    fn begin_at(&mut self, place: Place, partitions: &[Partition]) -> Result<(), BrokerError> {
+        let doing = format!("committing where {} begin", self.names(partitions));
+        let unsettled = |message: String| BrokerError {
+            fault: Fault::Retriable,
+            doing: doing.clone(),
+            message,
+        };
+        let offsets = self.offsets_at(place, partitions)?;
+        // Without a generation, Kafka could not refuse it if they were another's by now.
+        if !native::is_member(self.consumer.client()) {
+            return Err(unsettled(
+                "this is no member of the group at present; it is tried again".into(),
+            ));
+        }
+        let list = self.list_with_offsets(&offsets)?;
+        match native::commit_within(self.consumer.client(), &list, ANSWER_WITHIN) {
+            Ok(()) => self.begun(place, &offsets),
+            // It met a rebalance: once the client has heard of it, it is taken or not ours to give.
+            Err(error) if is_one_of(&error, &HAS_MEMBERS) => return Err(unsettled(error.to_string())),
+            Err(error) => return Err(self.explained(self.failed(doing, &error))),
+        }
+        Ok(())
+    }
+
+    fn begun(&mut self, place: Place, offsets: &[(Partition, i64)]) {
+        self.beginnings
+            .have
+            .extend(offsets.iter().map(|(partition, _)| *partition));
+        let named: Vec<String> = offsets
+            .iter()
+            .map(|(partition, offset)| format!("{}/{}/{offset}", self.topic(*partition), partition.number))
+            .collect();
+        tracing::info!(group = %self.group, at = ?place, offsets = ?named, "the group begins in partitions in which it had nothing");
+    }
+
+    /// All partitions of an input topic that are known of.
+    fn partitions(&self, topic: u16) -> Vec<Partition> {
+        let count = self.consumer.context().partitions_of(topic);
+        (0..count).map(|number| Partition { topic, number }).collect()
+    }
+
+    fn offsets_at(&self, place: Place, partitions: &[Partition]) -> Result<Vec<(Partition, i64)>, BrokerError> {
+        let doing = || format!("asking where {} begin", self.names(partitions));
+        let wanted = match place {
+            Place::Beginning => Offset::Beginning,
+            Place::End => Offset::End,
+        };
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for partition in partitions {
+            list.add_partition_offset(self.topic(*partition), partition.number, wanted)
+                .map_err(|error| self.failed(doing(), &error))?;
+        }
+        let found = self.consumer.offsets_for_times(list, ANSWER_WITHIN);
+        let found = found.map_err(|error| self.explained(self.failed(doing(), &error)))?;
+        check_each(&found, "asking for the offset at an end of")?;
+        let of = |partition: &Partition| {
+            let element = found.find_partition(self.topic(*partition), partition.number);
+            match element.map(|element| element.offset()) {
+                Some(Offset::Offset(offset)) => Ok((*partition, offset)),
+                other => Err(BrokerError {
+                    fault: Fault::Retriable,
+                    doing: doing(),
+                    message: format!("the brokers said {other:?}; it is asked again"),
+                }),
+            }
+        };
+        partitions.iter().map(of).collect()
+    }
+}
+
+/// What is not refused is settled later.
+fn unless_refused<T>(outcome: Result<T, BrokerError>) -> Result<Option<T>, BrokerError> {
+    match outcome {
+        Err(error) if error.fault == Fault::Refused => Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "where the group begins is not settled before it is joined");
+            Ok(None)
+        }
+        Ok(found) => Ok(Some(found)),
+    }
+}
+
+fn is_one_of(error: &KafkaError, codes: &[Code]) -> bool {
+    error.rdkafka_error_code().is_some_and(|code| codes.contains(&code))
+}
