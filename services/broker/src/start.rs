@@ -15,6 +15,8 @@ pub(crate) enum Place {
     Beginning,
     /// Behind the newest one that can be read.
     End,
+    /// Before the first event whose timestamp is not before this one, in milliseconds; the end where there is none.
+    Time(i64),
 }
 
 /// Where to begin; `None` where the settings say that nobody may choose. `is_known` says whether the group has an offset
@@ -24,6 +26,7 @@ pub(crate) fn place(start: Start, is_known: bool) -> Option<Place> {
         _ if is_known => Some(Place::Beginning),
         Start::Earliest => Some(Place::Beginning),
         Start::Latest => Some(Place::End),
+        Start::At(ms) => Some(Place::Time(ms)),
         Start::Error => None,
     }
 }
@@ -34,13 +37,14 @@ mod tests {
 
     #[test]
     fn a_new_group_begins_as_the_file_says() {
-        let begins = [Start::Earliest, Start::Latest, Start::Error].map(|start| place(start, false));
-        assert_eq!(begins, [Some(Place::Beginning), Some(Place::End), None]);
+        let begins = [Start::Earliest, Start::Latest, Start::At(7), Start::Error].map(|start| place(start, false));
+        let places = [Some(Place::Beginning), Some(Place::End), Some(Place::Time(7)), None];
+        assert_eq!(begins, places);
     }
 
     #[test]
     fn nothing_is_skipped_of_a_partition_that_came_later_whatever_the_file_says() {
-        for start in [Start::Earliest, Start::Latest, Start::Error] {
+        for start in [Start::Earliest, Start::Latest, Start::At(7), Start::Error] {
             assert_eq!(place(start, true), Some(Place::Beginning));
         }
     }

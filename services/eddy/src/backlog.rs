@@ -33,10 +33,21 @@ impl Backlog {
     /// When Kafka cannot be asked.
     pub(crate) fn of(reader: &TopicReader, start: Start) -> Result<Self, BrokerError> {
         let (there, committed) = (reader.all()?, reader.committed()?);
-        Ok(Self::count(reader.topic(), &there, &committed, start))
+        let since = match start {
+            Start::At(ms) => Some(reader.between(Some(ms), None)?),
+            _ => None,
+        };
+        let since = since.as_deref().unwrap_or(&there);
+        Ok(Self::count(reader.topic(), (&there, since), &committed, start))
     }
 
-    fn count(topic: &str, there: &[Stretch], committed: &[Option<Committed>], start: Start) -> Self {
+    /// `there` is all that the topic holds, `since` what is not older than the start.
+    fn count(
+        topic: &str,
+        (there, since): (&[Stretch], &[Stretch]),
+        committed: &[Option<Committed>],
+        start: Start,
+    ) -> Self {
         let mut backlog = Self {
             topic: topic.to_owned(),
             partitions: there.len(),
@@ -46,17 +57,17 @@ impl Backlog {
             without_offset: 0,
             start,
         };
-        for (stretch, committed) in there.iter().zip(committed) {
+        let holds = |stretch: &Stretch| u64::try_from(stretch.offsets.end - stretch.offsets.start).unwrap_or(0);
+        for ((stretch, since), committed) in there.iter().zip(since).zip(committed) {
             let (low, end) = (stretch.offsets.start, stretch.offsets.end);
-            let holds = u64::try_from(end - low).unwrap_or(0);
-            backlog.there += holds;
+            backlog.there += holds(stretch);
             match committed.as_ref().map(|committed| committed.offset) {
                 Some(offset) if (low..=end).contains(&offset) => {
                     backlog.behind += u64::try_from(end - offset).unwrap_or(0)
                 }
                 _ => {
                     backlog.without_offset += 1;
-                    backlog.new += holds;
+                    backlog.new += holds(since);
                 }
             }
         }
@@ -88,6 +99,12 @@ impl fmt::Display for Backlog {
                 "; {of}with start = \"earliest\" it reads {} before it is up to date",
                 events(self.new)
             ),
+            Start::At(_) => write!(
+                f,
+                "; {of}with start = \"{}\" it reads {} before it is up to date",
+                self.start,
+                events(self.new)
+            ),
             Start::Latest => write!(
                 f,
                 "; {of}with start = \"latest\" it skips {} and reads what comes from then on",
@@ -115,7 +132,11 @@ mod tests {
 
     fn said(committed: &[Option<Committed>], start: Start) -> String {
         let there = [stretch(0, 10..110), stretch(1, 0..50)];
-        Backlog::count("events", &there, committed, start).to_string()
+        let since = match start {
+            Start::At(_) => [stretch(0, 100..110), stretch(1, 50..50)],
+            _ => there.clone(),
+        };
+        Backlog::count("events", (&there, &since), committed, start).to_string()
     }
 
     #[test]
@@ -131,6 +152,11 @@ mod tests {
         assert_eq!(
             latest,
             format!("{holds}with start = \"latest\" it skips 150 events and reads what comes from then on")
+        );
+        let time = said(&new, Start::At(1_777_593_600_000));
+        assert_eq!(
+            time,
+            format!("{holds}with start = \"2026-05-01T00:00:00Z\" it reads 10 events before it is up to date")
         );
         assert!(said(&new, Start::Error).ends_with("it does not begin there"));
     }

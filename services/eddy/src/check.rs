@@ -231,11 +231,7 @@ impl Stream {
 }
 
 /// What waits in the topics of events, of which no more than a few are looked at.
-fn streams(
-    pipeline: &Pipeline,
-    kafka: &kafka::Report,
-    segments: &[String],
-) -> Vec<Result<Stream, BrokerError>> {
+fn streams(pipeline: &Pipeline, kafka: &kafka::Report, segments: &[String]) -> Vec<Result<Stream, BrokerError>> {
     let events = kafka.topics.iter().filter(|topic| topic.key == Topics::EVENTS);
     events
         .take(LOOKED_INTO)
@@ -409,7 +405,11 @@ impl fmt::Display for Report {
                 writeln!(f, "series of the partitions of the topics of events are not among them")?;
             }
         }
-        let unwise = stream.iter().flatten().flatten().flat_map(|stream| stream.latest.warnings());
+        let unwise = stream
+            .iter()
+            .flatten()
+            .flatten()
+            .flat_map(|stream| stream.latest.warnings());
         for warning in warnings.iter().cloned().chain(unwise) {
             writeln!(f, "\nnote: {warning}")?;
         }

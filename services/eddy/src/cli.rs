@@ -292,8 +292,9 @@ pub struct InitArguments {
     /// The events topic. With --brokers it is looked at: how much is there to read. Default: events.
     #[arg(long, value_name = "TOPIC")]
     pub events: Option<String>,
-    /// Where a new group begins: earliest, at the oldest event, latest, at what comes next, or error. Default: earliest.
-    #[arg(long, value_name = "START", value_parser = start)]
+    /// Where a new group begins: earliest, at the oldest event; latest, at what comes next; a time in RFC 3339; or error.
+    /// Default: earliest.
+    #[arg(long, value_name = "START")]
     pub start: Option<Start>,
     /// Replace files that are there.
     #[arg(long)]
@@ -557,11 +558,6 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Stop>
 fn span(text: &str) -> Result<Span, String> {
     let value: StrDeserializer<'_, ValueError> = text.into_deserializer();
     Span::deserialize(value).map_err(|error| error.to_string())
-}
-
-fn start(text: &str) -> Result<Start, String> {
-    let value: StrDeserializer<'_, ValueError> = text.into_deserializer();
-    Start::deserialize(value).map_err(|error| error.to_string())
 }
 
 fn bytes(text: &str) -> Result<Bytes, String> {

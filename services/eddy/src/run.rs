@@ -10,11 +10,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use eddy_broker::{BrokerError, Inputs};
 #[cfg(not(feature = "failpoints"))]
 use eddy_broker::kafka::KafkaBroker;
 use eddy_broker::kafka::{self, CheckError};
 use eddy_broker::settings::Guarantee;
+use eddy_broker::{BrokerError, Inputs};
 use eddy_host::{
     AdminHandle, AdminServer, AdminSources, Cause, Drain, ExitCode, Failure, OnDrain, OnExit, Policy, Readiness,
     Shutdown, SystemClock, Tasks, Watchdog, drain_on_signals, exit_on_missed, exit_on_overdue,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use eddy_tests::kafka::Message;
 use eddy_tests::oracle::{self, Event, Keys, Outputs};
 use eddy_tests::service::{Replica, wait_for};
-use eddy_tests::stage::{MLP, Plan, Stage};
+use eddy_tests::stage::{self, MLP, PICK, Plan, Stage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use crate::{AT_LEAST_ONCE, BINARY, EXACTLY_ONCE};
@@ -169,6 +169,38 @@ fn partitions_raised_under_load_lose_nothing_at_least_once_from_the_latest() {
 #[test]
 fn partitions_raised_under_load_lose_nothing_at_least_once_from_the_earliest() {
     grows("grow-alo-earliest", AT_LEAST_ONCE, "earliest");
+}
+
+#[test]
+fn a_group_may_begin_at_a_time() {
+    let stage = Stage::new(&Plan {
+        name: "start-time",
+        guarantee: EXACTLY_ONCE,
+        partitions: 2,
+        limits: &[],
+        text: PICK,
+    });
+    // 2026-05-01T00:00:00Z; partition 1 has nothing that new.
+    let midnight = 1_777_593_600_000;
+    let event = |number: i64| stage::Event::pair(1.0, 1.0).named(&format!("e{number}"));
+    stage.send(&[
+        event(0).stamped(midnight - 1),
+        event(1).stamped(midnight),
+        event(2).stamped(midnight + 5),
+        event(3).stamped(midnight - 7).at(1),
+    ]);
+    let at_midnight = [("EDDY__KAFKA__START", "2026-05-01T00:00:00Z")];
+    let outputs = stage.run(BINARY, &at_midnight);
+    let ids: Vec<_> = outputs
+        .predictions
+        .iter()
+        .map(|message| message.header("eddy.id"))
+        .collect();
+    assert_eq!(ids, [Some("e1"), Some("e2")]);
+    assert_eq!(
+        stage.kafka().committed(&stage.group(), &stage.topic("events")),
+        [Some(3), Some(1)]
+    );
 }
 
 #[test]

@@ -254,6 +254,7 @@ impl Intake {
         let wanted = match place {
             Place::Beginning => Offset::Beginning,
             Place::End => Offset::End,
+            Place::Time(ms) => Offset::Offset(ms),
         };
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for partition in partitions {
@@ -267,6 +268,11 @@ impl Intake {
             let element = found.find_partition(self.topic(*partition), partition.number);
             match element.map(|element| element.offset()) {
                 Some(Offset::Offset(offset)) => Ok((*partition, offset)),
+                // Nothing is that new yet.
+                Some(Offset::End) if matches!(place, Place::Time(_)) => {
+                    let end = self.offsets_at(Place::End, std::slice::from_ref(partition))?;
+                    Ok(end[0])
+                }
                 other => Err(BrokerError {
                     fault: Fault::Retriable,
                     doing: doing(),

@@ -46,7 +46,8 @@ impl Settings {
 
         let exactly_once = self.kafka.guarantee == Guarantee::ExactlyOnce;
         let start = match self.kafka.start {
-            Start::Earliest => "earliest",
+            // An offset that is out of range was right once: what is after it is not skipped.
+            Start::Earliest | Start::At(_) => "earliest",
             Start::Latest => "latest",
             Start::Error => "error",
         };

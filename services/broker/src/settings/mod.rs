@@ -13,6 +13,7 @@ mod oidc;
 pub(crate) mod permissions;
 mod properties;
 mod security;
+mod start;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -31,6 +32,7 @@ pub use oidc::Oidc;
 pub use permissions::{Operation, Permission, Resource, as_argument};
 pub use properties::{GUARDED, Guarded, Properties, PropertyValue};
 pub use security::{Mechanism, Sasl, Tls};
+pub use start::Start;
 pub use topics::Topics;
 
 /// What a broker is opened with: both tables and the pipeline's name.
@@ -63,7 +65,9 @@ pub struct Kafka {
     pub guarantee: Guarantee,
     /// Where a new group begins in a topic; that is committed before anything is read, so that restarts agree. Also where to
     /// go on when an offset is gone. A partition that is added later is read from its beginning, whatever this says.
-    /// Required, because each answer is wrong for somebody.
+    /// `"earliest"`: at the oldest event, so that nothing is lost. `"latest"`: at what comes next; what is there is skipped,
+    /// also what arrived while the group's offset expired. A time, such as `"2026-05-01T00:00:00Z"`: at the first event whose
+    /// timestamp is not before it. `"error"`: nowhere; the service stops and says which partition it is. Required, because each answer is wrong for somebody.
     pub start: Start,
     /// How many lanes this process runs, each with its own consumer, producer and thread. Between 1 and 64; no more than
     /// the events topic has partitions do any work. Default: 1.
@@ -126,18 +130,6 @@ impl From<Guarantee> for checkpoint::Guarantee {
             Guarantee::AtLeastOnce => Self::AtLeastOnce,
         }
     }
-}
-
-/// Where to begin in a topic for which the group has no valid offset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Start {
-    /// At the oldest event: loses nothing.
-    Earliest,
-    /// At the newest event: skips what is there already, also what arrived while the group's offset expired.
-    Latest,
-    /// Nowhere: the service stops and says which partition it is. It takes a group that has offsets.
-    Error,
 }
 
 /// How the group knows this process.

@@ -9,6 +9,7 @@ use crate::{BrokerError, Fault};
 use super::cluster::ConnectionId;
 use super::connection::Twin;
 use super::group::Mark;
+use super::log::Isolation;
 use super::state::{Slot, State, failure};
 
 impl State {
@@ -49,6 +50,13 @@ impl State {
         let next = match place {
             Place::Beginning => 0,
             Place::End => self.log(slot).last_stable(),
+            Place::Time(ms) => {
+                let log = self.log(slot);
+                let mut since = log
+                    .read(0, Isolation::ReadCommitted)
+                    .filter(|(_, record)| record.timestamp_ms >= Some(ms));
+                since.next().map_or_else(|| log.last_stable(), |(offset, _)| offset)
+            }
         };
         Mark { next, note: "".into() }
     }

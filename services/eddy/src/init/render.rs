@@ -42,16 +42,12 @@ const ORDER: [&str; 22] = [
     "layout",
 ];
 
-/// The word of the file.
-fn start(start: Start) -> String {
-    serde_json::to_value(start).map_or_else(|_| unreachable!("it is a word"), |word| value(&word))
-}
-
 /// What a word means, and the other one.
 fn starts(start: Start) -> &'static str {
     match start {
         Start::Earliest => "with the oldest event; \"latest\": with what comes next",
         Start::Latest => "with what comes next; \"earliest\": with the oldest event",
+        Start::At(_) => "with what is not older; \"earliest\": with the oldest event",
         Start::Error => "nowhere, it stops; \"earliest\": with the oldest event",
     }
 }
@@ -66,7 +62,7 @@ pub(crate) fn file(plan: &Plan) -> String {
         &mut text,
         &format!(
             "start = {}    # where a new group begins: {}",
-            start(plan.start),
+            string(&plan.start.to_string()),
             starts(plan.start)
         ),
     );

@@ -256,19 +256,19 @@ impl Shop {
     /// Where a new group begins, and what that means for the events that are there, if the brokers are known and say so.
     fn start(&self, plan: &Plan, place: &files::Place) -> Result<String, Error> {
         let begins = match plan.start {
-            Start::Earliest => "earliest: with the oldest event (--start latest skips what is there)",
-            Start::Latest => "latest: with what comes next (--start earliest reads what is there first)",
-            Start::Error => "error: nowhere; the group needs committed offsets",
+            Start::Earliest => "with the oldest event (--start latest skips what is there)",
+            Start::Latest => "with what comes next (--start earliest reads what is there first)",
+            Start::At(_) => "with the first event that is not older",
+            Start::Error => "nowhere; the group needs committed offsets",
         };
-        let mut lines = format!("start        {begins}\n");
+        let mut lines = format!("start        {}: {begins}\n", plan.start);
         let found = match &self.kafka.0 {
             None => "not asked; `eddy check` says how large it is, as does --brokers here".to_owned(),
             Some(_) => {
                 let folder = &place.folder;
                 let settings = self.read(&plan.to_toml(), folder)?.file.broker(folder);
                 let topic = plan.events.as_deref().unwrap_or("events");
-                let backlog = TopicReader::open(&settings, topic)
-                    .and_then(|reader| Backlog::of(&reader, plan.start));
+                let backlog = TopicReader::open(&settings, topic).and_then(|reader| Backlog::of(&reader, plan.start));
                 backlog.map_or_else(|error| format!("not known: {error}"), |backlog| backlog.to_string())
             }
         };

@@ -25,6 +25,29 @@ fn the_first_in_a_group_commits_where_it_begins_in_every_partition() {
 }
 
 #[test]
+fn a_group_that_begins_at_a_time_begins_with_the_first_event_that_is_not_older_and_else_at_the_end() {
+    let cluster = cluster();
+    for (value, timestamp_ms) in [("a", 10), ("b", 20), ("c", 15)] {
+        let record = TwinRecord {
+            timestamp_ms: Some(timestamp_ms),
+            ..TwinRecord::of(value)
+        };
+        cluster.produce("events", 0, record.clone());
+        cluster.produce(
+            "events",
+            1,
+            TwinRecord {
+                timestamp_ms: Some(1),
+                ..record
+            },
+        );
+    }
+    let mut twin = cluster.connect(start(Start::At(20)));
+    assert_eq!(committed(&cluster), [Some(1), Some(3)]);
+    assert_eq!(poll_all(&mut twin), ["0/1=b", "0/2=c"]);
+}
+
+#[test]
 fn a_restart_before_the_first_commit_begins_where_the_first_start_did() {
     let cluster = cluster();
     let mut twin = cluster.connect(start(Start::Latest));
