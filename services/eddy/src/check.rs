@@ -345,7 +345,7 @@ impl fmt::Display for Report {
         if let Some(forecast) = forecast {
             writeln!(f, "\n{forecast}")?;
             if kafka.is_none() {
-                writeln!(f, "series of the partitions of the topics of events are not among them")?;
+                writeln!(f, "series of the partitions of the events topic are not among them")?;
             }
         }
         for warning in warnings {
