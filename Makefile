@@ -31,6 +31,7 @@ test-slow:
 	EDDY_SCHEDULES=50000 cargo test --locked --workspace --test schedules
 	cargo test --locked --workspace --features eddy-tests/slow --test cluster --test drain --test failpoints --test outage \
 		-- --nocapture $(ARGS)
+	cargo test --locked --workspace --features eddy-tests/slow --test service -- --nocapture recall::replay registry:: $(ARGS)
 
 chaos:
 	@tests/setup/all

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use eddy_telemetry::catalogue::{ALL, DEPRECATED, Deprecated, Metric};
 use serde_json::{Value, json};
 
 /// The folder of the project.
@@ -188,12 +189,15 @@ pub fn names(expression: &str) -> BTreeSet<String> {
     names.map(str::to_owned).collect()
 }
 
-/// Those of the names that are neither in the catalogue nor recorded.
+/// Those of the names that are neither in the catalogue nor recorded, or that are in it and deprecated: what reads one of
+/// those shows nothing from the next minor version on.
 pub fn unknown(names: BTreeSet<String>) -> BTreeSet<String> {
-    let catalogue: BTreeSet<&str> = eddy_telemetry::catalogue::ALL
-        .iter()
-        .map(|metric| metric.name)
-        .collect();
+    unknown_but(names, DEPRECATED)
+}
+
+fn unknown_but(names: BTreeSet<String>, deprecated: &[Deprecated]) -> BTreeSet<String> {
+    let lasts = |metric: &&Metric| deprecated.iter().all(|one| one.metric.name != metric.name);
+    let catalogue: BTreeSet<&str> = ALL.iter().filter(lasts).map(|metric| metric.name).collect();
     let records = records();
     let is_known = |name: &String| {
         let bare = ["_bucket", "_sum", "_count"]
@@ -202,4 +206,25 @@ pub fn unknown(names: BTreeSet<String>) -> BTreeSet<String> {
         records.contains(name) || catalogue.contains(name.as_str()) || bare.is_some_and(|bare| catalogue.contains(bare))
     };
     names.into_iter().filter(|name| !is_known(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use eddy_pipeline::format::Version;
+    use eddy_telemetry::catalogue::{BATCH_ROWS, STAGE_SECONDS};
+
+    use super::*;
+
+    #[test]
+    fn a_deprecated_metric_is_not_to_be_read_any_more() {
+        let deprecated = [Deprecated {
+            metric: BATCH_ROWS,
+            replacement: STAGE_SECONDS,
+            dropped_in: Version::new(7, 3),
+        }];
+        let read = names("eddy_batch_rows_bucket + eddy_stage_seconds_sum + eddy_no_such");
+        let unknown = |deprecated| unknown_but(read.clone(), deprecated).into_iter().collect::<Vec<_>>();
+        assert_eq!(unknown(&[]), ["eddy_no_such"]);
+        assert_eq!(unknown(&deprecated), ["eddy_batch_rows_bucket", "eddy_no_such"]);
+    }
 }

@@ -6,10 +6,14 @@
 mod budgets;
 #[path = "service/faults.rs"]
 mod faults;
+#[path = "service/frozen.rs"]
+mod frozen;
 #[path = "service/inputs.rs"]
 mod inputs;
 #[path = "service/large.rs"]
 mod large;
+#[path = "service/looks.rs"]
+mod looks;
 #[path = "service/onboarding.rs"]
 mod onboarding;
 #[path = "service/oncall.rs"]

@@ -319,6 +319,21 @@ impl Assembly {
         Ok((judgement, provenance))
     }
 
+    /// The fields whose words are segments: by which drift is told, the budget shared, or thresholds chosen.
+    pub(crate) fn segment_fields(&self) -> Vec<String> {
+        let policy = self.policy.as_ref().map(|policy| &policy.file);
+        let select = policy
+            .and_then(|policy| policy.select.as_ref())
+            .unwrap_or(&self.file.select);
+        let points = policy.into_iter().flat_map(|policy| policy.models.values());
+        let mut fields: Vec<String> = self.file.drift.segment.iter().cloned().collect();
+        fields.extend(select.segments.iter().map(|segments| segments.field.clone()));
+        fields.extend(points.filter_map(|point| point.field.clone()));
+        fields.sort_unstable();
+        fields.dedup();
+        fields
+    }
+
     /// The judgement that lanes follow.
     pub(crate) fn in_force(&self) -> Arc<InForce> {
         Arc::clone(self.in_force.as_ref().expect("an assembly that was returned is judged"))

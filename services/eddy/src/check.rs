@@ -6,20 +6,26 @@
 //! Invariant: one thing that is wrong does not hide another. Models are loaded even where Kafka is out of reach, Kafka is
 //! asked even where a model does not load.
 
+mod events;
+
 use std::fmt;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use eddy_broker::kafka::{self, CheckError};
+use eddy_broker::BrokerError;
+use eddy_broker::kafka::{self, CheckError, TopicReader};
 use eddy_broker::settings::Topics;
 use eddy_host::ExitCode;
 use eddy_model::Model;
 use eddy_pipeline::settings::{Bytes, Problem};
 
+use self::events::{Sightings, Surroundings};
 use crate::assemble::{Assembly, assemble};
+use crate::backlog::Backlog;
 use crate::cli::CheckArguments;
 use crate::file::{self, Pipeline};
 use crate::forecast::Forecast;
+use crate::recall::fields::Fields;
 use crate::settings::problems::Problems;
 
 /// Checks a pipeline file: the report goes to standard output, problems go to standard error, one line each.
@@ -74,10 +80,11 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
         Reach::Kafka => unfit_token(&pipeline),
     };
     let mut findings = Findings::wrong(locate(unfit));
-    let mut forecast = None;
+    let (mut forecast, mut segments) = (None, Vec::new());
     let models = match assemble(&pipeline) {
         Ok(assembly) => match examine_models(&pipeline, &assembly) {
             Ok(models) => {
+                segments = assembly.segment_fields();
                 forecast = Some(move |topics: &[(&str, i32)]| Forecast::of(&assembly, topics));
                 Some(models)
             }
@@ -110,6 +117,10 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
     match (models, kafka) {
         (Some(models), Some(kafka)) if findings.problems.is_empty() => Ok(Report {
             file: path.display().to_string(),
+            streams: kafka
+                .iter()
+                .flat_map(|kafka| Stream::all(&pipeline, kafka, &segments))
+                .collect(),
             forecast: forecast.map(|of| {
                 let topics = kafka.as_ref().map_or(&[][..], |kafka| &kafka.topics);
                 let events = topics.iter().filter(|topic| topic.key == Topics::EVENTS);
@@ -117,9 +128,12 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
                 of(&events)
             }),
             models,
-            warnings: match &kafka {
-                Some(kafka) => kafka.warnings.clone(),
-                None => settings.kafka.warnings(),
+            warnings: {
+                let of_kafka = match &kafka {
+                    Some(kafka) => kafka.warnings.clone(),
+                    None => settings.kafka.warnings(),
+                };
+                pipeline.document.deprecated().lines().chain(of_kafka).collect()
             },
             kafka,
         }),
@@ -184,9 +198,50 @@ pub struct Report {
     models: ModelsReport,
     /// `None` where it was not asked.
     kafka: Option<kafka::Report>,
+    /// What the events topic holds, or why that is not known; `None` where Kafka was not asked.
+    /// The first topics of events.
+    streams: Vec<Result<Stream, BrokerError>>,
     /// What works and is unwise.
     warnings: Vec<String>,
     forecast: Option<Forecast>,
+}
+
+/// What waits in the events topic.
+#[derive(Debug)]
+struct Stream {
+    backlog: Backlog,
+    latest: Sightings,
+}
+
+/// Topics of events that are looked into.
+const STREAMS: usize = 5;
+
+impl Stream {
+    fn all(pipeline: &Pipeline, kafka: &kafka::Report, segments: &[String]) -> Vec<Result<Self, BrokerError>> {
+        let events = kafka.topics.iter().filter(|topic| topic.key == Topics::EVENTS);
+        let of = |topic: &kafka::TopicReport| Self::of(pipeline, (&topic.name, kafka), segments);
+        events.take(STREAMS).map(of).collect()
+    }
+
+    fn of(
+        pipeline: &Pipeline,
+        (topic, kafka): (&str, &kafka::Report),
+        segments: &[String],
+    ) -> Result<Self, BrokerError> {
+        let settings = pipeline.file.broker(&pipeline.folder);
+        let reader = TopicReader::open(&settings, topic)?;
+        let fields = Fields::of(&pipeline.file).expect("a pipeline whose models fit has sound fields");
+        let predictions = kafka.topics.iter().find(|topic| topic.key == Topics::PREDICTIONS);
+        let around = Surroundings {
+            file: &pipeline.file,
+            predictions: predictions.map_or(0, |topic| topic.partitions),
+            segments,
+        };
+        Ok(Self {
+            backlog: Backlog::of(&reader, settings.kafka.start)?,
+            latest: Sightings::of(&reader, around, fields)?,
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -295,6 +350,7 @@ impl fmt::Display for Report {
             file,
             models,
             kafka,
+            streams,
             warnings,
             forecast,
         } = self;
@@ -318,6 +374,17 @@ impl fmt::Display for Report {
                 "\nKafka was not asked, and no secret was read (--offline); whether brokers answer, topics are there and \
                  secrets are fit, `eddy check` tells where the service is to run"
             )?,
+        }
+        for stream in streams {
+            match stream {
+                Ok(stream) => write!(f, "\n{}; the latest:\n{}", stream.backlog, stream.latest)?,
+                Err(error) => writeln!(f, "\nthe events that are there could not be looked at: {error}")?,
+            }
+        }
+        let topics = kafka.iter().flat_map(|kafka| &kafka.topics);
+        let left_out = topics.filter(|topic| topic.key == Topics::EVENTS).skip(STREAMS).count();
+        if left_out > 0 {
+            writeln!(f, "\n{} of events not looked into", counted(left_out, "further topic"))?;
         }
         let (lanes, count) = (usize::from(models.lanes), models.models.len());
         let sessions = counted(lanes * count, "session");
@@ -348,7 +415,8 @@ impl fmt::Display for Report {
                 writeln!(f, "series of the partitions of the events topic are not among them")?;
             }
         }
-        for warning in warnings {
+        let unwise = streams.iter().flatten().flat_map(|stream| stream.latest.warnings());
+        for warning in warnings.iter().cloned().chain(unwise) {
             writeln!(f, "\nnote: {warning}")?;
         }
         Ok(())

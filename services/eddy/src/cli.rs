@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use eddy_broker::settings::Start;
 use eddy_pipeline::settings::{Bytes, Span};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -24,7 +25,7 @@ Every setting of the file can be overridden by an environment variable: EDDY__KA
 
 Exit codes: 0 drained or done, 64 usage, 69 brokers unreachable at start or a replica that does not answer, 70 a guarantee
 could not be kept, 75 replaced by a twin with the same identity, 76 not drained in time, 78 the file or the token is
-wrong, or a test does not hold.";
+wrong, a test does not hold, or `migrate --check` found something to do.";
 
 const AFTER_TEST_HELP: &str = "\
 Beside the pipeline file stand `events.jsonl` (one JSON document a line) or the folder `events`
@@ -72,6 +73,9 @@ pub enum Command {
     /// The pipeline's topics as they are and should be, with the commands for topics and permissions. `--apply` creates what
     /// is missing and alters nothing.
     Topics(TopicsArguments),
+    /// Bring a pipeline file, a policy file or a profile to the newest format, comments kept. Without `--write` it shows what
+    /// would change.
+    Migrate(MigrateArguments),
     /// Print the JSON schema of the pipeline file, for editors that complete and check TOML by it.
     Schema,
     /// Rehearse models that arrive on standard input. The program asks this of itself.
@@ -114,6 +118,20 @@ pub struct TopicsArguments {
     /// Whom the permissions are for, in the commands. Default: left open.
     #[arg(long, value_name = "User:NAME")]
     pub principal: Option<String>,
+}
+
+/// Arguments of `eddy migrate`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct MigrateArguments {
+    /// The file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Exit with 78 when something is to be done, and write nothing. For a pull request.
+    #[arg(long, conflicts_with = "write")]
+    pub check: bool,
+    /// Replace the file.
+    #[arg(long)]
+    pub write: bool,
 }
 
 /// Arguments of `eddy pause` and `eddy resume`.
@@ -271,6 +289,12 @@ pub struct InitArguments {
     /// Brokers that the file names, as host:port,… Default: localhost:9092.
     #[arg(long, value_name = "HOST:PORT")]
     pub brokers: Option<String>,
+    /// The events topic. With --brokers it is looked at: how much is there to read. Default: events.
+    #[arg(long, value_name = "TOPIC")]
+    pub events: Option<String>,
+    /// Where a new group begins: earliest, at the oldest event, latest, at what comes next, or error. Default: earliest.
+    #[arg(long, value_name = "START", value_parser = start)]
+    pub start: Option<Start>,
     /// Replace files that are there.
     #[arg(long)]
     pub force: bool,
@@ -533,6 +557,11 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Stop>
 fn span(text: &str) -> Result<Span, String> {
     let value: StrDeserializer<'_, ValueError> = text.into_deserializer();
     Span::deserialize(value).map_err(|error| error.to_string())
+}
+
+fn start(text: &str) -> Result<Start, String> {
+    let value: StrDeserializer<'_, ValueError> = text.into_deserializer();
+    Start::deserialize(value).map_err(|error| error.to_string())
 }
 
 fn bytes(text: &str) -> Result<Bytes, String> {

@@ -14,6 +14,7 @@ use eddy_inference::settings::{BatchSettings, CheckpointSettings, DeadLetterSett
 use eddy_pipeline::decode::{Decoder, EventSettings, LimitSettings};
 use eddy_pipeline::drift::monitor::DriftSettings;
 use eddy_pipeline::fields::FieldSettings;
+use eddy_pipeline::format::{PIPELINE, Version};
 use eddy_pipeline::select::SelectSettings;
 use eddy_pipeline::settings::{Problem, nearest};
 use eddy_telemetry::LogSettings;
@@ -22,11 +23,30 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::PolicySettings;
+use crate::settings::history::{History, Renamed};
 use crate::settings::problems::Problems;
 use crate::settings::{self, Document, Source};
 
-/// The format that this program reads.
-pub const FORMAT: u32 = 1;
+/// What pipeline files were like before.
+pub const HISTORY: History = History {
+    format: &PIPELINE,
+    renamed: &[
+        // `drift.window` is a span of time, and this is a number of events.
+        Renamed {
+            old: "dead_letters.window",
+            new: "window_events",
+            since: 2,
+            dropped_in: Version::new(0, 2),
+        },
+        // Beside `max_rows`, which is about a run, this one was taken to be so, too.
+        Renamed {
+            old: "models[].max_bytes",
+            new: "max_file_bytes",
+            since: 2,
+            dropped_in: Version::new(0, 2),
+        },
+    ],
+};
 /// Larger than any pipeline file, smaller than any model that is passed in its place by mistake.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Longest name of a pipeline: it is part of group names and of metric labels.
@@ -37,8 +57,10 @@ const MAX_NAME: usize = 64;
 #[serde(deny_unknown_fields)]
 #[schemars(title = "Eddy's pipeline file")]
 pub struct PipelineFile {
-    /// Format of this file: 1.
-    #[schemars(range(min = 1, max = 1))]
+    /// Format of this file. The newest is 2, and files of format 1 are read as well; `eddy migrate` brings them up. A file
+    /// that does not say it is of format 1.
+    #[serde(default = "first")]
+    #[schemars(range(min = 1, max = 2))]
     pub format: u32,
     /// Name of the pipeline, in metrics, logs and default identities: small letters, digits and `-`, 64 at most, not
     /// beginning with `-`.
@@ -96,6 +118,10 @@ pub struct PipelineFile {
     pub process: ProcessSettings,
 }
 
+const fn first() -> u32 {
+    1
+}
+
 /// A pipeline file that was read: its settings, and where each of them stands.
 #[derive(Debug, Clone)]
 pub struct Pipeline {
@@ -138,14 +164,10 @@ pub fn read(
     source: Source<'_>,
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<settings::Loaded<PipelineFile>, Problems> {
-    // A file of another format is not full of mistakes, it is for another release.
-    if let Some(format) = settings::peek_integer(source.text, "format").filter(|format| *format != i64::from(FORMAT)) {
-        let message = format!(
-            "`format` is {format}, and this program reads format {FORMAT}; use the release of Eddy that the file was written for"
-        );
-        return Err(Problems::whole(source.name.to_owned(), message));
-    }
-    settings::read(source, variables, PipelineFile::problems)
+    let mut loaded = settings::read(source, variables, &HISTORY, PipelineFile::problems)?;
+    // Whatever it was, it was read as one of the newest.
+    loaded.settings.format = PIPELINE.written;
+    Ok(loaded)
 }
 
 /// The JSON schema of the file, as text.

@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod assemble;
+mod backlog;
 pub mod check;
 pub mod cli;
 pub mod compare;
@@ -16,6 +17,7 @@ mod failpoints;
 pub mod file;
 mod forecast;
 pub mod init;
+pub mod migrate;
 pub mod onboard;
 mod oncall;
 mod paths;

@@ -11,18 +11,23 @@ use std::time::Duration;
 
 use eddy_host::{Failure, OnDrain, OnExit, Policy, Tasks};
 use eddy_inference::judge::InForce;
+use eddy_pipeline::format::POLICY;
 use eddy_pipeline::hash::config_hash;
-use eddy_pipeline::policy::{FORMAT, PolicyFile};
+use eddy_pipeline::policy::PolicyFile;
 use eddy_pipeline::settings::{Problem, Span, nearest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::assemble::Assembly;
+use crate::settings::history::History;
 use crate::settings::problems::Problems;
 use crate::settings::{self, Document, Source};
 
 /// Larger than any policy file.
 const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// What policy files were like before: as they are.
+pub(crate) const HISTORY: History = History::of(&POLICY);
 
 /// `[policy]`: a file with thresholds and budgets that replicas take up between batches, without a restart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -106,11 +111,7 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, Problems> {
         name: &name,
         text: &text,
     };
-    if let Some(format) = settings::peek_integer(&text, "format").filter(|format| *format != i64::from(FORMAT)) {
-        let message = format!("`format` is {format}, and this program reads format {FORMAT} of policy files");
-        return Err(Problems::whole(name, message));
-    }
-    let loaded = settings::read(source, [], PolicyFile::check)?;
+    let loaded = settings::read(source, [], &HISTORY, PolicyFile::check)?;
     let value = serde_json::to_value(&loaded.settings).expect("settings are plain values");
     Ok(Loaded {
         hash: config_hash(&value),

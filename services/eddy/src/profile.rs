@@ -42,8 +42,13 @@ pub enum Error {
     #[error("the pipeline has several models, and a profile is one model's; pass --model with one of {0}")]
     WhichModel(String),
     /// Segments are words.
-    #[error("`{0}` is no category among the fields, and only the words of one can be segments; name one as --segment")]
-    NoCategory(String),
+    #[error("`{field}` is no category among the fields, and only the words of one can be segments; {known}")]
+    NoCategory {
+        /// What was asked for.
+        field: String,
+        /// What there is.
+        known: String,
+    },
     /// No profile has the feature.
     #[error("no profile of the pipeline's models has a feature `{feature}`; {known}")]
     NoFeature {
@@ -231,13 +236,20 @@ pub(crate) fn leave_bare(file: &mut PipelineFile) {
 }
 
 fn is_category(field: &str, features: &[Feature]) -> Result<(), Error> {
-    let mut named = features
+    let named = features
         .iter()
         .filter(|feature| matches!(feature.kind, FeatureKind::Category(_)));
-    match named.any(|feature| feature.name == field) {
-        true => Ok(()),
-        false => Err(Error::NoCategory(field.to_owned())),
+    let named: Vec<&str> = named.map(|feature| feature.name.as_str()).collect();
+    if named.contains(&field) {
+        return Ok(());
     }
+    Err(Error::NoCategory {
+        field: field.to_owned(),
+        known: match named.as_slice() {
+            [] => "there is none; give a field `type = \"category\"`".to_owned(),
+            named => format!("name one as --segment: {}", named.join(", ")),
+        },
+    })
 }
 
 /// The rows of a data set.

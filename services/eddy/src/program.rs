@@ -62,6 +62,7 @@ pub fn main() -> ProcessCode {
             forbid_core_dumps();
             crate::topics::topics(&arguments, environment::of_process())
         }
+        Ok(Command::Migrate(arguments)) => crate::migrate::migrate(&arguments),
         Ok(Command::Demo(arguments)) => crate::demo::run(&arguments),
         Ok(Command::Pause(arguments)) => oncall::order("pause", None, &arguments),
         Ok(Command::Resume(arguments)) => oncall::order("resume", None, &arguments),
@@ -98,7 +99,8 @@ fn run(arguments: &cli::RunArguments) -> ExitCode {
     if let Err(error) = pipeline.file.log.install() {
         return end(ExitCode::Configuration, &error.to_string());
     }
-    for warning in pipeline.file.broker(&pipeline.folder).warnings() {
+    let deprecated = pipeline.document.deprecated().lines();
+    for warning in deprecated.chain(pipeline.file.broker(&pipeline.folder).warnings()) {
         tracing::warn!("{warning}");
     }
     match Service::start_on_signals(&pipeline) {

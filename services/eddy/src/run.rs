@@ -10,11 +10,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use eddy_broker::Inputs;
-use eddy_broker::kafka;
 #[cfg(not(feature = "failpoints"))]
 use eddy_broker::kafka::KafkaBroker;
+use eddy_broker::kafka::{self, CheckError};
 use eddy_broker::settings::Guarantee;
+use eddy_broker::{BrokerError, Inputs};
 use eddy_host::{
     AdminHandle, AdminServer, AdminSources, Cause, Drain, ExitCode, Failure, OnDrain, OnExit, Policy, Readiness,
     Shutdown, SystemClock, Tasks, Watchdog, drain_on_signals, exit_on_missed, exit_on_overdue,
@@ -126,6 +126,7 @@ impl Service {
         let internal = |error: eddy_host::Error| NotStarted::new(ExitCode::Configuration, error);
         take_signals(&common.tasks).map_err(internal)?;
         common.metrics.set_start(common.clock.now());
+        common.metrics.set_deprecated_keys(pipeline.document.deprecated().len());
         let status = Arc::new(Status::new(file, &common));
         let score: Arc<ScoreDesk> = Arc::default();
         let desk = Desk {
@@ -273,6 +274,19 @@ impl Service {
 }
 
 /// Starts one lane: its clients, its sessions, its thread.
+/// Why there is no broker: of what has to be mended not only the first thing that was met.
+fn no_broker(pipeline: &Pipeline, error: BrokerError) -> NotStarted {
+    if matches!(error.fault, checkpoint::Fault::Retriable | checkpoint::Fault::TimedOut) {
+        return NotStarted::new(ExitCode::Unreachable, error);
+    }
+    match kafka::check(&pipeline.file.broker(&pipeline.folder)) {
+        Err(CheckError::Problems(problems)) if problems.len() > 1 => {
+            NotStarted::new(ExitCode::Configuration, pipeline.document.locate(problems))
+        }
+        _ => NotStarted::new(ExitCode::Configuration, error),
+    }
+}
+
 fn start_lane(
     (pipeline, assembly): (&Pipeline, &Assembly),
     common: &Common,
@@ -292,15 +306,9 @@ fn start_lane(
     let scoring = assembly
         .scoring_with(watched_scorer)
         .map_err(|problems| NotStarted::new(ExitCode::Configuration, pipeline.document.locate(problems)))?;
-    let broker = KafkaBroker::open_among(&file.broker(&pipeline.folder), number, &common.inputs).map_err(|error| {
-        let unreachable = matches!(error.fault, checkpoint::Fault::Retriable | checkpoint::Fault::TimedOut);
-        let code = if unreachable {
-            ExitCode::Unreachable
-        } else {
-            ExitCode::Configuration
-        };
-        NotStarted::new(code, error)
-    })?;
+    let settings = file.broker(&pipeline.folder);
+    let broker = KafkaBroker::open_among(&settings, number, &common.inputs);
+    let broker = broker.map_err(|error| no_broker(pipeline, error))?;
     let broker = Watched::new(broker, beat.clone(), &file.kafka);
     let names: Vec<&str> = assembly.models().iter().map(|model| model.name()).collect();
     let versions = assembly.versions();

@@ -40,6 +40,8 @@ fn arguments(example_name: &str, data: PathBuf, out: &Path) -> InitArguments {
         expect_column: None,
         out: Some(out.to_owned()),
         brokers: None,
+        events: None,
+        start: None,
         force: false,
     }
 }

@@ -3,9 +3,11 @@
 
 use std::path::Path;
 
-use eddy::file::PipelineFile;
+use eddy::file::{HISTORY, PipelineFile};
+use eddy::settings::history::Renamed;
 use eddy::settings::reference::{json_schema, markdown};
 use eddy_broker::settings::{Permission, Resource, Settings, Topics};
+use eddy_pipeline::format::{self, Format};
 
 const INTRODUCTION: &str = "\
 # The pipeline file
@@ -69,6 +71,28 @@ again needs only what is read and described:
 |---|---|---|---|
 ";
 
+const FORMATS: &str = "\
+# Formats
+
+What outlives a process says of which format it is; generated from the code (`UPDATE_REFERENCE=1 cargo test -p eddy --test
+reference`). What the version before wrote is read; what a newer one wrote is refused by its number. Readers of what goes to
+topics ignore headers and members that they do not know, so new ones need no new number.
+
+| what | written | read | where the number stands |
+|---|---|---|---|
+";
+
+const RENAMED: &str = "
+## Old names
+
+`eddy migrate FILE` shows what brings a file to the newest format, `--write` does it, comments kept, and `--check` ends with
+78 when there is something to do. Until a version drops an old name it is read with a warning in the log and by `eddy check`, in
+files of older formats and as a variable of the environment; `eddy_deprecated_keys` counts them. `eddy migrate` knows it for ever.
+
+| key of the pipeline file | by its old name | new since format | old name dropped in version |
+|---|---|---|---|
+";
+
 #[track_caller]
 #[expect(
     clippy::disallowed_methods,
@@ -126,6 +150,26 @@ fn the_table_of_permissions_is_that_of_the_code() {
         "reference/acls.md",
         &format!("{ACLS}{pipeline}{AFTER_ACLS}{RECALL}{person}"),
     );
+}
+
+#[test]
+fn the_table_of_formats_is_that_of_the_code() {
+    let format = |format: &&Format| {
+        let Format {
+            of, written, stands, ..
+        } = format;
+        format!("| {of} | {written} | {} | {stands} |\n", format.reads())
+    };
+    let renamed = |renamed: &Renamed| {
+        let new = renamed.new_key();
+        let Renamed {
+            old, since, dropped_in, ..
+        } = renamed;
+        format!("| `{new}` | `{old}` | {since} | {dropped_in} |\n")
+    };
+    let formats: String = format::ALL.iter().map(format).collect();
+    let renamed: String = HISTORY.renamed.iter().map(renamed).collect();
+    is_fresh("reference/formats.md", &format!("{FORMATS}{formats}{RENAMED}{renamed}"));
 }
 
 #[test]

@@ -124,7 +124,7 @@ impl<B: Broker> Lane<B> {
                 (metrics, report.clone(), selection),
             ),
             emitter,
-            flood: Flood::new(settings.dead_letters.flood_share, settings.dead_letters.window),
+            flood: Flood::new(settings.dead_letters.flood_share, settings.dead_letters.window_events),
             pauses: Pauses::default(),
             skips: Skips::default(),
             stalls: StallWatch {
@@ -181,6 +181,7 @@ impl<B: Broker> Lane<B> {
         }
         self.checkpoint()?;
         self.take_up_rebalances()?;
+        self.await_schema()?;
         self.end_of_pause(rows);
         self.show(rows == 0);
         if rows > 0 {
@@ -208,16 +209,25 @@ impl<B: Broker> Lane<B> {
         let started = self.clock.now();
         let mut wait = self.ledger.due_in(started).map_or(IDLE, |due| due.min(IDLE));
         let mut times = PollTimes::new(started.monotonic);
+        let mut held_back = None;
         while !self.is_full() && !self.link.has_rebalance() {
             let (ledger, scoring, skips) = (&mut self.ledger, &mut self.scoring, &self.skips);
             let polled = self.link.broker.poll(wait, &mut |record| {
+                let skipped = skips.of(record);
+                if skipped.is_none()
+                    && let Err(awaited) = scoring.prepare(record)
+                {
+                    held_back = Some((record.source, awaited));
+                    return;
+                }
                 ledger.consume(record.source);
-                match skips.of(record) {
+                match skipped {
                     None => scoring.push(record),
                     Some(skipped) => scoring.push_rejected(record, skipped),
                 }
             });
             match polled {
+                Ok(Polled::Record) if held_back.is_some() => break,
                 Ok(Polled::Record) => {
                     if times.is_waiting() {
                         times.work_began(self.clock.now().monotonic);
@@ -237,7 +247,10 @@ impl<B: Broker> Lane<B> {
             }
         }
         (self.facts.poll, self.facts.decode) = times.end(self.clock.now().monotonic);
-        Ok(())
+        match held_back {
+            Some((source, awaited)) => self.hold_back(source, awaited),
+            None => Ok(()),
+        }
     }
 
     /// Whether the batch takes no more events.

@@ -484,9 +484,10 @@ impl Ledger {
     }
 }
 
-/// What stands beside an offset. A note of somebody else is none: the budget of that partition begins at zero.
+/// What stands beside an offset. A note of somebody else, or of a newer version, is none: the budget of that partition
+/// begins at zero.
 fn read_note(text: &str) -> Option<Note> {
-    serde_json::from_str(text)
-        .inspect_err(|error| tracing::warn!(%error, "the metadata of an offset is not Eddy's; its budget begins anew"))
+    Note::read(text)
+        .inspect_err(|why| tracing::warn!("the metadata of an offset {why}; the budget of its partition begins anew"))
         .ok()
 }

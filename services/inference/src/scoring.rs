@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eddy_pipeline::decode::{Captured, Decoder};
+use eddy_pipeline::decode::{Awaited, Captured, Decoder};
 use eddy_pipeline::drift::monitor::Values;
 use eddy_pipeline::event::Record;
 use eddy_pipeline::head::{Head, Predictions};
@@ -134,6 +134,22 @@ impl Scoring {
             max_rows,
             max_bytes: limits.bytes.get(),
         }
+    }
+
+    /// Makes sure that an event can be judged, before it is pushed.
+    ///
+    /// # Errors
+    /// The schema that it was written with is not there: hold it back until [`Self::ready`].
+    pub fn prepare(&mut self, record: &Record<'_>) -> Result<(), Awaited> {
+        self.decoder.prepare(record)
+    }
+
+    /// Whether events of this schema can be judged now.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub fn ready(&mut self, schema: u32) -> Result<(), Awaited> {
+        self.decoder.ready(schema)
     }
 
     /// Decodes one event into the next row of the tensors and notes what its outputs will need.

@@ -122,13 +122,13 @@ impl CheckpointSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeadLetterSettings {
-    /// Share of dead letters over `window` at which the stream pauses, offsets untouched. 1.0 switches the limit off.
+    /// Share of dead letters over `window_events` at which the stream pauses, offsets untouched. 1.0 switches the limit off.
     /// Default 0.5.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub flood_share: f64,
     /// Latest events that the share is taken over. Default 1000.
     #[schemars(range(min = 10, max = 1_000_000))]
-    pub window: usize,
+    pub window_events: usize,
     /// While paused, a batch is tried this often; it goes through only if it is below the limit. Default 30s.
     pub retry: Span,
 }
@@ -137,7 +137,7 @@ impl Default for DeadLetterSettings {
     fn default() -> Self {
         Self {
             flood_share: 0.5,
-            window: 1000,
+            window_events: 1000,
             retry: Span::seconds(30),
         }
     }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use eddy_pipeline::format::GOLDEN;
 use eddy_pipeline::tensor::{Buffer, DType, Data, Inputs, TensorSpec, View};
 use half::f16;
 use serde::Deserialize;
@@ -14,7 +15,6 @@ use serde_json::Value;
 use crate::error::{Error, GOLDEN_FILE};
 use crate::file;
 
-const FORMAT: u32 = 1;
 const MAX_BYTES: u64 = 64 << 20;
 
 #[derive(Debug, Deserialize)]
@@ -88,12 +88,7 @@ impl Golden {
         outputs: &[TensorSpec],
         tolerance: Option<f64>,
     ) -> Result<Self, String> {
-        if file.format != FORMAT {
-            return Err(format!(
-                "its format is {} and this program reads {FORMAT}; use a newer one",
-                file.format
-            ));
-        }
+        GOLDEN.judge(file.format.into())?;
         let count = file.inputs.values().next().map_or(0, Vec::len);
         if count == 0 || file.outputs.is_empty() {
             return Err("it holds no rows; write at least one row of inputs and of outputs".into());
@@ -371,7 +366,7 @@ mod tests {
     #[test]
     fn a_file_that_does_not_fit_says_where() {
         let cases = [
-            (GOOD.replace("\"format\": 1", "\"format\": 2"), "format is 2"),
+            (GOOD.replace("\"format\": 1", "\"format\": 2"), "is of format 2"),
             (GOOD.replace("[1, 2.5]", "[1]"), "row 0 of `x`"),
             (GOOD.replace("[8]", "8.5"), "row 1 of `n`"),
             (GOOD.replace("[8]", "4000000000"), "row 1 of `n`"),

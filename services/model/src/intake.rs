@@ -78,8 +78,8 @@ pub(crate) fn take_in(settings: &Settings, path: &Path) -> Result<Intake, Error>
 fn limit(what: &'static str, settings: &Settings) -> Limit {
     Limit {
         what,
-        max_bytes: settings.max_bytes.0,
-        setting: "`max_bytes` of the model",
+        max_bytes: settings.max_file_bytes.0,
+        setting: "`max_file_bytes` of the model",
     }
 }
 

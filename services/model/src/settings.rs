@@ -84,8 +84,8 @@ pub struct Settings {
     pub device: u16,
     /// Largest file that is read: the ONNX file, and each in `external_data`. Default 2 GiB, which is also the most that
     /// the format can hold in one ONNX file.
-    #[serde(default = "default_max_bytes")]
-    pub max_bytes: Bytes,
+    #[serde(default = "default_max_file_bytes")]
+    pub max_file_bytes: Bytes,
     /// How much the model may hold. Past these, it is refused before ONNX Runtime sees it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: Limits,
@@ -196,7 +196,7 @@ impl Settings {
             providers: default_providers(),
             fallback: Fallback::default(),
             device: 0,
-            max_bytes: default_max_bytes(),
+            max_file_bytes: default_max_file_bytes(),
             limits: Limits::default(),
         }
     }
@@ -291,7 +291,7 @@ fn default_providers() -> Vec<Provider> {
     vec![Provider::Cpu]
 }
 
-const fn default_max_bytes() -> Bytes {
+const fn default_max_file_bytes() -> Bytes {
     Bytes::mib(2048)
 }
 

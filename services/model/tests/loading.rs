@@ -55,7 +55,7 @@ fn a_missing_a_too_large_and_another_file_are_errors() {
     assert!(matches!(error, Error::Read { .. }));
 
     let mut small = settings("mlp32.onnx");
-    small.max_bytes = Bytes(1000);
+    small.max_file_bytes = Bytes(1000);
     let (error, text) = refuse(&small, &fixtures());
     assert!(matches!(error, Error::TooLarge { .. }), "{text}");
 

@@ -30,7 +30,7 @@ pub const HEADER_REASON: &str = "eddy.reason";
 pub const HEADER_DETAIL: &str = "eddy.detail";
 
 /// The format number of everything that Eddy writes; readers ignore unknown fields.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = crate::format::OUTPUT.written;
 
 /// A partition of an input topic. `topic` indexes the broker's list of input topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -20,6 +20,7 @@ pub mod drift;
 pub mod event;
 pub mod fields;
 pub mod flood;
+pub mod format;
 pub mod hash;
 pub mod head;
 pub mod histogram;

@@ -14,9 +14,6 @@ use crate::head::{Holds, Values};
 use crate::select::{MAX_SEGMENTS, SelectSettings};
 use crate::settings::{Problem, nearest};
 
-/// The format that this program reads.
-pub const FORMAT: u32 = 1;
-
 /// Where a head decides that has no threshold of its own.
 const MORE_PROBABLE: f32 = 0.5;
 
@@ -26,7 +23,8 @@ const MORE_PROBABLE: f32 = 0.5;
 #[serde(deny_unknown_fields)]
 #[schemars(title = "Eddy's policy file")]
 pub struct PolicyFile {
-    /// Format of this file: 1.
+    /// Format of this file: 1. Default: 1.
+    #[serde(default = "first")]
     #[schemars(range(min = 1, max = 1))]
     pub format: u32,
     /// Selection, in the place of the pipeline file's whole table `[select]`.
@@ -52,6 +50,10 @@ pub struct OperatingPoint {
     /// The thresholds of its values, at most 32.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub thresholds: IndexMap<String, f32>,
+}
+
+const fn first() -> u32 {
+    1
 }
 
 /// An operating point that fits a model.

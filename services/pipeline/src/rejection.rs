@@ -62,6 +62,10 @@ reasons! {
     TooManyHeaders = "too_many_headers" at Decode,
     /// Not what the format says: broken JSON, wrong number of bytes, an image that does not decode.
     Malformed = "malformed" at Decode,
+    /// In the framing of a schema registry, where the pipeline file says plain JSON.
+    Framed = "framed" at Decode,
+    /// Written with a schema that the registry does not have, or that cannot be read.
+    UnknownSchema = "unknown_schema" at Decode,
     /// Nested deeper, or with more elements or longer strings, than the limits allow.
     LimitExceeded = "limit_exceeded" at Decode,
     /// The same key twice in one JSON object.
@@ -70,6 +74,8 @@ reasons! {
     InvalidId = "invalid_id" at Decode,
     /// A required field is not there or null.
     MissingField = "missing_field" at Validate,
+    /// Written with a schema that does not fit the pipeline file, where it forbids such schemas.
+    SchemaRefused = "schema_refused" at Validate,
     /// A field that the pipeline file does not know, where it forbids such fields.
     UnknownField = "unknown_field" at Validate,
     /// A value of the wrong type.

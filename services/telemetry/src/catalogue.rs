@@ -10,6 +10,7 @@
 
 use eddy_pipeline::drift::distance::Distance;
 use eddy_pipeline::drift::watch::Standing;
+use eddy_pipeline::format::Version;
 use eddy_pipeline::rejection::Reason;
 use eddy_pipeline::score::RunFault;
 use eddy_pipeline::select::{Arm, Drawn};
@@ -65,6 +66,8 @@ pub enum Unit {
     Times,
     /// Features of events.
     Features,
+    /// Keys of a file.
+    Keys,
 }
 
 impl Unit {
@@ -82,6 +85,7 @@ impl Unit {
             Self::Partitions => "partitions",
             Self::Times => "times",
             Self::Features => "features",
+            Self::Keys => "keys",
         }
     }
 }
@@ -117,6 +121,41 @@ pub struct Metric {
     pub help: &'static str,
     /// Its labels besides [`PIPELINE`], in the order in which handles are resolved.
     pub labels: &'static [Label],
+}
+
+/// A metric that another takes the place of: it lives one minor version more, and its help says so.
+#[derive(Debug, Clone, Copy)]
+pub struct Deprecated {
+    /// The metric.
+    pub metric: Metric,
+    /// What to use in its place.
+    pub replacement: Metric,
+    /// The first version without it.
+    pub dropped_in: Version,
+}
+
+/// All that are deprecated: none now. No rule and no panel may use one.
+pub const DEPRECATED: &[Deprecated] = &[];
+
+impl Metric {
+    /// The help that Prometheus is given: with what takes its place, where it is deprecated.
+    pub fn full_help(&self) -> String {
+        self.help_among(DEPRECATED)
+    }
+
+    fn help_among(&self, deprecated: &[Deprecated]) -> String {
+        match deprecated.iter().find(|one| one.metric.name == self.name) {
+            None => self.help.to_owned(),
+            Some(Deprecated {
+                replacement,
+                dropped_in,
+                ..
+            }) => format!(
+                "Deprecated: use {}; version {dropped_in} will no longer have this one. {}",
+                replacement.name, self.help
+            ),
+        }
+    }
 }
 
 macro_rules! words {
@@ -178,6 +217,8 @@ words! {
         Model = "model",
         /// The person on call asked for it.
         Operator = "operator",
+        /// The schema registry does not answer, or a schema is not to be read.
+        Schema = "schema",
     }
 }
 
@@ -449,6 +490,8 @@ catalogue! {
         "Times that a batch was halved because a run failed or took too long.";
     READY = "eddy_ready", GAUGE, Flag, [],
         "Whether the service is ready; the page /ready names the causes when it is not.";
+    DEPRECATED_KEYS = "eddy_deprecated_keys", GAUGE, Keys, [],
+        "Keys of the pipeline file, and of variables over it, that go by an old name; the log names them, `eddy migrate` renames them.";
     BUILD_INFO = "eddy_build_info", GAUGE, Flag, [VERSION],
         "1, with the version of the program.";
     START_TIME = "eddy_process_start_time_seconds", GAUGE, Seconds, [],
@@ -499,6 +542,38 @@ mod tests {
                 metric.help.starts_with(|c: char| c.is_ascii_uppercase() || c == '1'),
                 "{}",
                 metric.name
+            );
+        }
+    }
+
+    #[test]
+    fn a_deprecated_metric_says_what_takes_its_place_and_until_when_it_is_there() {
+        let deprecated = [Deprecated {
+            metric: STALLS,
+            replacement: REBALANCES,
+            dropped_in: Version::new(7, 3),
+        }];
+        assert_eq!(
+            STALLS.help_among(&deprecated),
+            format!(
+                "Deprecated: use eddy_rebalances_total; version 7.3 will no longer have this one. {}",
+                STALLS.help
+            )
+        );
+        assert_eq!(REBALANCES.help_among(&deprecated), REBALANCES.help);
+    }
+
+    #[test]
+    fn what_is_deprecated_is_here_still_and_so_is_what_takes_its_place() {
+        let is_here = |metric: &Metric| ALL.iter().any(|known| known.name == metric.name);
+        let is_deprecated = |metric: &Metric| DEPRECATED.iter().any(|one| one.metric.name == metric.name);
+        for one in DEPRECATED {
+            assert!(is_here(&one.metric) && is_here(&one.replacement), "{}", one.metric.name);
+            assert!(!is_deprecated(&one.replacement), "{}", one.metric.name);
+            assert!(
+                Version::THIS < one.dropped_in,
+                "{}: its time is over; remove it",
+                one.metric.name
             );
         }
     }

@@ -85,6 +85,7 @@ pub(crate) struct Families {
     pub(crate) model_faults: IntCounterVec,
     pub(crate) batches_halved: IntCounterVec,
     ready: IntGauge,
+    deprecated_keys: IntGauge,
     start_time: Gauge,
 }
 
@@ -114,6 +115,13 @@ impl Metrics {
     /// Notes whether the service is ready.
     pub fn set_ready(&self, ready: bool) {
         self.families.ready.set(i64::from(ready));
+    }
+
+    /// Notes how many keys of the pipeline file go by an old name.
+    pub fn set_deprecated_keys(&self, count: usize) {
+        self.families
+            .deprecated_keys
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Shows what this process makes of its own counts for drift.
@@ -223,6 +231,7 @@ impl Families {
             model_faults: labelled(r, catalogue::MODEL_FAULTS, IntCounterVec::new),
             batches_halved: labelled(r, catalogue::BATCHES_HALVED, IntCounterVec::new),
             ready: gauge(r, catalogue::READY),
+            deprecated_keys: gauge(r, catalogue::DEPRECATED_KEYS),
             start_time: register(r, catalogue::START_TIME, Gauge::with_opts(opts(catalogue::START_TIME))),
             registry,
         }
@@ -248,7 +257,7 @@ impl Families {
 }
 
 fn opts(metric: Metric) -> Opts {
-    Opts::new(metric.name, metric.help)
+    Opts::new(metric.name, metric.full_help())
 }
 
 fn label_names(metric: Metric) -> Vec<&'static str> {
@@ -287,7 +296,7 @@ fn histogram_opts(metric: Metric) -> HistogramOpts {
             metric.kind.as_str()
         );
     };
-    HistogramOpts::new(metric.name, metric.help).buckets(buckets.to_vec())
+    HistogramOpts::new(metric.name, metric.full_help()).buckets(buckets.to_vec())
 }
 
 fn histogram(registry: &Registry, metric: Metric) -> Histogram {

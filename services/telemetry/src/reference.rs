@@ -42,7 +42,7 @@ fn row(page: &mut String, metric: &Metric) {
         metric.kind.as_str(),
         metric.unit.as_str(),
         labels.join(", "),
-        metric.help
+        metric.full_help()
     )
     .expect(STRING);
 }

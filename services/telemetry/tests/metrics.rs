@@ -121,7 +121,7 @@ fn every_metric_of_the_catalogue_is_served_with_its_kind_and_help() {
             metric.name
         );
         assert!(
-            text.contains(&format!("# HELP {} {}\n", metric.name, metric.help)),
+            text.contains(&format!("# HELP {} {}\n", metric.name, metric.full_help())),
             "{}",
             metric.name
         );

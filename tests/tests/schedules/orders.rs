@@ -244,7 +244,7 @@ fn a_skip_is_dropped_when_the_group_is_beyond_it_elsewhere() {
 #[test]
 fn a_skip_can_end_a_flood_and_does_not_count_as_one() {
     let mut settings = LaneSettings::default();
-    (settings.dead_letters.window, settings.dead_letters.flood_share) = (10, 0.5);
+    (settings.dead_letters.window_events, settings.dead_letters.flood_share) = (10, 0.5);
     let mut scene = Scene::new(Guarantee::ExactlyOnce, settings);
     // Half of a window is refused by the model.
     let refused = |number: usize| number % 2 == 1;

@@ -47,7 +47,7 @@ fn eddy(words: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[track_caller]
-fn succeeds(words: &[&str]) -> String {
+pub(crate) fn succeeds(words: &[&str]) -> String {
     let output = Command::new(BINARY).args(words).output();
     let output = output.expect("the program under test was built with the tests");
     said(&output, 0);
@@ -61,7 +61,7 @@ fn ids(messages: &[Message]) -> BTreeSet<&str> {
         .collect()
 }
 
-fn file(stage: &Stage) -> String {
+pub(crate) fn file(stage: &Stage) -> String {
     stage.file().display().to_string()
 }
 

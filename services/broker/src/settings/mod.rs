@@ -221,7 +221,8 @@ impl Settings {
         self.kafka.instance.clone().unwrap_or_else(host_name)
     }
 
-    /// The transactional id of a lane. Whoever uses the same one fences the other out.
+    /// The transactional id of a lane. Whoever uses the same one fences the other out, so it is of one scheme over versions:
+    /// [`eddy_pipeline::format::TRANSACTIONAL_ID`].
     pub fn transactional_id(&self, lane: u16) -> String {
         format!("{}{}-{lane}", self.transactional_ids(), self.instance())
     }

@@ -12,6 +12,7 @@ use std::time::UNIX_EPOCH;
 use eddy_broker::kafka::Stretch;
 use eddy_pipeline::compare::Comparison;
 use eddy_pipeline::event::Source;
+use eddy_pipeline::format::REPLAY_STATE;
 use eddy_pipeline::hash::xxh3_hex;
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +22,6 @@ use crate::cli::ReplayArguments;
 use crate::recall;
 use crate::recall::moment::{self, Moment};
 
-/// The format that is written and read.
-const FORMAT: u32 = 1;
 /// Larger than any state: sketches of 16 numbers and of their changes, each as large as one gets, take 500 MB.
 const MAX_BYTES: u64 = 1 << 30;
 
@@ -252,12 +251,8 @@ impl State {
         let mut lines = text.splitn(2, |byte| *byte == b'\n');
         let (first, second) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
         let head: Head = serde_json::from_slice(first).map_err(|error| broken(&error.to_string()))?;
-        if head.format != FORMAT {
-            let format = head.format;
-            return Err(format!(
-                "is of format {format}, and this release reads format {FORMAT}; {NEXT}"
-            ));
-        }
+        let judged = REPLAY_STATE.judge(head.format.into());
+        judged.map_err(|why| format!("{why}; or {NEXT}"))?;
         if head.xxh3 != xxh3_hex(second) {
             return Err(broken("its checksum does not match"));
         }
@@ -267,7 +262,7 @@ impl State {
     pub(super) fn to_json(&self) -> Vec<u8> {
         let body = serde_json::to_vec(self).expect("a state holds nothing that JSON lacks");
         let head = Head {
-            format: FORMAT,
+            format: REPLAY_STATE.written,
             xxh3: xxh3_hex(&body),
         };
         let mut text = serde_json::to_vec(&head).expect("so does its head");

@@ -26,6 +26,7 @@ mod tests;
 
 use std::path::PathBuf;
 
+use eddy_broker::settings::Start;
 use eddy_pipeline::decode::{EventFormat, EventSettings};
 use eddy_pipeline::fields::FieldSettings;
 use eddy_pipeline::head::HeadSettings;
@@ -132,6 +133,10 @@ pub struct Plan {
     pub profile: Option<PathBuf>,
     /// Brokers, as `host:port`, several with commas.
     pub brokers: String,
+    /// The events topic, where it has another name than a pipeline file assumes.
+    pub events: Option<String>,
+    /// Where a new group begins.
+    pub start: Start,
     /// Rows that the plan was made from.
     pub rows: u64,
     /// The column of the label, where there was one.
@@ -150,6 +155,8 @@ impl Plan {
             path: model.path.clone(),
             profile: None,
             brokers: "localhost:9092".to_owned(),
+            events: None,
+            start: Start::Earliest,
             rows: survey.rows,
             label: survey.label.as_ref().map(Column::name),
             fields,

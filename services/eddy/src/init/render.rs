@@ -5,7 +5,9 @@
 
 use std::fmt::Write as _;
 
+use eddy_broker::settings::Start;
 use eddy_pipeline::fields::{FieldSettings, ImageSettings};
+use eddy_pipeline::format::PIPELINE;
 use eddy_pipeline::head::HeadSettings;
 use serde_json::{Map, Value};
 
@@ -40,16 +42,37 @@ const ORDER: [&str; 22] = [
     "layout",
 ];
 
+/// The word of the file.
+fn start(start: Start) -> String {
+    serde_json::to_value(start).map_or_else(|_| unreachable!("it is a word"), |word| value(&word))
+}
+
+/// What a word means, and the other one.
+fn starts(start: Start) -> &'static str {
+    match start {
+        Start::Earliest => "with the oldest event; \"latest\": with what comes next",
+        Start::Latest => "with what comes next; \"earliest\": with the oldest event",
+        Start::Error => "nowhere, it stops; \"earliest\": with the oldest event",
+    }
+}
+
 pub(crate) fn file(plan: &Plan) -> String {
     let mut text = String::new();
     head_comment(&mut text, plan);
-    line(&mut text, "format = 1");
+    line(&mut text, &format!("format = {}", PIPELINE.written));
     line(&mut text, &format!("name = {}", string(&plan.name)));
     line(&mut text, &format!("\n[kafka]\nbrokers = {}", string(&plan.brokers)));
     line(
         &mut text,
-        "start = \"earliest\"    # a new group begins with the oldest event; \"latest\" with what comes next",
+        &format!(
+            "start = {}    # where a new group begins: {}",
+            start(plan.start),
+            starts(plan.start)
+        ),
     );
+    if let Some(events) = &plan.events {
+        line(&mut text, &format!("\n[topics]\nevents = {}", string(events)));
+    }
     events(&mut text, &plan.fields);
     for field in &plan.fields.fields {
         text.push('\n');

@@ -16,7 +16,8 @@ pub(crate) const PIPELINE: &str = "pipeline.toml";
 /// Where everything is.
 #[derive(Debug)]
 pub(crate) struct Place {
-    folder: PathBuf,
+    /// Where the files go.
+    pub(crate) folder: PathBuf,
     /// What becomes of files that are there.
     existing: Existing,
     /// The model, from the root of the file system.

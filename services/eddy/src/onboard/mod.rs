@@ -1,7 +1,7 @@
 //! `eddy init`: from a model and a data set to a pipeline file that has proved itself.
 //!
 //! Owns: the order of the steps, and which files are left behind.
-//! Never does: decide what a field or a head is ([`crate::init`]), or reach Kafka.
+//! Never does: decide what a field or a head is ([`crate::init`]), or reach Kafka for more than the size of a backlog.
 //!
 //! Invariant: files are written only after the pipeline that they describe has scored the data and was found better than
 //! chance; what is there already is replaced only when that is asked for.
@@ -20,6 +20,8 @@ mod proof;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use eddy_broker::kafka::TopicReader;
+use eddy_broker::settings::Start;
 use eddy_host::ExitCode;
 use eddy_inference::settings::BatchSettings;
 use eddy_model::{BatchCaps, Model, Runtime, RuntimeSettings, Settings};
@@ -32,6 +34,7 @@ use eddy_storage::survey::{Limits, Survey};
 use self::expect::Expected;
 use self::proof::{Order, Proof};
 use crate::assemble::{Assembly, assemble};
+use crate::backlog::Backlog;
 use crate::cli::InitArguments;
 use crate::file::{self, Pipeline};
 use crate::init::{self, ModelFacts, OutputFacts, Plan, class_order};
@@ -163,6 +166,7 @@ pub fn run(arguments: &InitArguments, variables: Vec<(String, String)>) -> Resul
         report.push_str(&format!("look at      {remark}\n"));
     }
     report.push_str(&format!("written      {}\n", written.join(", ")));
+    report.push_str(&shop.start(&plan, &place)?);
     report.push_str(&format!("\nrun it:      eddy run {}\n", place.pipeline().display()));
     Ok(report)
 }
@@ -187,7 +191,8 @@ struct Shop {
     fields: init::FieldPlan,
     /// How the label was found.
     found: String,
-    brokers: Option<String>,
+    /// Brokers, the events topic and the start that were asked for.
+    kafka: (Option<String>, Option<String>, Option<Start>),
     variables: Vec<(String, String)>,
 }
 
@@ -230,7 +235,7 @@ impl Shop {
             survey,
             fields,
             found,
-            brokers: arguments.brokers.clone(),
+            kafka: (arguments.brokers.clone(), arguments.events.clone(), arguments.start),
             variables,
         })
     }
@@ -239,10 +244,35 @@ impl Shop {
     fn plan(&self) -> Result<Plan, Error> {
         let head = init::plan_head(&self.facts, self.survey.label.as_ref()).map_err(Error::Plan)?;
         let mut plan = init::Plan::of(&self.survey, &self.facts, self.fields.clone(), head);
-        if let Some(brokers) = &self.brokers {
+        let (brokers, events, start) = &self.kafka;
+        if let Some(brokers) = brokers {
             plan.brokers.clone_from(brokers);
         }
+        plan.events.clone_from(events);
+        plan.start = start.unwrap_or(plan.start);
         Ok(plan)
+    }
+
+    /// Where a new group begins, and what that means for the events that are there, if the brokers are known and say so.
+    fn start(&self, plan: &Plan, place: &files::Place) -> Result<String, Error> {
+        let begins = match plan.start {
+            Start::Earliest => "earliest: with the oldest event (--start latest skips what is there)",
+            Start::Latest => "latest: with what comes next (--start earliest reads what is there first)",
+            Start::Error => "error: nowhere; the group needs committed offsets",
+        };
+        let mut lines = format!("start        {begins}\n");
+        let found = match &self.kafka.0 {
+            None => "not asked; `eddy check` says how large it is, as does --brokers here".to_owned(),
+            Some(_) => {
+                let folder = &place.folder;
+                let settings = self.read(&plan.to_toml(), folder)?.file.broker(folder);
+                let backlog = TopicReader::open(&settings, settings.topics.events.stand_in())
+                    .and_then(|reader| Backlog::of(&reader, plan.start));
+                backlog.map_or_else(|error| format!("not known: {error}"), |backlog| backlog.to_string())
+            }
+        };
+        lines.push_str(&format!("backlog      {found}\n"));
+        Ok(lines)
     }
 
     /// Loads a text as the pipeline file of `folder`, with the model from where it is.

@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 
 use eddy_broker::settings::Reads;
 use eddy_pipeline::event::{
-    FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_FORMAT, HEADER_ID, HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON,
+    HEADER_BODY, HEADER_CONFIG, HEADER_FORMAT, HEADER_ID, HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON,
     HEADER_SELECTION, HEADER_SOURCE, HEADER_TIME, Header, Record, place,
 };
+use eddy_pipeline::format::OUTPUT;
 use eddy_pipeline::hash::xxh3_128;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -55,7 +56,8 @@ pub(crate) fn source<'a>(headers: &[Header<'a>], events: &Reads) -> Result<&'a s
         return Err(Stranger::OtherPipeline(why));
     }
     refuse_newer(headers).map_err(Stranger::Newer)?;
-    if format != FORMAT.to_string() {
+    let is_read = |format: &str| format.parse().is_ok_and(|number| OUTPUT.judge(number).is_ok());
+    if !is_read(format) {
         return Err(Stranger::Foreign(format!(
             "has an odd header `eddy.format`: {format:?}"
         )));
@@ -73,10 +75,8 @@ pub(crate) fn source<'a>(headers: &[Header<'a>], events: &Reads) -> Result<&'a s
 /// When a newer release wrote the output, as the rest of a sentence that begins with the record.
 pub(crate) fn refuse_newer(headers: &[Header<'_>]) -> Result<(), String> {
     let format: Option<u32> = header(headers, HEADER_FORMAT).and_then(|format| format.parse().ok());
-    match format.filter(|format| *format > FORMAT) {
-        Some(format) => Err(format!(
-            "is of format {format}, and this release of Eddy reads format {FORMAT}; use the release that wrote it"
-        )),
+    match format.filter(|format| *format > OUTPUT.written) {
+        Some(format) => OUTPUT.judge(format.into()).map(drop),
         None => Ok(()),
     }
 }
@@ -323,7 +323,75 @@ pub(crate) mod tests {
                 Sample::of(record, &Events::from("events").reads()).unwrap_err()
             })
         };
-        assert!(matches!(of_format("2"), Stranger::Newer(why) if why.contains("format 2") && why.contains("release")));
+        assert!(matches!(of_format("2"), Stranger::Newer(why) if why.contains("format 2") && why.contains("version")));
         assert!(matches!(of_format("two"), Stranger::Foreign(_)));
+    }
+
+    /// A frozen record: its headers and its value.
+    fn frozen(text: &str) -> (Vec<(String, String)>, String) {
+        let record: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+        let headers = record["headers"].as_array().expect("headers").iter();
+        (
+            headers.map(|header| (text(&header[0]), text(&header[1]))).collect(),
+            text(&record["value"]),
+        )
+    }
+
+    #[test]
+    fn frozen_outputs_are_read() {
+        let see = |text: &str, see: &dyn Fn(&Record<'_>)| {
+            let (headers, value) = frozen(text);
+            let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+            with_record(&headers, value.as_bytes(), |record| see(record));
+        };
+        see(
+            include_str!("../../../../tests/fixtures/frozen/format-1/sample.json"),
+            &|record| {
+                let sample = Sample::of(record, &Events::from("frozen-events").reads()).expect("a sample of format 1");
+                assert_eq!((sample.id, sample.source), ("e-1", "frozen-events/0/0"));
+                assert_eq!(
+                    (sample.time_ms, sample.probability),
+                    (Some(1_777_593_600_000), Some(1.0))
+                );
+                assert_eq!(sample.arms(), ["uncertainty"]);
+                let [model] = sample.models.as_slice() else {
+                    panic!("{:?}", sample.models)
+                };
+                assert_eq!(
+                    (model.model.as_str(), model.version.as_str(), model.sha256.len()),
+                    ("mlp", "1", 64)
+                );
+                assert_eq!(Body::of(record.headers), Some(Body::Original));
+                assert_eq!(header(record.headers, "tenant"), Some("north"));
+            },
+        );
+        see(
+            include_str!("../../../../tests/fixtures/frozen/format-1/dead-letter.json"),
+            &|record| {
+                assert_eq!(
+                    source(record.headers, &Events::from("frozen-events").reads()),
+                    Ok("frozen-events/0/1")
+                );
+                assert_eq!(dead_letter_reason(record.headers), Some("malformed"));
+                assert_eq!(header(record.headers, HEADER_ID), Some("e-2"));
+                assert!(record.value.is_some_and(|value| value.ends_with(b"} and more")));
+            },
+        );
+        see(
+            include_str!("../../../../tests/fixtures/frozen/format-1/prediction.json"),
+            &|record| {
+                assert_eq!(
+                    source(record.headers, &Events::from("frozen-events").reads()),
+                    Ok("frozen-events/0/0")
+                );
+                let value: serde_json::Value = serde_json::from_slice(record.value.expect("a value")).expect("JSON");
+                assert_eq!(
+                    (&value["format"], &value["id"], &value["fields"]["customer"]),
+                    (&1.into(), &"e-1".into(), &"c-7".into())
+                );
+                assert_eq!(value["models"]["mlp"]["flags"], serde_json::json!(["uncertainty"]));
+            },
+        );
     }
 }

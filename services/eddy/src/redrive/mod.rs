@@ -16,6 +16,7 @@ use eddy_broker::kafka::{Committed, JobWriter, Stretch, TopicReader};
 use eddy_broker::settings::Settings;
 use eddy_host::ExitCode;
 use eddy_pipeline::event::{Destination, HEADER_ID, Header, Output, Record, place};
+use eddy_pipeline::format::JOB_NOTE;
 use eddy_pipeline::partition::partition_for;
 use serde::{Deserialize, Serialize};
 
@@ -91,12 +92,28 @@ struct Job {
 /// What stands beside a job's position, so that the next run of it knows what this one did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Note {
-    /// Format of the note: 1.
+    /// Format of the note: [`JOB_NOTE`].
     redrive: u32,
     /// Where to, and which.
     what: String,
     /// Where the job began in this partition.
     first: i64,
+}
+
+impl Note {
+    /// # Errors
+    /// Why it is none that can be gone on from, as the rest of a sentence that begins with it.
+    fn read(text: &str) -> Result<Self, String> {
+        /// What can be read of any format.
+        #[derive(Deserialize)]
+        struct Head {
+            redrive: u32,
+        }
+        let foreign = |_| "is such that no redrive wrote it; choose another --job".to_owned();
+        let head: Head = serde_json::from_str(text).map_err(foreign)?;
+        JOB_NOTE.judge(head.redrive.into())?;
+        serde_json::from_str(text).map_err(foreign)
+    }
 }
 
 /// One partition of a job.
@@ -173,17 +190,10 @@ impl Job {
                 is_known: false,
             });
         };
-        let group = self.settings.group();
-        let Ok(Note {
-            redrive: 1,
-            what,
-            first,
-        }) = serde_json::from_str(note)
-        else {
-            return Err(Error::Usage(format!(
-                "group `{group}` has offsets that no redrive wrote; choose another --job"
-            )));
-        };
+        let Note { what, first, .. } = Note::read(note).map_err(|why| {
+            let group = self.settings.group();
+            Error::Usage(format!("what stands beside an offset of group `{group}` {why}"))
+        })?;
         if what != self.what() {
             return Err(Error::Usage(format!(
                 "job `{}` was begun as \"{what}\", and this would be \"{}\"; give what is new a --job of its own",
@@ -384,7 +394,7 @@ impl Run {
         let what = self.job.what();
         let position = |part: &Part| {
             let note = Note {
-                redrive: 1,
+                redrive: JOB_NOTE.written,
                 what: what.clone(),
                 first: part.first,
             };

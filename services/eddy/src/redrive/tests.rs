@@ -101,7 +101,7 @@ fn what_a_newer_release_wrote_ends_the_job_with_what_to_do() {
     ] {
         let said = judged(&filter(from).expect("sound"), headers);
         assert!(
-            said.starts_with("retraining/1/7 is of format 2") && said.contains("release that wrote it"),
+            said.starts_with("retraining/1/7 is of format 2") && said.contains("use the version that it comes from"),
             "{said}"
         );
     }
@@ -189,6 +189,23 @@ fn a_job_goes_on_where_it_was_and_refuses_to_become_another_one() {
     };
     let foreign = job.part(&stretch, Some(&foreign)).unwrap_err();
     assert!(foreign.to_string().contains("no redrive wrote"), "{foreign}");
+    let newer = Committed {
+        offset: 60,
+        note: r#"{"redrive":2,"somewhere":"else"}"#.into(),
+    };
+    let newer = job.part(&stretch, Some(&newer)).unwrap_err();
+    assert!(newer.to_string().contains("is of format 2"), "{newer}");
+}
+
+#[test]
+fn a_frozen_note_is_read() {
+    let note = Note::read(include_str!("../../../../tests/fixtures/frozen/format-1/job-note.json"));
+    let expected = Note {
+        redrive: 1,
+        what: "from frozen-dead-letters to frozen-again reason any model any".into(),
+        first: 0,
+    };
+    assert_eq!(note, Ok(expected));
 }
 
 #[test]

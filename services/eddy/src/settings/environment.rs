@@ -9,6 +9,7 @@
 use eddy_pipeline::settings::nearest;
 use serde_json::Value;
 
+use super::history::Variable as Named;
 use super::parse;
 use super::problems::Diagnostic;
 use super::schema::{Alternative, Schema};
@@ -35,31 +36,24 @@ pub fn of_process() -> Vec<(String, String)> {
 }
 
 /// Lays the variables over the tree; gives what is wrong with them. Variables without the prefix are none of ours.
-pub(super) fn overlay(
-    root: &mut Node,
-    schema: &Schema,
-    variables: impl IntoIterator<Item = (String, String)>,
-) -> Vec<Diagnostic> {
-    let mut variables: Vec<_> = variables
-        .into_iter()
-        .filter(|(name, _)| name.starts_with(PREFIX))
-        .collect();
+pub(super) fn overlay(root: &mut Node, schema: &Schema, mut variables: Vec<Named>) -> Vec<Diagnostic> {
+    variables.retain(|variable| variable.name.starts_with(PREFIX));
     // In the order of their keys: a whole table before what overrides a part of it, items by number.
-    variables.sort_by_cached_key(|(name, _)| {
-        let steps = name[PREFIX.len()..].split("__");
+    variables.sort_by_cached_key(|variable| {
+        let steps = variable.means[PREFIX.len()..].split("__");
         steps
             .map(|step| (step.parse::<usize>().ok(), step.to_uppercase()))
             .collect::<Vec<_>>()
     });
     let mut diagnostics = Vec::new();
-    for (name, text) in variables {
-        let place = Place::Variable(name.clone());
+    for Named { name, means, text } in variables {
+        let place = Place::Variable(name);
         let variable = Variable {
             schema,
             text: &text,
             place: &place,
         };
-        let steps: Vec<&str> = name[PREFIX.len()..].split("__").collect();
+        let steps: Vec<&str> = means[PREFIX.len()..].split("__").collect();
         if let Err(fault) = variable.set(root, schema.root(), &steps, "") {
             diagnostics.push(Diagnostic {
                 place,

@@ -1,7 +1,7 @@
 //! From a TOML text, a JSON schema and the environment to typed settings, or to *every* mistake at once.
 //!
 //! Owns: the tree of a settings file with the place of each value ([`tree`]), the overlay of environment variables
-//! ([`environment`]), the walk of the tree against the schema ([`walk`]), the reading into types and the sentences that
+//! ([`environment`]), old names of keys ([`history`]) and the rewriting of old files ([`migration`]), the walk of the tree against the schema ([`walk`]), the reading into types and the sentences that
 //! say what is wrong, where, and what to write instead ([`problems`]), and the reference made from the schema
 //! ([`mod@reference`]).
 //! Never does: read a file or the process environment (except [`environment::of_process`]), know a key of Eddy's, or
@@ -15,6 +15,8 @@
 //! since they would speak of values that the author never wrote.
 
 pub mod environment;
+pub mod history;
+pub mod migration;
 mod parse;
 pub mod problems;
 mod recover;
@@ -24,10 +26,12 @@ pub mod tree;
 mod typed;
 mod walk;
 
+use eddy_pipeline::format::Version;
 use eddy_pipeline::settings::Problem;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+use self::history::{History, Reading};
 use self::problems::{Diagnostic, Problems};
 use self::schema::Schema;
 use self::tree::Node;
@@ -46,6 +50,7 @@ pub struct Source<'a> {
 pub struct Document {
     name: String,
     root: Node,
+    deprecated: Problems,
 }
 
 impl Document {
@@ -53,6 +58,11 @@ impl Document {
     pub fn locate(&self, problems: impl IntoIterator<Item = Problem>) -> Problems {
         let located = problems.into_iter().map(|problem| self.place(problem)).collect();
         Problems::new(self.name.clone(), located)
+    }
+
+    /// What was read by an old name, with what to write instead.
+    pub const fn deprecated(&self) -> &Problems {
+        &self.deprecated
     }
 
     fn place(&self, problem: Problem) -> Diagnostic {
@@ -78,21 +88,38 @@ pub struct Loaded<T> {
     pub document: Document,
 }
 
-/// Reads `T` from a TOML text with `variables` laid over it, then asks `check` for what only types can tell.
+/// Reads `T` from a TOML text of any format that `history` knows, with `variables` laid over it, then asks `check` for what only types can tell.
 ///
 /// # Errors
 /// Every mistake that was found, in the order of the file.
 pub fn read<T: DeserializeOwned + JsonSchema>(
     source: Source<'_>,
     variables: impl IntoIterator<Item = (String, String)>,
+    history: &History,
     check: impl FnOnce(&T) -> Vec<Problem>,
 ) -> Result<Loaded<T>, Problems> {
     let schema = Schema::of::<T>();
-    let mut root = parse::parse(source.text).map_err(|error| Problems::new(source.name.to_owned(), vec![error]))?;
+    let alone = |error| Problems::new(source.name.to_owned(), vec![error]);
+    let (mut root, format) = history::parse_known(source.text, history).map_err(alone)?;
+    let reading = Reading {
+        history,
+        file: source.name,
+        format: format.unwrap_or(history.format.written),
+        version: Version::THIS,
+    };
+    let (variables, mut old) = reading.variables(variables);
+    old.extend(reading.upgrade(&mut root));
     let mut diagnostics = environment::overlay(&mut root, &schema, variables);
+    // A variable may hold a whole table.
+    old.extend(reading.upgrade(&mut root));
+    diagnostics.extend(old.wrong);
     let document = Document {
         name: source.name.to_owned(),
         root: root.clone(),
+        deprecated: Problems::new(
+            source.name.to_owned(),
+            old.deprecated.into_iter().map(|(said, _)| said).collect(),
+        ),
     };
     let sound = walk::walk(&mut root, &schema, &mut diagnostics);
     let settings = if sound {
@@ -111,15 +138,6 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
             "does not fit together; compare it with the reference of the settings".to_owned(),
         )),
         _ => Err(Problems::new(document.name, diagnostics)),
-    }
-}
-
-/// The whole number at a key of the top level, if the text is TOML and has one: for a format number, which decides
-/// whether the rest can be judged at all.
-pub fn peek_integer(text: &str, key: &str) -> Option<i64> {
-    match parse::parse(text).ok()?.get(key)?.content {
-        tree::Content::Integer(number) => Some(number),
-        _ => None,
     }
 }
 

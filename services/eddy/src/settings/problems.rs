@@ -65,6 +65,19 @@ impl Problems {
         self.diagnostics.len()
     }
 
+    /// Each of them with its place.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.diagnostics.iter().map(|diagnostic| {
+            // A message of several lines stays one problem to the eye.
+            let message = diagnostic.message.trim_end().replace('\n', "\n    ");
+            match &diagnostic.place {
+                Place::Whole => format!("{}: {message}", self.file),
+                Place::File { .. } => format!("{}:{}: {message}", self.file, diagnostic.place),
+                Place::Variable(name) => format!("environment variable {name}: {message}"),
+            }
+        })
+    }
+
     /// Takes over another list about the same file.
     pub fn merge(&mut self, other: Self) {
         self.diagnostics.extend(other.diagnostics);
@@ -75,17 +88,11 @@ impl Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, diagnostic) in self.diagnostics.iter().enumerate() {
+        for (index, line) in self.lines().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            // A message of several lines stays one problem to the eye.
-            let message = diagnostic.message.trim_end().replace('\n', "\n    ");
-            match &diagnostic.place {
-                Place::Whole => write!(f, "{}: {message}", self.file)?,
-                Place::File { .. } => write!(f, "{}:{}: {message}", self.file, diagnostic.place)?,
-                Place::Variable(name) => write!(f, "environment variable {name}: {message}")?,
-            }
+            f.write_str(&line)?;
         }
         Ok(())
     }

@@ -3,11 +3,20 @@
 
 use std::collections::BTreeMap;
 
+use eddy_pipeline::format::Format;
 use eddy_pipeline::settings::{Bytes, Problem, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::history::History;
 use super::{Source, read, reference};
+
+const HISTORY: History = History::of(&Format {
+    of: "plants",
+    written: 1,
+    oldest: 1,
+    stands: "",
+});
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -157,7 +166,7 @@ fn load(text: &str, variables: &[(&str, &str)]) -> Result<Plant, Vec<String>> {
         name: "plant.toml",
         text,
     };
-    match read(source, variables, check) {
+    match read(source, variables, &HISTORY, check) {
         Ok(loaded) => Ok(loaded.settings),
         Err(problems) => Err(problems.to_string().lines().map(str::to_owned).collect()),
     }

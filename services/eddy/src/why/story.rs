@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use eddy_broker::kafka::Committed;
 use eddy_pipeline::event::{
-    FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_DETAIL, HEADER_ID, HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON,
+    HEADER_BODY, HEADER_CONFIG, HEADER_DETAIL, HEADER_ID, HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON,
     HEADER_SELECTION, HEADER_SHA256, HEADER_SOURCE, HEADER_STAGE, Record, place,
 };
+use eddy_pipeline::format::STORY;
 use eddy_pipeline::select::{Arm, Salt};
 use eddy_storage::table::Cell;
 use serde::Serialize;
@@ -52,7 +53,7 @@ pub(super) type HowFar = BTreeMap<String, Vec<Option<Committed>>>;
 impl Story {
     pub(super) fn new(pipeline: &str, asked: &str, thresholds: Thresholds) -> Self {
         Self {
-            format: FORMAT,
+            format: STORY.written,
             pipeline: pipeline.to_owned(),
             asked: asked.to_owned(),
             id: None,

@@ -7,6 +7,8 @@
 use std::time::Duration;
 
 use eddy_broker::Broker;
+use eddy_pipeline::decode::Awaited;
+use eddy_pipeline::event::Source;
 use eddy_telemetry::catalogue::PauseCause;
 
 use super::{IDLE, Lane, Turn};
@@ -14,12 +16,16 @@ use crate::ledger::Stopped;
 
 /// A pause that is tried to end and meets no event for so long is over.
 const QUIET_END: Duration = Duration::from_secs(10);
+/// A schema that is there sooner is no pause worth showing: every new one is awaited for a moment.
+const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
 /// A pause that ends by itself.
 #[derive(Debug)]
 struct Pause {
     cause: PauseCause,
     retry_at: Duration,
+    /// The schema whose arrival ends it before that, and from when on it is shown.
+    schema: Option<(u32, Duration)>,
 }
 
 /// Why a lane takes no records now, or has just begun to take them again.
@@ -31,6 +37,8 @@ pub(super) struct Pauses {
     /// A model was sick on events that are not done again yet: they are scored one by one, so that the one that ails it
     /// can be named.
     is_suspicious: bool,
+    /// A schema was not there; the event that needs it was put back.
+    awaited: Option<Awaited>,
     /// Who asked for a pause.
     asked_by: Option<String>,
     /// Whether that is obeyed already.
@@ -119,11 +127,59 @@ impl<B: Broker> Lane<B> {
             self.ledger.free(tried);
         }
         self.pauses.is_suspicious |= cause == PauseCause::Model;
+        self.pauses.awaited = None;
         self.pauses.pause = Some(Pause {
             cause,
             retry_at: self.clock.now().monotonic + retry.0,
+            schema: None,
         });
         self.sit_out()
+    }
+
+    /// Puts an event back whose schema is not there yet. It was not consumed, and what came before it goes on.
+    pub(super) fn hold_back(&mut self, source: Source, awaited: Awaited) -> Result<(), Stopped> {
+        self.pauses.awaited = Some(awaited);
+        match self.link.broker.rewind(&[(source.partition, source.offset)]) {
+            Ok(()) => Ok(()),
+            Err(error) => self.undo(Some(error)),
+        }
+    }
+
+    /// Makes what came before that event durable, and pauses until its schema is there.
+    pub(super) fn await_schema(&mut self) -> Result<(), Stopped> {
+        let Some(awaited) = self.pauses.awaited.take() else {
+            return Ok(());
+        };
+        let started = self.clock.now().monotonic;
+        let settled = self.ledger.settle_all(&mut self.link, self.clock.as_ref())?;
+        self.settled(settled, started);
+        let now = self.clock.now().monotonic;
+        let shown_at = match self.pauses.trying.take() {
+            Some((PauseCause::Schema, _)) => now,
+            tried => {
+                tried.into_iter().for_each(|(tried, _)| self.ledger.free(tried));
+                now + SHOWN_AFTER
+            }
+        };
+        self.pauses.pause = Some(Pause {
+            cause: PauseCause::Schema,
+            retry_at: Duration::MAX,
+            schema: Some((awaited.id, shown_at)),
+        });
+        Ok(())
+    }
+
+    /// Whether the schema that a pause waits for is there. If not, shows after a moment what it waits for.
+    fn has_come(&mut self, (id, shown_at): (u32, Duration)) -> bool {
+        let Err(awaited) = self.scoring.ready(id) else {
+            return true;
+        };
+        let is_shown = self.clock.now().monotonic >= shown_at;
+        if is_shown && self.ledger.hold(PauseCause::Schema, &awaited.why, Duration::ZERO) {
+            let why = awaited.why;
+            tracing::error!(schema = id, why, "the stream waits for a schema, offsets untouched");
+        }
+        false
     }
 
     /// Which events a model failed on.
@@ -146,22 +202,25 @@ impl<B: Broker> Lane<B> {
 
     /// Whether the pause is over: its time is up, and the models succeed on their known-good rows.
     pub(super) fn may_retry(&mut self) -> bool {
-        let Some(pause) = &mut self.pauses.pause else {
+        let Some(pause) = &self.pauses.pause else {
             return true;
         };
         let now = self.clock.now().monotonic;
-        if now < pause.retry_at {
+        let (cause, retry_at, schema) = (pause.cause, pause.retry_at, pause.schema);
+        if now < retry_at && schema.is_none_or(|schema| !self.has_come(schema)) {
             return false;
         }
-        let cause = pause.cause;
         if let Err(sick) = self.scoring.revive() {
-            pause.retry_at = now + self.settings.dead_letters.retry.0;
+            let retry_at = now + self.settings.dead_letters.retry.0;
+            self.pauses.pause = self.pauses.pause.take().map(|pause| Pause { retry_at, ..pause });
             self.ledger.hold(cause, &sick.to_string(), Duration::ZERO);
             return false;
         }
-        tracing::info!(cause = cause.as_str(), "the stream is tried again");
-        self.pauses.trying = Some((cause, now));
         self.pauses.pause = None;
+        if schema.is_none_or(|(_, shown_at)| now >= shown_at) {
+            tracing::info!(cause = cause.as_str(), "the stream is tried again");
+            self.pauses.trying = Some((cause, now));
+        }
         true
     }
 

@@ -234,7 +234,7 @@ impl Comparison {
             sides.push(self.b.report(terms, true));
         }
         Report {
-            format: 1,
+            format: crate::format::REPLAY_REPORT.written,
             answer: terms.answer().words(),
             read: self.read,
             sides,

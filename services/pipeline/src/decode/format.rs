@@ -1,7 +1,7 @@
 //! The plug point: what a format is asked, and which formats there are.
 
 use super::settings::{EventFormat, EventSettings, LimitSettings};
-use super::{Captured, image, json, raw};
+use super::{Awaited, Captured, image, json, raw};
 use crate::fields::{Field, Row};
 use crate::rejection::Rejection;
 use crate::settings::Problem;
@@ -15,6 +15,19 @@ use crate::settings::Problem;
 /// Laws, tested for every format in [`FORMATS`]: arbitrary bytes never panic; the same bytes twice give the same row; no
 /// other row is touched; what is larger than the limits is rejected.
 pub(crate) trait Format: Send + std::fmt::Debug {
+    /// The number of the schema that an event says it was written with, in formats that say so.
+    fn schema_of(&self, _value: &[u8]) -> Option<u32> {
+        None
+    }
+
+    /// Gets ready for events that were written with this schema. Asked before every one of them.
+    ///
+    /// # Errors
+    /// When the schema is not there yet.
+    fn ready(&mut self, _schema: u32) -> Result<(), Awaited> {
+        Ok(())
+    }
+
     /// Hands every value that the event holds to its row, and captures what is asked for. Need not call
     /// [`Row::finish`].
     ///

@@ -12,6 +12,7 @@ mod json;
 #[cfg(test)]
 mod laws;
 mod raw;
+mod schemas;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ mod tests;
 use indexmap::IndexMap;
 
 pub use captured::{Captured, ID_BYTES};
+pub use schemas::{Awaited, Found, SchemaKind, SchemaReference, Schemas, WriterSchema};
 pub use settings::{EventFormat, EventSettings, LimitSettings, RawSettings, UnknownFields};
 
 use self::format::{Event, Format, Sources};
@@ -149,11 +151,28 @@ impl Decoder {
         self.fields.iter().map(|field| field.name.as_str())
     }
 
+    /// Makes sure that the schema which a record was written with is there. Cheap when it is, which is nearly always.
+    ///
+    /// # Errors
+    /// When it is not: the event must be held back, not rejected, until [`Self::ready`] says that it can be judged.
+    pub fn prepare(&mut self, record: &Record<'_>) -> Result<(), Awaited> {
+        let id = record.value.and_then(|value| self.format.schema_of(value));
+        id.map_or(Ok(()), |id| self.format.ready(id))
+    }
+
+    /// Whether events that were written with this schema can be judged now.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub fn ready(&mut self, schema: u32) -> Result<(), Awaited> {
+        self.format.ready(schema)
+    }
+
     /// Decodes one record into row `row` of each model's inputs, one [`Inputs`] per binding, in their order. Does not
     /// touch [`Inputs::rows`].
     ///
     /// # Errors
-    /// Why the record cannot be scored. The row then holds anything; `captured.id` is set where it could be found.
+    /// Why the record cannot be scored; [`Self::prepare`] must have said that it can be judged. The row then holds anything; `captured.id` is set where it could be found.
     ///
     /// # Panics
     /// When `inputs` were not made from [`Self::resolved_inputs`], or have no room for the row.

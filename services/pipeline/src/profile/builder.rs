@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{ENOUGH_ROWS, Error, FORMAT, LEAST_ROWS, Note, Outputs, Profile, Source, fit};
+use super::{ENOUGH_ROWS, Error, LEAST_ROWS, Note, Outputs, Profile, Source, fit};
 use crate::fields::Feature;
+use crate::format::PROFILE;
 use crate::head::{Head, Holds, Predictions, Values, Widths};
 use crate::seed;
 use crate::signal::Matrix;
@@ -166,7 +167,7 @@ impl ProfileBuilder {
             notes.push(Note::Unusable(self.unusable));
         }
         let profile = Profile {
-            format: FORMAT,
+            format: PROFILE.written,
             model: about.model,
             version: about.version,
             created: about.created,

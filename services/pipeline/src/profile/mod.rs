@@ -28,9 +28,6 @@ pub use self::packed::{Floats, Halves};
 pub use self::segments::{Counts, Segment, Segments};
 use crate::signal::{Scale, Signal};
 
-/// The format that is written. A reader of a newer one refuses it.
-pub const FORMAT: u32 = 1;
-
 /// Fewer rows than these make no profile.
 pub const LEAST_ROWS: u64 = 1_000;
 
@@ -76,11 +73,8 @@ pub enum Error {
     #[error("this is no profile: {0}; build it anew")]
     NotJson(String),
     /// The document comes from another release.
-    #[error("the profile has format {found}, and this release reads {FORMAT}; build it anew, or use a newer release")]
-    Format {
-        /// Its format.
-        found: u32,
-    },
+    #[error("the profile {0}; or build it anew")]
+    Format(String),
     /// The document contradicts itself.
     #[error("the profile is damaged: {0}; build it anew")]
     Damaged(String),
@@ -109,7 +103,7 @@ pub enum Error {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// Of this document: [`FORMAT`].
+    /// Of this document: [`crate::format::PROFILE`].
     pub format: u32,
     /// The model's name.
     pub model: String,

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::{Calibrator, Distances, Error, FORMAT, Feature, Profile};
+use super::{Calibrator, Distances, Error, Feature, Profile};
 use crate::calibration::Isotonic;
 use crate::conformal::Conformal;
 use crate::fields::is_look;
+use crate::format::PROFILE;
 use crate::hash::{canonical, xxh3_hex};
 use crate::head::{Holds, Values};
 use crate::settings::{Problem, nearest};
@@ -40,15 +41,9 @@ impl Profile {
     /// [`Error::NotJson`], [`Error::Format`] and [`Error::Damaged`].
     pub fn from_json(text: &[u8]) -> Result<Self, Error> {
         let value: Value = serde_json::from_slice(text).map_err(|e| Error::NotJson(e.to_string()))?;
-        match value.get("format").and_then(Value::as_u64) {
-            Some(format) if format == u64::from(FORMAT) => {}
-            Some(format) => {
-                return Err(Error::Format {
-                    found: u32::try_from(format).unwrap_or(u32::MAX),
-                });
-            }
-            None => return Err(Error::NotJson("it has no `format`".to_owned())),
-        }
+        let found = value.get("format").and_then(Value::as_i64);
+        let found = found.ok_or_else(|| Error::NotJson("it has no `format`".to_owned()))?;
+        PROFILE.judge(found).map_err(Error::Format)?;
         let profile: Self = serde_json::from_value(value).map_err(|e| Error::NotJson(e.to_string()))?;
         profile.check().map_err(Error::Damaged)?;
         Ok(profile)

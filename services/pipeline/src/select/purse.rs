@@ -16,6 +16,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Partition;
+use crate::format::BUDGET_NOTE;
 use crate::time::Now;
 
 /// Span over which the rate of events is smoothed.
@@ -41,6 +42,9 @@ pub(super) struct Slot {
 /// What a partition takes along, in the metadata of its committed offset.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Note {
+    /// [`BUDGET_NOTE`].
+    #[serde(default = "first")]
+    format: u32,
     /// When this was true, in milliseconds since the Unix epoch.
     at: i64,
     /// Events a second.
@@ -54,7 +58,28 @@ pub struct Note {
     levels: BTreeMap<String, f64>,
 }
 
+const fn first() -> u32 {
+    1
+}
+
 impl Note {
+    /// Reads what stands beside an offset.
+    ///
+    /// # Errors
+    /// Why it is no such note, as the rest of a sentence that begins with it.
+    pub fn read(text: &str) -> Result<Self, String> {
+        /// What can be read of any format.
+        #[derive(Deserialize)]
+        struct Head {
+            #[serde(default = "first")]
+            format: u32,
+        }
+        let wrong = |error: serde_json::Error| format!("is not Eddy's: {error}");
+        let head: Head = serde_json::from_str(text).map_err(wrong)?;
+        BUDGET_NOTE.judge(head.format.into())?;
+        serde_json::from_str(text).map_err(wrong)
+    }
+
     /// Share of the control arm that was in force, if the rate that it was made for is known.
     pub(super) fn explore(&self) -> Option<f64> {
         let is_known = self.rate.is_finite() && self.rate > 0.0;
@@ -209,6 +234,7 @@ impl Purse {
         let written = |level: &f64| (level * 1e6).floor() / 1e6;
         let levels = self.levels[place * self.names.len()..].iter().map(written);
         Some(Note {
+            format: BUDGET_NOTE.written,
             at: account.at_ms,
             rate: account.rate.map_or(0.0, |rate| (rate * 1e3).round() / 1e3),
             explore: None,

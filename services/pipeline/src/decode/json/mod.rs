@@ -105,11 +105,7 @@ fn text_of(value: &[u8]) -> Result<&str, Rejection> {
     match value {
         [] => return malformed("the value is empty; the pipeline expects a JSON document".into()),
         [0, ..] => {
-            return malformed(
-                "the value begins with byte 0, the framing of a schema registry, and not with JSON; have the producer \
-                 write plain JSON"
-                    .into(),
-            );
+            return Err(framed(value));
         }
         [0xEF, 0xBB, 0xBF, ..] => {
             return malformed("the value begins with a byte order mark, which JSON does not allow".into());
@@ -122,6 +118,20 @@ fn text_of(value: &[u8]) -> Result<&str, Rejection> {
             error.valid_up_to()
         ))
     })
+}
+
+/// What is said of a record that a schema registry's serializer wrote.
+#[cold]
+fn framed(value: &[u8]) -> Rejection {
+    let id = value.get(1..5).map_or_else(String::new, |id| {
+        let id = u32::from_be_bytes(id.try_into().expect("four bytes"));
+        format!(" and the number of schema {id}")
+    });
+    let detail = format!(
+        "the value begins with byte 0{id}, the framing of a schema registry, and not with JSON; write `events.format` as \
+         \"avro\", \"protobuf\" or \"json_schema\" and where the registry is, or have the producer write plain JSON"
+    );
+    Rejection::new(Reason::Framed, detail)
 }
 
 /// What a parser's error means.

@@ -242,3 +242,37 @@ fn what_is_borrowed_from_savings_by_events_is_paid_back_and_borrowed_again() {
     }
     assert!((99..=101).contains(&spent), "{spent}");
 }
+
+#[test]
+fn frozen_notes_are_read_with_and_without_a_number() {
+    let without = include_str!("../../../../../tests/fixtures/frozen/format-1/budget-note-without-number.json");
+    let note = Note::read(without).expect("a note of format 1");
+    assert_eq!(
+        (note.format, note.at, note.rate, note.explore),
+        (1, 1_777_593_600_000, 12.5, Some(0.0125))
+    );
+    let levels: Vec<(&str, f64)> = note
+        .levels
+        .iter()
+        .map(|(name, level)| (name.as_str(), *level))
+        .collect();
+    assert_eq!(levels, [("explore", 1.25), ("uncertainty/m", -0.5)]);
+
+    let with = Note::read(include_str!(
+        "../../../../../tests/fixtures/frozen/format-1/budget-note.json"
+    ));
+    let with = with.expect("a note of format 1");
+    assert_eq!(
+        (with.format, with.at, with.rate, with.explore),
+        (1, 1_795_780_311_881, 0.0, Some(0.25))
+    );
+    assert_eq!(with.levels, BTreeMap::from([("uncertainty/mlp".to_owned(), 5.0)]));
+}
+
+#[test]
+fn a_note_of_a_newer_format_is_told_apart_from_what_is_none() {
+    let newer = Note::read(r#"{"format":2,"at":"elsewhere"}"#).expect_err("it is newer");
+    assert!(newer.contains("is of format 2"), "{newer}");
+    let foreign = Note::read("mine").expect_err("it is no note");
+    assert!(foreign.contains("is not Eddy's"), "{foreign}");
+}

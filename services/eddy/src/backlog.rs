@@ -1,0 +1,160 @@
+//! How much of a topic a group has before it, and where it would begin.
+//!
+//! Owns: the sum over the partitions, and its sentence. Never does: join the group, or read a record.
+
+use std::fmt;
+
+use eddy_broker::BrokerError;
+use eddy_broker::kafka::{Committed, Stretch, TopicReader};
+use eddy_broker::settings::Start;
+
+use crate::recall::counted;
+
+/// What a group would find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Backlog {
+    topic: String,
+    partitions: usize,
+    /// Offsets that the topic holds. Records are fewer where it is compacted, or transactions left their marks.
+    there: u64,
+    /// Those that the group has committed a valid offset for and not read.
+    behind: u64,
+    /// Those of partitions without a valid offset.
+    new: u64,
+    /// Partitions without a valid offset.
+    without_offset: usize,
+    start: Start,
+}
+
+impl Backlog {
+    /// Asks Kafka. Needs no more than the service itself.
+    ///
+    /// # Errors
+    /// When Kafka cannot be asked.
+    pub(crate) fn of(reader: &TopicReader, start: Start) -> Result<Self, BrokerError> {
+        let (there, committed) = (reader.all()?, reader.committed()?);
+        Ok(Self::count(reader.topic(), &there, &committed, start))
+    }
+
+    fn count(topic: &str, there: &[Stretch], committed: &[Option<Committed>], start: Start) -> Self {
+        let mut backlog = Self {
+            topic: topic.to_owned(),
+            partitions: there.len(),
+            there: 0,
+            behind: 0,
+            new: 0,
+            without_offset: 0,
+            start,
+        };
+        let is_known = committed.iter().any(Option::is_some);
+        for (stretch, committed) in there.iter().zip(committed) {
+            let (low, end) = (stretch.offsets.start, stretch.offsets.end);
+            let holds = u64::try_from(end - low).unwrap_or(0);
+            backlog.there += holds;
+            match committed.as_ref().map(|committed| committed.offset) {
+                Some(offset) if (low..=end).contains(&offset) => {
+                    backlog.behind += u64::try_from(end - offset).unwrap_or(0)
+                }
+                // A partition that came later is read from its beginning.
+                None if is_known => backlog.behind += holds,
+                _ => {
+                    backlog.without_offset += 1;
+                    backlog.new += holds;
+                }
+            }
+        }
+        backlog
+    }
+}
+
+impl fmt::Display for Backlog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let events = |count: u64| counted(count, "event");
+        write!(
+            f,
+            "`{}` holds up to {} in {}",
+            self.topic,
+            events(self.there),
+            counted(self.partitions as u64, "partition")
+        )?;
+        if self.without_offset < self.partitions {
+            write!(f, "; the group is {} behind", events(self.behind))?;
+        }
+        let of = match self.without_offset {
+            0 => return Ok(()),
+            all if all == self.partitions => "the group is new: ".to_owned(),
+            some => format!("of {} it has no offset: ", counted(some as u64, "partition")),
+        };
+        match self.start {
+            Start::Earliest => write!(
+                f,
+                "; {of}with start = \"earliest\" it reads {} before it is up to date",
+                events(self.new)
+            ),
+            Start::Latest => write!(
+                f,
+                "; {of}with start = \"latest\" it skips {} and reads what comes from then on",
+                events(self.new)
+            ),
+            Start::Error => write!(f, "; {of}with start = \"error\" it does not begin there"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stretch(partition: i32, offsets: std::ops::Range<i64>) -> Stretch {
+        Stretch { partition, offsets }
+    }
+
+    fn at(offset: i64) -> Option<Committed> {
+        Some(Committed {
+            offset,
+            note: String::new(),
+        })
+    }
+
+    fn said(committed: &[Option<Committed>], start: Start) -> String {
+        let there = [stretch(0, 10..110), stretch(1, 0..50)];
+        Backlog::count("events", &there, committed, start).to_string()
+    }
+
+    #[test]
+    fn a_new_group_is_told_what_its_start_makes_of_the_backlog() {
+        let new = [None, None];
+        let holds = "`events` holds up to 150 events in 2 partitions; the group is new: ";
+        let earliest = said(&new, Start::Earliest);
+        assert_eq!(
+            earliest,
+            format!("{holds}with start = \"earliest\" it reads 150 events before it is up to date")
+        );
+        let latest = said(&new, Start::Latest);
+        assert_eq!(
+            latest,
+            format!("{holds}with start = \"latest\" it skips 150 events and reads what comes from then on")
+        );
+        assert!(said(&new, Start::Error).ends_with("it does not begin there"));
+    }
+
+    #[test]
+    fn a_known_group_is_told_how_far_it_is_behind_and_an_expired_offset_counts_as_none() {
+        assert_eq!(
+            said(&[at(100), at(50)], Start::Latest),
+            "`events` holds up to 150 events in 2 partitions; the group is 10 events behind"
+        );
+        assert_eq!(
+            said(&[at(100), None], Start::Latest),
+            "`events` holds up to 150 events in 2 partitions; the group is 60 events behind",
+            "the second partition came later"
+        );
+        // Offset 3 was deleted with its segment.
+        let expired = said(&[at(3), at(49)], Start::Earliest);
+        assert_eq!(
+            expired,
+            "`events` holds up to 150 events in 2 partitions; the group is 1 event behind; of 1 partition it has no offset: \
+             with start = \"earliest\" it reads 100 events before it is up to date"
+        );
+    }
+}
