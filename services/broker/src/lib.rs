@@ -105,10 +105,11 @@ pub trait Broker {
     /// Only what the client cannot wait out by itself; an unreachable broker is [`Polled::Idle`].
     fn poll(&mut self, timeout: Duration, on_record: &mut dyn FnMut(&Record<'_>)) -> Result<Polled, BrokerError>;
 
-    /// Takes partitions that [`Polled::Assigned`] named; fetching starts at the committed offset.
+    /// Takes partitions that [`Polled::Assigned`] named; fetching starts at the committed offset. Where there is none, the
+    /// place to begin is committed first.
     ///
     /// # Errors
-    /// When the client refuses.
+    /// When the client refuses, or that could not be done; the partitions are then not taken.
     fn accept(&mut self, partitions: &[Partition]) -> Result<(), BrokerError>;
 
     /// Lets go of partitions that [`Polled::Revoked`] named.

@@ -58,6 +58,7 @@ impl Backlog {
             start,
         };
         let holds = |stretch: &Stretch| u64::try_from(stretch.offsets.end - stretch.offsets.start).unwrap_or(0);
+        let is_known = committed.iter().any(Option::is_some);
         for ((stretch, since), committed) in there.iter().zip(since).zip(committed) {
             let (low, end) = (stretch.offsets.start, stretch.offsets.end);
             backlog.there += holds(stretch);
@@ -65,6 +66,8 @@ impl Backlog {
                 Some(offset) if (low..=end).contains(&offset) => {
                     backlog.behind += u64::try_from(end - offset).unwrap_or(0)
                 }
+                // A partition that came later is read from its beginning.
+                None if is_known => backlog.behind += holds(stretch),
                 _ => {
                     backlog.without_offset += 1;
                     backlog.new += holds(since);
@@ -166,6 +169,11 @@ mod tests {
         assert_eq!(
             said(&[at(100), at(50)], Start::Latest),
             "`events` holds up to 150 events in 2 partitions; the group is 10 events behind"
+        );
+        assert_eq!(
+            said(&[at(100), None], Start::Latest),
+            "`events` holds up to 150 events in 2 partitions; the group is 60 events behind",
+            "the second partition came later"
         );
         // Offset 3 was deleted with its segment.
         let expired = said(&[at(3), at(49)], Start::Earliest);

@@ -28,9 +28,6 @@ use crate::forecast::Forecast;
 use crate::recall::fields::Fields;
 use crate::settings::problems::Problems;
 
-/// Topics of events whose latest events are shown.
-const LOOKED_INTO: usize = 4;
-
 /// Checks a pipeline file: the report goes to standard output, problems go to standard error, one line each.
 pub fn check(arguments: &CheckArguments, variables: impl IntoIterator<Item = (String, String)>) -> ExitCode {
     let examined = match arguments.offline {
@@ -120,7 +117,10 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
     match (models, kafka) {
         (Some(models), Some(kafka)) if findings.problems.is_empty() => Ok(Report {
             file: path.display().to_string(),
-            stream: kafka.as_ref().map(|kafka| streams(&pipeline, kafka, &segments)),
+            streams: kafka
+                .iter()
+                .flat_map(|kafka| Stream::all(&pipeline, kafka, &segments))
+                .collect(),
             forecast: forecast.map(|of| {
                 let topics = kafka.as_ref().map_or(&[][..], |kafka| &kafka.topics);
                 let events = topics.iter().filter(|topic| topic.key == Topics::EVENTS);
@@ -198,8 +198,8 @@ pub struct Report {
     models: ModelsReport,
     /// `None` where it was not asked.
     kafka: Option<kafka::Report>,
-    /// What the first topics of events hold, or why that is not known; `None` where Kafka was not asked.
-    stream: Option<Vec<Result<Stream, BrokerError>>>,
+    /// What the first topics of events hold, or why that is not known; none where Kafka was not asked.
+    streams: Vec<Result<Stream, BrokerError>>,
     /// What works and is unwise.
     warnings: Vec<String>,
     forecast: Option<Forecast>,
@@ -212,8 +212,21 @@ struct Stream {
     latest: Sightings,
 }
 
+/// Topics of events that are looked into.
+const STREAMS: usize = 5;
+
 impl Stream {
-    fn of(topic: &str, pipeline: &Pipeline, kafka: &kafka::Report, segments: &[String]) -> Result<Self, BrokerError> {
+    fn all(pipeline: &Pipeline, kafka: &kafka::Report, segments: &[String]) -> Vec<Result<Self, BrokerError>> {
+        let events = kafka.topics.iter().filter(|topic| topic.key == Topics::EVENTS);
+        let of = |topic: &kafka::TopicReport| Self::of(pipeline, (&topic.name, kafka), segments);
+        events.take(STREAMS).map(of).collect()
+    }
+
+    fn of(
+        pipeline: &Pipeline,
+        (topic, kafka): (&str, &kafka::Report),
+        segments: &[String],
+    ) -> Result<Self, BrokerError> {
         let settings = pipeline.file.broker(&pipeline.folder);
         let reader = TopicReader::open(&settings, topic)?;
         let fields = Fields::of(&pipeline.file).expect("a pipeline whose models fit has sound fields");
@@ -228,15 +241,6 @@ impl Stream {
             latest: Sightings::of(&reader, around, fields)?,
         })
     }
-}
-
-/// What waits in the topics of events, of which no more than a few are looked at.
-fn streams(pipeline: &Pipeline, kafka: &kafka::Report, segments: &[String]) -> Vec<Result<Stream, BrokerError>> {
-    let events = kafka.topics.iter().filter(|topic| topic.key == Topics::EVENTS);
-    events
-        .take(LOOKED_INTO)
-        .map(|topic| Stream::of(&topic.name, pipeline, kafka, segments))
-        .collect()
 }
 
 #[derive(Debug)]
@@ -345,7 +349,7 @@ impl fmt::Display for Report {
             file,
             models,
             kafka,
-            stream,
+            streams,
             warnings,
             forecast,
         } = self;
@@ -370,11 +374,16 @@ impl fmt::Display for Report {
                  secrets are fit, `eddy check` tells where the service is to run"
             )?,
         }
-        for stream in stream.iter().flatten() {
+        for stream in streams {
             match stream {
                 Ok(stream) => write!(f, "\n{}; the latest:\n{}", stream.backlog, stream.latest)?,
                 Err(error) => writeln!(f, "\nthe events that are there could not be looked at: {error}")?,
             }
+        }
+        let topics = kafka.iter().flat_map(|kafka| &kafka.topics);
+        let left_out = topics.filter(|topic| topic.key == Topics::EVENTS).skip(STREAMS).count();
+        if left_out > 0 {
+            writeln!(f, "\n{} of events not looked into", counted(left_out, "further topic"))?;
         }
         let (lanes, count) = (usize::from(models.lanes), models.models.len());
         let sessions = counted(lanes * count, "session");
@@ -402,14 +411,10 @@ impl fmt::Display for Report {
         if let Some(forecast) = forecast {
             writeln!(f, "\n{forecast}")?;
             if kafka.is_none() {
-                writeln!(f, "series of the partitions of the topics of events are not among them")?;
+                writeln!(f, "series of the partitions of the events topic are not among them")?;
             }
         }
-        let unwise = stream
-            .iter()
-            .flatten()
-            .flatten()
-            .flat_map(|stream| stream.latest.warnings());
+        let unwise = streams.iter().flatten().flat_map(|stream| stream.latest.warnings());
         for warning in warnings.iter().cloned().chain(unwise) {
             writeln!(f, "\nnote: {warning}")?;
         }

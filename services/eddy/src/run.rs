@@ -306,8 +306,9 @@ fn start_lane(
     let scoring = assembly
         .scoring_with(watched_scorer)
         .map_err(|problems| NotStarted::new(ExitCode::Configuration, pipeline.document.locate(problems)))?;
-    let broker = KafkaBroker::open_among(&file.broker(&pipeline.folder), number, &common.inputs)
-        .map_err(|error| no_broker(pipeline, error))?;
+    let settings = file.broker(&pipeline.folder);
+    let broker = KafkaBroker::open_among(&settings, number, &common.inputs);
+    let broker = broker.map_err(|error| no_broker(pipeline, error))?;
     let broker = Watched::new(broker, beat.clone(), &file.kafka);
     let names: Vec<&str> = assembly.models().iter().map(|model| model.name()).collect();
     let versions = assembly.versions();

@@ -10,6 +10,7 @@ use eddy_inference::judge::InForce;
 use eddy_inference::orders::{Orders, Skip};
 use eddy_inference::{Hold, LaneReport, SAMPLES, Sample};
 use eddy_pipeline::drift::watch::View;
+use eddy_pipeline::event::Partition;
 use eddy_pipeline::outcome::Balance;
 use serde_json::{Value, json};
 
@@ -81,6 +82,15 @@ impl Status {
         name
     }
 
+    /// A partition: its number, and of several topics the name too.
+    fn held_as(&self, partition: Partition) -> Value {
+        let inputs = self.inputs.names();
+        match inputs.get(usize::from(partition.topic)) {
+            Some(topic) if inputs.len() > 1 => json!(format!("{topic}/{}", partition.number)),
+            _ => json!(partition.number),
+        }
+    }
+
     fn shown(&self, sample: &Sample) -> Value {
         let models = self.models.get().map_or(&Value::Null, |described| &described["models"]);
         let signals = sample.signals.iter().filter(|(_, value)| value.is_finite());
@@ -128,7 +138,7 @@ impl StatusSource for Status {
             .iter()
             .map(|lane| {
                 let latest = lane.latest();
-                let partitions: Vec<i32> = latest.partitions.iter().map(|partition| partition.number).collect();
+                let partitions: Vec<Value> = latest.partitions.iter().map(|one| self.held_as(*one)).collect();
                 let holds: Vec<Value> = latest.holds.iter().map(held).collect();
                 json!({ "partitions": partitions, "events": book(latest.balance), "paused": holds })
             })

@@ -133,6 +133,12 @@ fn two_topics_are_read_as_one_stream_and_every_command_knows_which_is_which() {
     send(stage.kafka(), second, &events("b"));
     let mut replica = stage.start(BINARY, &[]);
     wait_for_end(&stage, &mut replica, &[first, second]);
+    let status = replica.status().expect("it runs");
+    let held = status["lanes"][0]["partitions"].to_string();
+    assert!(
+        held.contains(&format!("{first}/1")) && held.contains(&format!("{second}/0")),
+        "{held}"
+    );
     wait_for("the lag of both topics", || {
         let metrics = replica.get("/metrics")?;
         let has = |topic: &str| metrics.contains(&format!("topic=\"{topic}\""));

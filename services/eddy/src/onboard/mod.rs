@@ -267,8 +267,8 @@ impl Shop {
             Some(_) => {
                 let folder = &place.folder;
                 let settings = self.read(&plan.to_toml(), folder)?.file.broker(folder);
-                let topic = plan.events.as_deref().unwrap_or("events");
-                let backlog = TopicReader::open(&settings, topic).and_then(|reader| Backlog::of(&reader, plan.start));
+                let backlog = TopicReader::open(&settings, settings.topics.events.stand_in())
+                    .and_then(|reader| Backlog::of(&reader, plan.start));
                 backlog.map_or_else(|error| format!("not known: {error}"), |backlog| backlog.to_string())
             }
         };

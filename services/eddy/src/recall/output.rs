@@ -338,10 +338,6 @@ pub(crate) mod tests {
         )
     }
 
-    fn frozen_events() -> Reads {
-        Reads::Named(vec!["frozen-events".to_owned()])
-    }
-
     #[test]
     fn frozen_outputs_are_read() {
         let see = |text: &str, see: &dyn Fn(&Record<'_>)| {
@@ -352,7 +348,7 @@ pub(crate) mod tests {
         see(
             include_str!("../../../../tests/fixtures/frozen/format-1/sample.json"),
             &|record| {
-                let sample = Sample::of(record, &frozen_events()).expect("a sample of format 1");
+                let sample = Sample::of(record, &Events::from("frozen-events").reads()).expect("a sample of format 1");
                 assert_eq!((sample.id, sample.source), ("e-1", "frozen-events/0/0"));
                 assert_eq!(
                     (sample.time_ms, sample.probability),
@@ -373,7 +369,10 @@ pub(crate) mod tests {
         see(
             include_str!("../../../../tests/fixtures/frozen/format-1/dead-letter.json"),
             &|record| {
-                assert_eq!(source(record.headers, &frozen_events()), Ok("frozen-events/0/1"));
+                assert_eq!(
+                    source(record.headers, &Events::from("frozen-events").reads()),
+                    Ok("frozen-events/0/1")
+                );
                 assert_eq!(dead_letter_reason(record.headers), Some("malformed"));
                 assert_eq!(header(record.headers, HEADER_ID), Some("e-2"));
                 assert!(record.value.is_some_and(|value| value.ends_with(b"} and more")));
@@ -382,7 +381,10 @@ pub(crate) mod tests {
         see(
             include_str!("../../../../tests/fixtures/frozen/format-1/prediction.json"),
             &|record| {
-                assert_eq!(source(record.headers, &frozen_events()), Ok("frozen-events/0/0"));
+                assert_eq!(
+                    source(record.headers, &Events::from("frozen-events").reads()),
+                    Ok("frozen-events/0/0")
+                );
                 let value: serde_json::Value = serde_json::from_slice(record.value.expect("a value")).expect("JSON");
                 assert_eq!(
                     (&value["format"], &value["id"], &value["fields"]["customer"]),
