@@ -199,9 +199,23 @@ head = { type = "regression" }
 
 #[test]
 fn a_file_of_another_format_is_said_to_be_one_and_nothing_else() {
-    let lines = problems("format = 2\nwhatever = true\n");
+    let lines = problems("format = 3\nwhatever = true\n");
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].contains("reads format 1"), "{lines:?}");
+    assert!(
+        lines[0].contains("reads formats 1 and 2 of pipeline files"),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn an_old_name_of_a_key_is_a_note() {
+    let old = ("EDDY__DEAD_LETTERS__WINDOW".to_owned(), "500".to_owned());
+    let report = examine_offline(&example("digits").join("pipeline.toml"), [old]);
+    let report = report.unwrap_or_else(|findings| panic!("{findings}")).to_string();
+    let note = "note: environment variable EDDY__DEAD_LETTERS__WINDOW: `dead_letters.window` is called \
+                `dead_letters.window_events` since format 2, and version 0.2 will no longer read the old name; call it \
+                EDDY__DEAD_LETTERS__WINDOW_EVENTS";
+    assert!(report.contains(note), "{report}");
 }
 
 #[test]

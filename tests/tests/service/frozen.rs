@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use eddy_tests::kafka::Message;
+use eddy_tests::service::wait_for;
 use eddy_tests::stage::{Event, MLP, Stage};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -138,6 +139,26 @@ fn outputs_and_the_notes_of_jobs_are_as_in_format_1() {
     record_holds("dead-letter.json", &outputs.dead_letters[0], false);
     let note = note(&stage, "eddy-frozen-redrive-fix-1", &stage.topic("dead-letters"));
     holds("note", &frozen("job-note.json"), &note);
+}
+
+#[test]
+fn a_replica_tells_of_old_names_in_its_log_and_by_a_metric() {
+    let text = format!("{}max_bytes = \"1 GiB\"\n\n[dead_letters]\nwindow = 500\n", MLP);
+    let stage = stage("frozen-names", EXACTLY_ONCE, &text);
+    let mut replica = stage.start(BINARY, &[]);
+    let page = wait_for("the page of metrics", || replica.get("/metrics"));
+    assert!(
+        page.contains("eddy_deprecated_keys{pipeline=\"frozen-names\"} 2\n"),
+        "{page}"
+    );
+    let log = replica.log();
+    for names in [
+        "`models[0].max_bytes` is called `models[0].max_file_bytes`",
+        "`dead_letters.window` is called `dead_letters.window_events`",
+    ] {
+        assert_eq!(log.matches(names).count(), 1, "{log}");
+    }
+    assert_eq!(replica.terminate().code(), Some(0), "{}", replica.log());
 }
 
 #[test]
