@@ -10,8 +10,10 @@
 
 pub mod embedded;
 pub mod kafka;
+pub mod registry;
 pub mod settings;
 pub mod twin;
+mod web;
 
 use std::time::Duration;
 
