@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use eddy_broker::registry::SchemaRegistry;
 use eddy_inference::judge::{InForce, Judged, Judgement, Provenance, judge};
 use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring};
 use eddy_inference::{Emitter, settings::BatchSettings};
@@ -47,6 +48,7 @@ pub struct Assembly {
     profile_ids: Vec<Option<String>>,
     policy: Option<Loaded>,
     in_force: Option<Arc<InForce>>,
+    registry: Option<Arc<SchemaRegistry>>,
 }
 
 /// Loads the runtime and the models of a pipeline and checks that they fit together. Runs each model once.
@@ -89,6 +91,8 @@ pub fn assemble(pipeline: &Pipeline) -> Result<Assembly, Problems> {
         Some(path) => Some(policy::load(&pipeline.folder.join(path))?),
         None => None,
     };
+    let registry = file.registry(&pipeline.folder).map(SchemaRegistry::start).transpose();
+    let registry = registry.map_err(|message| located(vec![Problem::new("registry", message)]))?;
     let inputs = file
         .models
         .iter()
@@ -99,6 +103,7 @@ pub fn assemble(pipeline: &Pipeline) -> Result<Assembly, Problems> {
         profiles,
         policy,
         in_force: None,
+        registry: registry.map(Arc::new),
         document: pipeline.document.clone(),
         file,
         runtime,
@@ -223,8 +228,16 @@ impl Assembly {
             .collect()
     }
 
+    /// Where schemas come from.
+    pub(crate) fn registry(&self) -> Option<&Arc<SchemaRegistry>> {
+        self.registry.as_ref()
+    }
+
     /// Shows what is known of them before the first event.
     pub(crate) fn show(&self, metrics: &Metrics) {
+        if let Some(registry) = &self.registry {
+            registry.count_in(metrics.registry());
+        }
         for (model, profile) in self.models.iter().zip(&self.profiles) {
             metrics.model_loaded(&ModelFacts {
                 name: model.name().to_owned(),

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use eddy_broker::settings::{Guarantee, Kafka, Topics};
+use eddy_broker::settings::{Guarantee, Kafka, Registry, Secret, Topics};
 use eddy_host::{AdminSettings, DrainSettings, ProcessSettings};
 use eddy_inference::settings::{BatchSettings, CheckpointSettings, DeadLetterSettings};
 use eddy_pipeline::decode::{Decoder, EventSettings, LimitSettings};
@@ -48,6 +48,9 @@ pub struct PipelineFile {
     /// Names of the topics.
     #[serde(default)]
     pub topics: Topics,
+    /// Where the schemas of events are. Default: nowhere, which suits formats without schemas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<Registry>,
     /// What an event looks like.
     #[serde(default)]
     pub events: EventSettings,
@@ -187,11 +190,25 @@ impl PipelineFile {
         }
     }
 
+    /// The registry's table, with the paths in it relative to `folder`.
+    pub fn registry(&self, folder: &Path) -> Option<Registry> {
+        let mut registry = self.registry.clone()?;
+        registry.resolve_paths(folder);
+        Some(registry)
+    }
+
+    /// Every secret that the file refers to.
+    pub fn secrets(&mut self) -> impl Iterator<Item = &mut Secret> {
+        let of_registry = self.registry.iter_mut().flat_map(Registry::secrets);
+        self.kafka.secrets().chain(&mut self.admin.token).chain(of_registry)
+    }
+
     /// What is wrong beyond the types of single values.
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = self.identity();
         problems.extend(self.kafka.problems());
         problems.extend(self.topics.problems());
+        problems.extend(self.registry.iter().flat_map(Registry::problems));
         problems.extend(self.field_plan());
         problems.extend(self.select.check());
         problems.extend(self.drift.check());

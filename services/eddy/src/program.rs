@@ -87,11 +87,7 @@ fn run(arguments: &cli::RunArguments) -> ExitCode {
         Err(problems) => return end(ExitCode::Configuration, &problems.to_string()),
     };
     // Before any thread exists, which is when a secret can be taken out of the environment.
-    let file = &mut pipeline.file;
-    eddy_secret::take_all(
-        file.kafka.secrets().chain(&mut file.admin.token),
-        eddy_host::take_variable,
-    );
+    eddy_secret::take_all(pipeline.file.secrets(), eddy_host::take_variable);
     if !pipeline.file.process.core_dumps {
         forbid_core_dumps();
     }
