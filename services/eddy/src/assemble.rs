@@ -29,6 +29,8 @@ use indexmap::IndexMap;
 
 use crate::file::{Pipeline, PipelineFile};
 use crate::policy::{self, Loaded};
+use crate::replay::Feed;
+use crate::schemas::Shelf;
 use crate::settings::Document;
 use crate::settings::problems::Problems;
 
@@ -342,11 +344,19 @@ impl Assembly {
         Selection::new(self.in_force().current().0.plan)
     }
 
-    /// A field plan for these models.
+    /// A field plan for these models and the stream's events.
     ///
     /// # Errors
     /// What does not fit between fields and inputs.
     pub fn decoder(&self) -> Result<Decoder, Vec<Problem>> {
+        self.decoder_of(Feed::Topic)
+    }
+
+    /// A field plan for these models.
+    ///
+    /// # Errors
+    /// What does not fit between fields and inputs.
+    pub(crate) fn decoder_of(&self, feed: Feed) -> Result<Decoder, Vec<Problem>> {
         let bindings: Vec<Binding<'_>> = self
             .models
             .iter()
@@ -357,7 +367,12 @@ impl Assembly {
                 fields,
             })
             .collect();
-        Decoder::compile(&self.file.events, &self.file.fields, &self.file.limits, &bindings)
+        let events = match feed {
+            Feed::Data => &self.file.events_of_data(),
+            Feed::Topic => &self.file.events,
+        };
+        let decoder = Decoder::compile(events, &self.file.fields, &self.file.limits, &bindings)?;
+        Ok(Shelf::of(self.registry()).serve(decoder))
     }
 
     /// The scoring of one lane, with sessions of its own.
@@ -368,17 +383,33 @@ impl Assembly {
         self.scoring_with(|scorer| scorer)
     }
 
+    /// The same for events from elsewhere.
+    ///
+    /// # Errors
+    /// As [`Assembly::scoring`].
+    pub(crate) fn scoring_of(&self, feed: Feed) -> Result<Scoring, Vec<Problem>> {
+        self.scoring_by(feed, |scorer| scorer)
+    }
+
     /// The same, each scorer inside of what `wrap` puts around it.
     ///
     /// # Errors
     /// As [`Assembly::scoring`].
     pub fn scoring_with(&self, wrap: impl Fn(Box<dyn Scorer>) -> Box<dyn Scorer>) -> Result<Scoring, Vec<Problem>> {
+        self.scoring_by(Feed::Topic, wrap)
+    }
+
+    fn scoring_by(
+        &self,
+        feed: Feed,
+        wrap: impl Fn(Box<dyn Scorer>) -> Box<dyn Scorer>,
+    ) -> Result<Scoring, Vec<Problem>> {
         let judgement = self.in_force().current().0;
         // A policy may ask for them later.
         let has_features = judgement.needs_features || self.policy.is_some();
         let decoder = match has_features {
-            true => self.decoder()?.with_features(),
-            false => self.decoder()?,
+            true => self.decoder_of(feed)?.with_features(),
+            false => self.decoder_of(feed)?,
         };
         let BatchSettings { run_limit, .. } = self.file.batch;
         let mut lane_models = Vec::new();

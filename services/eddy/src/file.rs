@@ -197,6 +197,15 @@ impl PipelineFile {
         Some(registry)
     }
 
+    /// Events as files of data hold them: where those of the stream are in the framing of a registry, JSON documents with the
+    /// same members.
+    pub(crate) fn events_of_data(&self) -> EventSettings {
+        match self.events.format.has_schemas() {
+            true => self.events.as_documents(),
+            false => self.events.clone(),
+        }
+    }
+
     /// Every secret that the file refers to.
     pub fn secrets(&mut self) -> impl Iterator<Item = &mut Secret> {
         let of_registry = self.registry.iter_mut().flat_map(Registry::secrets);

@@ -27,6 +27,7 @@ mod redrive;
 pub mod replay;
 pub mod run;
 mod samples;
+mod schemas;
 mod score;
 pub mod settings;
 mod status;

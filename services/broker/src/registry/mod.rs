@@ -240,10 +240,11 @@ impl Entry {
 }
 
 impl State {
-    /// Makes room for one more: what was not wanted for the longest goes.
+    /// Makes room for one more: what was not wanted for the longest goes, numbers without a schema before schemas, so that a
+    /// stream of senseless numbers drives no schema out.
     fn make_room(&mut self, most: usize) {
         while self.entries.len() >= most.max(1) {
-            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.wanted);
+            let oldest = self.entries.iter().min_by_key(|(_, entry)| (entry.schema.is_some(), entry.wanted));
             let Some(id) = oldest.map(|(id, _)| *id) else { return };
             self.entries.remove(&id);
         }

@@ -67,6 +67,22 @@ fn what_was_not_wanted_for_the_longest_makes_room() {
 }
 
 #[test]
+fn senseless_numbers_drive_at_most_one_schema_out() {
+    let mut state = State::default();
+    for id in 0..10 {
+        let mut known = Entry::new(Instant::now());
+        known.note(Ok(schema(id)), LONGEST);
+        state.entries.insert(id, known);
+    }
+    for id in 1000..2000 {
+        state.make_room(10);
+        state.entries.insert(id, Entry::new(Instant::now()));
+    }
+    let known = state.entries.values().filter(|entry| entry.schema.is_some());
+    assert_eq!((known.count(), state.entries.len()), (9, 10));
+}
+
+#[test]
 fn what_nobody_wants_is_not_asked_for_any_more_but_schemas_are_kept() {
     let mut state = State::default();
     let now = Instant::now();

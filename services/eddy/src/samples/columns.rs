@@ -321,10 +321,11 @@ mod tests {
 
     use super::*;
     use crate::recall::fields::tests::file;
+    use crate::schemas::Shelf;
     use crate::recall::output::tests::{SAMPLE, with_record};
 
     fn table(seen: &Seen) -> Table {
-        let fields = Fields::of(&file("[fields.x]\ntype = \"integer\"\n")).expect("the field fits");
+        let fields = Fields::of(&file("[fields.x]\ntype = \"integer\"\n"), Shelf::default()).expect("the field fits");
         Table::new(&fields, seen)
     }
 

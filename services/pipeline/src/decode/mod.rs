@@ -151,6 +151,14 @@ impl Decoder {
         self.fields.iter().map(|field| field.name.as_str())
     }
 
+    /// Whether the event that was decoded last had a value for the field at this position, and not only a default.
+    ///
+    /// # Panics
+    /// When there is no such field.
+    pub fn had(&self, field: usize) -> bool {
+        self.state.had(field)
+    }
+
     /// Makes sure that the schema which a record was written with is there. Cheap when it is, which is nearly always.
     ///
     /// # Errors

@@ -23,6 +23,11 @@ pub enum EventFormat {
 }
 
 impl EventFormat {
+    /// Whether events say with which schema of a registry they were written.
+    pub const fn has_schemas(self) -> bool {
+        !matches!(self, Self::Json | Self::Raw | Self::Image)
+    }
+
     /// The word used in settings and messages.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -37,6 +37,11 @@ impl RowState {
             ..Self::default()
         }
     }
+
+    /// Whether the event of the last row had a value for a field.
+    pub(crate) fn had(&self, field: usize) -> bool {
+        self.filled[field] == self.generation
+    }
 }
 
 /// One row being filled.
