@@ -5,17 +5,27 @@
 //!
 //! Invariant: a rejected record leaves every other row as it was.
 
+mod avro;
 mod captured;
+mod decimal;
 mod format;
+mod framing;
 mod image;
 mod json;
 #[cfg(test)]
 mod laws;
+mod leaf;
+mod moment;
 mod raw;
+mod registry;
+mod rules;
 mod schemas;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod trie;
+
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
@@ -116,6 +126,13 @@ impl Decoder {
         } else {
             Err(problems)
         }
+    }
+
+    /// The same plan with a place to ask for the schemas of registry formats. Without one, their events wait.
+    #[must_use]
+    pub fn with_schemas(mut self, schemas: Arc<dyn Schemas>) -> Self {
+        self.format.connect(schemas);
+        self
     }
 
     /// The inputs of a bound model with every dimension known; buffers are made from these. Empty for an unknown model.

@@ -11,7 +11,7 @@ use crate::tensor::DType;
 
 /// What the value of a record is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum EventFormat {
     /// One JSON document.
     #[default]
@@ -20,6 +20,8 @@ pub enum EventFormat {
     Raw,
     /// One JPEG or PNG.
     Image,
+    /// An Avro value in the framing of a schema registry.
+    Avro,
 }
 
 impl EventFormat {
@@ -34,6 +36,7 @@ impl EventFormat {
             Self::Json => "json",
             Self::Raw => "raw",
             Self::Image => "image",
+            Self::Avro => "avro",
         }
     }
 }
@@ -111,9 +114,15 @@ pub struct LimitSettings {
     /// Most array elements and object members in one event, all levels together. Default: 1,000,000. Beyond it:
     /// `limit_exceeded`.
     pub elements: usize,
-    /// Longest text or key, without its quotes. Images in base64 are exempt. Default: 64 KiB. Beyond it:
+    /// Longest text, key or value of bytes, without quotes. Images are exempt. Default: 64 KiB. Beyond it:
     /// `limit_exceeded`.
     pub string_bytes: Bytes,
+    /// Longest text of a writer's schema, and of all that it refers to together, in registry formats. Default: 1 MiB.
+    /// Beyond it: `unknown_schema`.
+    pub schema_bytes: Bytes,
+    /// Most writer schemas that are kept ready at a time, in registry formats. Default: 1,000. Beyond it, those at hand are
+    /// dropped and made ready again when they are met.
+    pub schemas: usize,
     /// Most headers of a record. Default: 128. Beyond it: `too_many_headers`.
     pub headers: usize,
     /// Most bytes of header names and values together. Default: 64 KiB. Beyond it: `too_many_headers`.
@@ -130,6 +139,8 @@ impl Default for LimitSettings {
             depth: 64,
             elements: 1_000_000,
             string_bytes: Bytes::kib(64),
+            schema_bytes: Bytes::mib(1),
+            schemas: 1000,
             headers: 128,
             header_bytes: Bytes::kib(64),
             pixels: 32 << 20,
@@ -155,6 +166,8 @@ impl LimitSettings {
             ("elements", self.elements as u64),
             ("string_bytes", self.string_bytes.0),
             ("pixels", self.pixels),
+            ("schema_bytes", self.schema_bytes.0),
+            ("schemas", self.schemas as u64),
         ];
         for (name, value) in nothing {
             if value == 0 {
