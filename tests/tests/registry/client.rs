@@ -124,7 +124,7 @@ fn that_there_is_no_schema_is_believed_only_after_it_was_said_several_times_and_
     let registry = StandIn::start();
     let client = of(&registry);
     assert!(matches!(client.find(1), Found::Awaited(_)));
-    let why = awaited(&client, 1, "40403");
+    let why = awaited(&client, 1, "has none: HTTP status 404, Schema not found");
     drop(why);
     assert_eq!(definite(&client, 1), None);
     assert!(registry.asked().len() >= 3, "{:?}", registry.asked());
