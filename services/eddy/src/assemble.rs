@@ -150,6 +150,9 @@ fn what_decides(file: &PipelineFile, profiles: &[Option<String>], policy: Option
         "models": file.models,
         "select": file.select,
     });
+    if file.predictions.is_framed() {
+        decides["predictions"] = serde_json::json!(file.predictions);
+    }
     if profiles.iter().any(Option::is_some) {
         decides["profiles"] = serde_json::json!(profiles);
     }

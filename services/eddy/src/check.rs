@@ -11,14 +11,17 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use eddy_broker::kafka::{self, CheckError};
+use eddy_broker::registry::{Failure, Latest};
 use eddy_host::ExitCode;
 use eddy_model::Model;
 use eddy_pipeline::settings::{Bytes, Problem};
+use eddy_telemetry::catalogue::RegistryOutcome;
 
 use crate::assemble::{Assembly, assemble};
 use crate::cli::CheckArguments;
 use crate::file::{self, Pipeline};
 use crate::forecast::Forecast;
+use crate::predictions;
 use crate::settings::problems::Problems;
 
 /// Checks a pipeline file: the report goes to standard output, problems go to standard error, one line each.
@@ -73,10 +76,13 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
         Reach::Kafka => unfit_token(&pipeline),
     };
     let mut findings = Findings::wrong(locate(unfit));
-    let mut forecast = None;
+    let (mut forecast, mut schemas) = (None, Vec::new());
     let models = match assemble(&pipeline) {
         Ok(assembly) => match examine_models(&pipeline, &assembly) {
             Ok(models) => {
+                if reach == Reach::Kafka {
+                    schemas = findings.examine_registry(&assembly);
+                }
                 forecast = Some(move |partitions| Forecast::of(&assembly, partitions));
                 Some(models)
             }
@@ -102,12 +108,14 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
             None
         }
         Err(CheckError::Unreachable(error)) => {
-            findings.unreachable = Some(error.to_string());
+            let also = findings.unreachable.take().map(|registry| format!("\n{registry}"));
+            findings.unreachable = Some(format!("{error}{}", also.unwrap_or_default()));
             None
         }
     };
     match (models, kafka) {
-        (Some(models), Some(kafka)) if findings.problems.is_empty() => Ok(Report {
+        (Some(models), Some(kafka)) if findings.problems.is_empty() && findings.unreachable.is_none() => Ok(Report {
+            schemas,
             file: path.display().to_string(),
             forecast: forecast.map(|of| {
                 let topics = kafka.as_ref().map_or(&[][..], |kafka| &kafka.topics);
@@ -140,7 +148,7 @@ fn unfit_token(pipeline: &Pipeline) -> Vec<Problem> {
 pub struct Findings {
     /// What has to be mended in the file, or in what it names.
     pub problems: Problems,
-    /// Why no broker could be asked.
+    /// Why no broker, or no schema registry, could be asked.
     pub unreachable: Option<String>,
 }
 
@@ -149,6 +157,52 @@ impl Findings {
         Self {
             problems,
             unreachable: None,
+        }
+    }
+
+    /// Asks the registry, where there is one; what it says of the schemas that concern the pipeline, one line each.
+    fn examine_registry(&mut self, assembly: &Assembly) -> Vec<String> {
+        let (file, mut lines) = (assembly.file(), Vec::new());
+        let Some(registry) = assembly.registry() else {
+            return lines;
+        };
+        let subject = format!("{}-value", file.topics.events);
+        match registry.latest(&subject) {
+            Ok(Latest { version, schema }) => lines.push(format!(
+                "`{subject}`: version {version}, schema {}, {}",
+                schema.id,
+                schema.kind.as_str()
+            )),
+            Err(failure) if failure.outcome == RegistryOutcome::Unknown => lines.push(format!(
+                "there is no subject `{subject}`; events name their schemas by number, so that producers may use another"
+            )),
+            Err(failure) => {
+                self.take(assembly, failure);
+                return lines;
+            }
+        }
+        if !file.predictions.is_framed() {
+            return lines;
+        }
+        let subject = file.predictions.subject(&file.topics);
+        match predictions::number(assembly, registry, false) {
+            Ok(id) => lines.push(format!("`{subject}`: predictions have schema {id}")),
+            Err(failure) if failure.outcome == RegistryOutcome::Unknown && file.predictions.register => {
+                lines.push(format!(
+                    "`{subject}`: `eddy run` will register the schema of predictions"
+                ));
+            }
+            Err(failure) => self.take(assembly, predictions::refused(failure, &file.predictions)),
+        }
+        lines
+    }
+
+    fn take(&mut self, assembly: &Assembly, failure: Failure) {
+        if failure.is_refused() {
+            let problem = Problem::new(failure.key, failure.sentence);
+            self.problems.merge(assembly.located(vec![problem]));
+        } else {
+            self.unreachable = Some(failure.sentence);
         }
     }
 
@@ -179,6 +233,8 @@ impl std::error::Error for Findings {}
 pub struct Report {
     file: String,
     models: ModelsReport,
+    /// What the schema registry says.
+    schemas: Vec<String>,
     /// `None` where it was not asked.
     kafka: Option<kafka::Report>,
     /// What works and is unwise.
@@ -291,6 +347,7 @@ impl fmt::Display for Report {
         let Self {
             file,
             models,
+            schemas,
             kafka,
             warnings,
             forecast,
@@ -315,6 +372,12 @@ impl fmt::Display for Report {
                 "\nKafka was not asked, and no secret was read (--offline); whether brokers answer, topics are there and \
                  secrets are fit, `eddy check` tells where the service is to run"
             )?,
+        }
+        if !schemas.is_empty() {
+            writeln!(f, "\nschema registry")?;
+            for line in schemas {
+                writeln!(f, "  {line}")?;
+            }
         }
         let (lanes, count) = (usize::from(models.lanes), models.models.len());
         let sessions = counted(lanes * count, "session");

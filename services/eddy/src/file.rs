@@ -22,6 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::PolicySettings;
+use crate::predictions::PredictionSettings;
 use crate::settings::problems::Problems;
 use crate::settings::{self, Document, Source};
 
@@ -51,6 +52,9 @@ pub struct PipelineFile {
     /// Where the schemas of events are. Default: nowhere, which suits formats without schemas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<Registry>,
+    /// In which form predictions are written.
+    #[serde(default)]
+    pub predictions: PredictionSettings,
     /// What an event looks like.
     #[serde(default)]
     pub events: EventSettings,
@@ -218,6 +222,14 @@ impl PipelineFile {
         problems.extend(self.kafka.problems());
         problems.extend(self.topics.problems());
         problems.extend(self.registry.iter().flat_map(Registry::problems));
+        problems.extend(self.predictions.check(self.registry.is_some()));
+        if self.events.format.has_schemas() && self.registry.is_none() {
+            let message = format!(
+                "`{}` events say with which schema of a registry they were written; write where that is: [registry] with url",
+                self.events.format.as_str()
+            );
+            problems.push(Problem::new("events.format", message));
+        }
         problems.extend(self.field_plan());
         problems.extend(self.select.check());
         problems.extend(self.drift.check());

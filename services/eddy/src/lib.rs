@@ -20,6 +20,7 @@ pub mod onboard;
 mod oncall;
 mod paths;
 mod policy;
+pub mod predictions;
 pub mod profile;
 pub mod program;
 mod recall;

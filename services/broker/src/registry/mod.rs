@@ -244,7 +244,10 @@ impl State {
     /// stream of senseless numbers drives no schema out.
     fn make_room(&mut self, most: usize) {
         while self.entries.len() >= most.max(1) {
-            let oldest = self.entries.iter().min_by_key(|(_, entry)| (entry.schema.is_some(), entry.wanted));
+            let oldest = self
+                .entries
+                .iter()
+                .min_by_key(|(_, entry)| (entry.schema.is_some(), entry.wanted));
             let Some(id) = oldest.map(|(id, _)| *id) else { return };
             self.entries.remove(&id);
         }

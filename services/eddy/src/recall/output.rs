@@ -8,8 +8,9 @@
 use std::collections::BTreeMap;
 
 use eddy_pipeline::event::{
-    BODY_MASKED, BODY_OMITTED, BODY_ORIGINAL, FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_FORMAT, HEADER_ID, HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON,
-    HEADER_SELECTION, HEADER_SOURCE, HEADER_TIME, Header, Record, place,
+    BODY_MASKED, BODY_OMITTED, BODY_ORIGINAL, FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_FORMAT, HEADER_ID,
+    HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON, HEADER_SELECTION, HEADER_SOURCE, HEADER_TIME, Header, Record,
+    place,
 };
 use eddy_pipeline::hash::xxh3_128;
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,14 @@ pub(crate) fn refuse_newer(headers: &[Header<'_>]) -> Result<(), String> {
             "is of format {format}, and this release of Eddy reads format {FORMAT}; use the release that wrote it"
         )),
         None => Ok(()),
+    }
+}
+
+/// The JSON of a prediction, also where the number of its schema stands before it.
+pub(crate) fn without_frame(value: &[u8]) -> &[u8] {
+    match value {
+        [0, _, _, _, _, json @ ..] => json,
+        json => json,
     }
 }
 

@@ -302,7 +302,9 @@ mod tests {
 
     fn events(files: &[(&str, &str)], limits: Limits, settings: &EventSettings) -> Result<Vec<Event>, String> {
         let folder = folder(files);
-        let events = Beside::of(folder.path(), limits).events(settings).map(|(events, _)| events);
+        let events = Beside::of(folder.path(), limits)
+            .events(settings)
+            .map(|(events, _)| events);
         events.map_err(|error| error.to_string())
     }
 
