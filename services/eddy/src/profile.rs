@@ -118,6 +118,7 @@ impl Error {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Broker(error) => exit_code(error),
+            Self::Replay(replay::Error::Schema(_)) => ExitCode::Unreachable,
             Self::Span(_) => ExitCode::Usage,
             _ => ExitCode::Configuration,
         }

@@ -1,7 +1,7 @@
 """What Confluent's own serializers write, and what its deserializers read: the reference for formats with a registry.
 
-Reads an order, a JSON file, and answers with JSON. Values that JSON does not have travel as {"$bytes": base64},
-{"$decimal": text} and {"$float": text}; what the deserializer gives of times and UUIDs is told in the same way.
+Reads an order, a JSON file, and answers with JSON. On the way in, values that JSON does not have are {"$bytes": base64} and
+{"$decimal": text}, and times are numbers; on the way out bytes are base64, and all else is text, times to "timespec".
 
     {"url": …, "write": [{"format": "avro" | "protobuf" | "json_schema", "topic": …, "schema": …, "values": […]}]}
     {"url": …, "read":  [{"format": …, "topic": …, "values": [base64 of a framed value, …]}]}
@@ -24,8 +24,6 @@ from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, Proto
 from confluent_kafka.serialization import MessageField, SerializationContext
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 
-EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-
 
 def from_json(value):
     if isinstance(value, list):
@@ -35,35 +33,25 @@ def from_json(value):
             return base64.b64decode(value["$bytes"])
         if "$decimal" in value:
             return decimal.Decimal(value["$decimal"])
-        if "$float" in value:
-            return float(value["$float"])
         return {name: from_json(item) for name, item in value.items()}
     return value
 
 
-def to_json(value):
+def to_json(value, timespec):
     if isinstance(value, dict):
-        return {name: to_json(item) for name, item in value.items()}
+        return {name: to_json(item, timespec) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [to_json(item) for item in value]
+        return [to_json(item, timespec) for item in value]
     if isinstance(value, bytes):
-        return {"$bytes": base64.b64encode(value).decode()}
-    if isinstance(value, decimal.Decimal):
-        return {"$decimal": str(value)}
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return {"$float": str(value)}
+        return base64.b64encode(value).decode()
+    if isinstance(value, (decimal.Decimal, uuid.UUID)):
+        return str(value)
     if isinstance(value, datetime.datetime):
-        aware = value if value.tzinfo else value.replace(tzinfo=datetime.timezone.utc)
-        return {"$microseconds": (aware - EPOCH) // datetime.timedelta(microseconds=1)}
+        return value.isoformat(timespec=timespec).replace("+00:00", "Z")
     if isinstance(value, datetime.date):
-        return {"$days": (value - EPOCH.date()).days}
+        return value.isoformat()
     if isinstance(value, datetime.time):
-        since = datetime.timedelta(
-            hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond
-        )
-        return {"$microseconds": since // datetime.timedelta(microseconds=1)}
-    if isinstance(value, uuid.UUID):
-        return {"$uuid": str(value)}
+        return value.isoformat(timespec=timespec)
     return value
 
 
@@ -87,9 +75,10 @@ def writer(client, task):
 def reader(client, task):
     kind = task["format"]
     if kind == "avro":
-        return AvroDeserializer(client), to_json
+        timespec = task.get("timespec", "milliseconds")
+        return AvroDeserializer(client), lambda value: to_json(value, timespec)
     if kind == "json_schema":
-        return JSONDeserializer(None, schema_registry_client=client), to_json
+        return JSONDeserializer(None, schema_registry_client=client), lambda value: value
     reading = ProtobufDeserializer(message_class(task), schema_registry_client=client)
     return reading, lambda message: json_format.MessageToDict(message, preserving_proto_field_name=True)
 

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use eddy_broker::registry::SchemaRegistry;
 use eddy_broker::settings::Registry;
@@ -9,7 +10,7 @@ use eddy_pipeline::decode::{Found, SchemaKind, Schemas as _, WriterSchema};
 use eddy_telemetry::Metrics;
 use eddy_tests::certificates::{Authority, Validity};
 use eddy_tests::registry::{Mood, StandIn};
-use eddy_tests::service::wait_for;
+use eddy_tests::service::{PATIENCE, wait_for};
 use serde_json::{Value, json};
 
 /// Settings as a pipeline file has them.
@@ -29,11 +30,15 @@ fn of(registry: &StandIn) -> SchemaRegistry {
 
 /// What is found once it is definite.
 fn definite(client: &SchemaRegistry, id: u32) -> Option<Arc<WriterSchema>> {
-    wait_for("something definite", || match client.find(id) {
-        Found::Known(schema) => Some(Some(schema)),
-        Found::Unknown => Some(None),
-        Found::Awaited(_) => None,
-    })
+    let started = Instant::now();
+    loop {
+        match client.find(id) {
+            Found::Known(schema) => return Some(schema),
+            Found::Unknown => return None,
+            Found::Awaited(why) => assert!(started.elapsed() < PATIENCE, "waited in vain: {why}"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// The sentence while it is not, once it says this.
