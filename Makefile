@@ -30,7 +30,7 @@ test-slow:
 	@tests/setup/all
 	EDDY_SCHEDULES=50000 cargo test --locked --workspace --test schedules
 	cargo test --locked --workspace --features eddy-tests/slow --test cluster --test drain --test failpoints --test outage \
-		-- --nocapture $(ARGS)
+		--test registry -- --nocapture $(ARGS)
 
 chaos:
 	@tests/setup/all
