@@ -1,5 +1,5 @@
 # Two commands matter: `make demo` and `make test`. Each sets up what is missing, says so, and needs no network after that.
-.PHONY: help demo test test-slow chaos eval fuzz lint bench bench-drift bench-latency bench-selection schema kafka
+.PHONY: help demo test test-slow chaos eval fuzz lint bench bench-drift bench-formats bench-latency bench-selection schema kafka
 
 help:
 	@echo 'make demo       a stream of real digits through the whole service, in the terminal   (ARGS="--for 60s --summary json")'
@@ -12,6 +12,7 @@ help:
 	@echo 'make bench      processor time of the service against its bare parts, as a table'
 	@echo 'make bench-latency  what a checkpoint interval costs in processor time and buys in latency, as a table'
 	@echo 'make bench-drift  what counting for drift costs in processor time, as two tables'
+	@echo 'make bench-formats  what each format of events costs, end to end'
 	@echo 'make bench-selection  what signals and selection cost in processor time, as a table'
 	@echo 'make kafka      a Kafka on 127.0.0.1:9092, for trying things out'
 	@echo 'make schema     writes the generated references again'
@@ -30,8 +31,8 @@ test-slow:
 	@tests/setup/all
 	EDDY_SCHEDULES=50000 cargo test --locked --workspace --test schedules
 	cargo test --locked --workspace --features eddy-tests/slow --test cluster --test drain --test failpoints --test outage \
-		-- --nocapture $(ARGS)
-	cargo test --locked --workspace --features eddy-tests/slow --test service -- --nocapture recall::replay registry:: $(ARGS)
+		--test registry -- --nocapture $(ARGS)
+	cargo test --locked --workspace --features eddy-tests/slow --test service -- --nocapture recall::replay $(ARGS)
 
 chaos:
 	@tests/setup/all
@@ -71,6 +72,12 @@ bench-drift:
 	@tests/setup/onnxruntime
 	@tests/setup/kafka
 	cargo bench --locked -p eddy-tests --bench drift -- $(ARGS)
+
+bench-formats:
+	@tests/setup/native
+	@tests/setup/onnxruntime
+	@tests/setup/kafka
+	cargo bench --locked -p eddy-tests --bench formats -- $(ARGS)
 
 bench-selection:
 	@tests/setup/native

@@ -11,6 +11,7 @@ pub mod odd;
 pub mod oracle;
 pub mod prometheus;
 pub mod proxy;
+pub mod registry;
 pub mod rules;
 pub mod secure;
 pub mod service;

@@ -11,9 +11,11 @@
 pub mod embedded;
 mod inputs;
 pub mod kafka;
+pub mod registry;
 pub mod settings;
 mod start;
 pub mod twin;
+mod web;
 
 use std::time::Duration;
 

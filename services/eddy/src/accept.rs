@@ -17,7 +17,7 @@ use crate::cli::AcceptArguments;
 use crate::file;
 use crate::profile::{Error, Recorder, answer, leave_bare, of_topic};
 use crate::recall::{self, moment, now_ms};
-use crate::replay::{self, Batch, Replay};
+use crate::replay::{self, Batch, Feed, Replay};
 
 /// Carries the command out: the summary goes to standard output, what is wrong to standard error.
 pub fn accept(arguments: &AcceptArguments, variables: impl IntoIterator<Item = (String, String)>) -> ExitCode {
@@ -44,7 +44,7 @@ pub fn rewrite(
     let span = moment::span(arguments.since, arguments.until, now_ms()).map_err(Error::Span)?;
     leave_bare(&mut pipeline.file);
     let assembly = assemble(&pipeline).map_err(Error::Pipeline)?;
-    let mut replay = Replay::new(&assembly)?;
+    let mut replay = Replay::new(&assembly, Feed::Topic)?;
     let mut recorders: Vec<Recorder> = known
         .iter()
         .map(|known| {

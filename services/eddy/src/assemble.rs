@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use eddy_broker::registry::SchemaRegistry;
 use eddy_inference::judge::{InForce, Judged, Judgement, Provenance, judge};
 use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring};
 use eddy_inference::{Emitter, settings::BatchSettings};
@@ -28,6 +29,8 @@ use indexmap::IndexMap;
 
 use crate::file::{Pipeline, PipelineFile};
 use crate::policy::{self, Loaded};
+use crate::replay::Feed;
+use crate::schemas::Shelf;
 use crate::settings::Document;
 use crate::settings::problems::Problems;
 
@@ -47,6 +50,7 @@ pub struct Assembly {
     profile_ids: Vec<Option<String>>,
     policy: Option<Loaded>,
     in_force: Option<Arc<InForce>>,
+    registry: Option<Arc<SchemaRegistry>>,
 }
 
 /// Loads the runtime and the models of a pipeline and checks that they fit together. Runs each model once.
@@ -89,6 +93,8 @@ pub fn assemble(pipeline: &Pipeline) -> Result<Assembly, Problems> {
         Some(path) => Some(policy::load(&pipeline.folder.join(path))?),
         None => None,
     };
+    let registry = file.registry(&pipeline.folder).map(SchemaRegistry::start).transpose();
+    let registry = registry.map_err(|message| located(vec![Problem::new("registry", message)]))?;
     let inputs = file
         .models
         .iter()
@@ -99,6 +105,7 @@ pub fn assemble(pipeline: &Pipeline) -> Result<Assembly, Problems> {
         profiles,
         policy,
         in_force: None,
+        registry: registry.map(Arc::new),
         document: pipeline.document.clone(),
         file,
         runtime,
@@ -143,6 +150,9 @@ fn what_decides(file: &PipelineFile, profiles: &[Option<String>], policy: Option
         "models": file.models,
         "select": file.select,
     });
+    if file.predictions.is_framed() {
+        decides["predictions"] = serde_json::json!(file.predictions);
+    }
     if profiles.iter().any(Option::is_some) {
         decides["profiles"] = serde_json::json!(profiles);
     }
@@ -223,8 +233,16 @@ impl Assembly {
             .collect()
     }
 
+    /// Where schemas come from.
+    pub(crate) fn registry(&self) -> Option<&Arc<SchemaRegistry>> {
+        self.registry.as_ref()
+    }
+
     /// Shows what is known of them before the first event.
     pub(crate) fn show(&self, metrics: &Metrics) {
+        if let Some(registry) = &self.registry {
+            registry.count_in(metrics.registry());
+        }
         for (model, profile) in self.models.iter().zip(&self.profiles) {
             metrics.model_loaded(&ModelFacts {
                 name: model.name().to_owned(),
@@ -344,11 +362,19 @@ impl Assembly {
         Selection::new(self.in_force().current().0.plan)
     }
 
-    /// A field plan for these models.
+    /// A field plan for these models and the stream's events.
     ///
     /// # Errors
     /// What does not fit between fields and inputs.
     pub fn decoder(&self) -> Result<Decoder, Vec<Problem>> {
+        self.decoder_of(Feed::Topic)
+    }
+
+    /// A field plan for these models.
+    ///
+    /// # Errors
+    /// What does not fit between fields and inputs.
+    pub(crate) fn decoder_of(&self, feed: Feed) -> Result<Decoder, Vec<Problem>> {
         let bindings: Vec<Binding<'_>> = self
             .models
             .iter()
@@ -359,7 +385,12 @@ impl Assembly {
                 fields,
             })
             .collect();
-        Decoder::compile(&self.file.events, &self.file.fields, &self.file.limits, &bindings)
+        let events = match feed {
+            Feed::Data => &self.file.events_of_data(),
+            Feed::Topic => &self.file.events,
+        };
+        let decoder = Decoder::compile(events, &self.file.fields, &self.file.limits, &bindings)?;
+        Ok(Shelf::of(self.registry()).serve(decoder))
     }
 
     /// The scoring of one lane, with sessions of its own.
@@ -370,17 +401,33 @@ impl Assembly {
         self.scoring_with(|scorer| scorer)
     }
 
+    /// The same for events from elsewhere.
+    ///
+    /// # Errors
+    /// As [`Assembly::scoring`].
+    pub(crate) fn scoring_of(&self, feed: Feed) -> Result<Scoring, Vec<Problem>> {
+        self.scoring_by(feed, |scorer| scorer)
+    }
+
     /// The same, each scorer inside of what `wrap` puts around it.
     ///
     /// # Errors
     /// As [`Assembly::scoring`].
     pub fn scoring_with(&self, wrap: impl Fn(Box<dyn Scorer>) -> Box<dyn Scorer>) -> Result<Scoring, Vec<Problem>> {
+        self.scoring_by(Feed::Topic, wrap)
+    }
+
+    fn scoring_by(
+        &self,
+        feed: Feed,
+        wrap: impl Fn(Box<dyn Scorer>) -> Box<dyn Scorer>,
+    ) -> Result<Scoring, Vec<Problem>> {
         let judgement = self.in_force().current().0;
         // A policy may ask for them later.
         let has_features = judgement.needs_features || self.policy.is_some();
         let decoder = match has_features {
-            true => self.decoder()?.with_features(),
-            false => self.decoder()?,
+            true => self.decoder_of(feed)?.with_features(),
+            false => self.decoder_of(feed)?,
         };
         let BatchSettings { run_limit, .. } = self.file.batch;
         let mut lane_models = Vec::new();

@@ -12,12 +12,13 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use eddy_broker::BrokerError;
 use eddy_broker::kafka::{self, CheckError, TopicReader};
+use eddy_broker::registry::{Failure, Latest};
 use eddy_broker::settings::Topics;
 use eddy_host::ExitCode;
 use eddy_model::Model;
 use eddy_pipeline::settings::{Bytes, Problem};
+use eddy_telemetry::catalogue::RegistryOutcome;
 
 use self::events::{Sightings, Surroundings};
 use crate::assemble::{Assembly, assemble};
@@ -25,7 +26,10 @@ use crate::backlog::Backlog;
 use crate::cli::CheckArguments;
 use crate::file::{self, Pipeline};
 use crate::forecast::Forecast;
+use crate::predictions;
+use crate::recall;
 use crate::recall::fields::Fields;
+use crate::schemas::Shelf;
 use crate::settings::problems::Problems;
 
 /// Checks a pipeline file: the report goes to standard output, problems go to standard error, one line each.
@@ -80,11 +84,15 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
         Reach::Kafka => unfit_token(&pipeline),
     };
     let mut findings = Findings::wrong(locate(unfit));
-    let (mut forecast, mut segments) = (None, Vec::new());
+    let (mut forecast, mut segments, mut schemas, mut shelf) = (None, Vec::new(), Vec::new(), Shelf::default());
     let models = match assemble(&pipeline) {
         Ok(assembly) => match examine_models(&pipeline, &assembly) {
             Ok(models) => {
+                if reach == Reach::Kafka {
+                    schemas = findings.examine_registry(&assembly);
+                }
                 segments = assembly.segment_fields();
+                shelf = Shelf::of(assembly.registry());
                 forecast = Some(move |topics: &[(&str, i32)]| Forecast::of(&assembly, topics));
                 Some(models)
             }
@@ -110,16 +118,18 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
             None
         }
         Err(CheckError::Unreachable(error)) => {
-            findings.unreachable = Some(error.to_string());
+            let also = findings.unreachable.take().map(|registry| format!("\n{registry}"));
+            findings.unreachable = Some(format!("{error}{}", also.unwrap_or_default()));
             None
         }
     };
     match (models, kafka) {
-        (Some(models), Some(kafka)) if findings.problems.is_empty() => Ok(Report {
+        (Some(models), Some(kafka)) if findings.problems.is_empty() && findings.unreachable.is_none() => Ok(Report {
+            schemas,
             file: path.display().to_string(),
             streams: kafka
                 .iter()
-                .flat_map(|kafka| Stream::all(&pipeline, kafka, &segments))
+                .flat_map(|kafka| Stream::all(&pipeline, kafka, (&segments, &shelf)))
                 .collect(),
             forecast: forecast.map(|of| {
                 let topics = kafka.as_ref().map_or(&[][..], |kafka| &kafka.topics);
@@ -157,7 +167,7 @@ fn unfit_token(pipeline: &Pipeline) -> Vec<Problem> {
 pub struct Findings {
     /// What has to be mended in the file, or in what it names.
     pub problems: Problems,
-    /// Why no broker could be asked.
+    /// Why no broker, or no schema registry, could be asked.
     pub unreachable: Option<String>,
 }
 
@@ -166,6 +176,52 @@ impl Findings {
         Self {
             problems,
             unreachable: None,
+        }
+    }
+
+    /// Asks the registry, where there is one; what it says of the schemas that concern the pipeline, one line each.
+    fn examine_registry(&mut self, assembly: &Assembly) -> Vec<String> {
+        let (file, mut lines) = (assembly.file(), Vec::new());
+        let Some(registry) = assembly.registry() else {
+            return lines;
+        };
+        let subject = format!("{}-value", file.topics.events);
+        match registry.latest(&subject) {
+            Ok(Latest { version, schema }) => lines.push(format!(
+                "`{subject}`: version {version}, schema {}, {}",
+                schema.id,
+                schema.kind.as_str()
+            )),
+            Err(failure) if failure.outcome == RegistryOutcome::Unknown => lines.push(format!(
+                "there is no subject `{subject}`; events name their schemas by number, so that producers may use another"
+            )),
+            Err(failure) => {
+                self.take(assembly, failure);
+                return lines;
+            }
+        }
+        if !file.predictions.is_framed() {
+            return lines;
+        }
+        let subject = file.predictions.subject(&file.topics);
+        match predictions::number(assembly, registry, false) {
+            Ok(id) => lines.push(format!("`{subject}`: predictions have schema {id}")),
+            Err(failure) if failure.outcome == RegistryOutcome::Unknown && file.predictions.register => {
+                lines.push(format!(
+                    "`{subject}`: `eddy run` will register the schema of predictions"
+                ));
+            }
+            Err(failure) => self.take(assembly, predictions::refused(failure, &file.predictions)),
+        }
+        lines
+    }
+
+    fn take(&mut self, assembly: &Assembly, failure: Failure) {
+        if failure.is_refused() {
+            let problem = Problem::new(failure.key, failure.sentence);
+            self.problems.merge(assembly.located(vec![problem]));
+        } else {
+            self.unreachable = Some(failure.sentence);
         }
     }
 
@@ -196,10 +252,12 @@ impl std::error::Error for Findings {}
 pub struct Report {
     file: String,
     models: ModelsReport,
+    /// What the schema registry says.
+    schemas: Vec<String>,
     /// `None` where it was not asked.
     kafka: Option<kafka::Report>,
     /// What the first topics of events hold, or why that is not known; none where Kafka was not asked.
-    streams: Vec<Result<Stream, BrokerError>>,
+    streams: Vec<Result<Stream, recall::Error>>,
     /// What works and is unwise.
     warnings: Vec<String>,
     forecast: Option<Forecast>,
@@ -216,20 +274,20 @@ struct Stream {
 const STREAMS: usize = 5;
 
 impl Stream {
-    fn all(pipeline: &Pipeline, kafka: &kafka::Report, segments: &[String]) -> Vec<Result<Self, BrokerError>> {
+    fn all(pipeline: &Pipeline, kafka: &kafka::Report, known: (&[String], &Shelf)) -> Vec<Result<Self, recall::Error>> {
         let events = kafka.topics.iter().filter(|topic| topic.key == Topics::EVENTS);
-        let of = |topic: &kafka::TopicReport| Self::of(pipeline, (&topic.name, kafka), segments);
+        let of = |topic: &kafka::TopicReport| Self::of(pipeline, (&topic.name, kafka), known);
         events.take(STREAMS).map(of).collect()
     }
 
     fn of(
         pipeline: &Pipeline,
         (topic, kafka): (&str, &kafka::Report),
-        segments: &[String],
-    ) -> Result<Self, BrokerError> {
+        (segments, shelf): (&[String], &Shelf),
+    ) -> Result<Self, recall::Error> {
         let settings = pipeline.file.broker(&pipeline.folder);
         let reader = TopicReader::open(&settings, topic)?;
-        let fields = Fields::of(&pipeline.file).expect("a pipeline whose models fit has sound fields");
+        let fields = Fields::of(&pipeline.file, shelf.clone()).expect("a pipeline whose models fit has sound fields");
         let predictions = kafka.topics.iter().find(|topic| topic.key == Topics::PREDICTIONS);
         let around = Surroundings {
             file: &pipeline.file,
@@ -348,6 +406,7 @@ impl fmt::Display for Report {
         let Self {
             file,
             models,
+            schemas,
             kafka,
             streams,
             warnings,
@@ -384,6 +443,12 @@ impl fmt::Display for Report {
         let left_out = topics.filter(|topic| topic.key == Topics::EVENTS).skip(STREAMS).count();
         if left_out > 0 {
             writeln!(f, "\n{} of events not looked into", counted(left_out, "further topic"))?;
+        }
+        if !schemas.is_empty() {
+            writeln!(f, "\nschema registry")?;
+            for line in schemas {
+                writeln!(f, "  {line}")?;
+            }
         }
         let (lanes, count) = (usize::from(models.lanes), models.models.len());
         let sessions = counted(lanes * count, "session");

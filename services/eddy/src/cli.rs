@@ -13,6 +13,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use eddy_broker::settings::Start;
+use eddy_pipeline::event::Destination;
 use eddy_pipeline::settings::{Bytes, Span};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -76,8 +77,8 @@ pub enum Command {
     /// Bring a pipeline file, a policy file or a profile to the newest format, comments kept. Without `--write` it shows what
     /// would change.
     Migrate(MigrateArguments),
-    /// Print the JSON schema of the pipeline file, for editors that complete and check TOML by it.
-    Schema,
+    /// Print a JSON schema: of the pipeline file, for editors that complete and check TOML by it, or of what goes to a topic.
+    Schema(SchemaArguments),
     /// Rehearse models that arrive on standard input. The program asks this of itself.
     #[command(hide = true, name = REHEARSE)]
     Rehearse {
@@ -132,6 +133,43 @@ pub struct MigrateArguments {
     /// Replace the file.
     #[arg(long)]
     pub write: bool,
+}
+
+/// Arguments of `eddy schema`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct SchemaArguments {
+    /// The pipeline file whose outputs are described, with the names of its models and classes. Default: those of any.
+    #[arg(value_name = "PIPELINE")]
+    pub pipeline: Option<PathBuf>,
+    /// Of what goes to which topic: the values of predictions, the headers of samples and dead letters, whose values are the
+    /// events' own bytes. Default: `predictions` with a pipeline file; without one, the schema is that of the file itself.
+    #[arg(long, value_name = "TOPIC")]
+    pub topic: Option<OutputTopic>,
+    /// Of predictions the headers, not the value.
+    #[arg(long)]
+    pub headers: bool,
+}
+
+/// A topic that Eddy writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum OutputTopic {
+    /// The predictions topic.
+    Predictions,
+    /// The retraining topic.
+    Retraining,
+    /// The topic of dead letters.
+    DeadLetters,
+}
+
+impl From<OutputTopic> for Destination {
+    fn from(topic: OutputTopic) -> Self {
+        match topic {
+            OutputTopic::Predictions => Self::Predictions,
+            OutputTopic::Retraining => Self::Retraining,
+            OutputTopic::DeadLetters => Self::DeadLetters,
+        }
+    }
 }
 
 /// Arguments of `eddy pause` and `eddy resume`.

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use eddy_broker::settings::{Guarantee, Kafka, Topics};
+use eddy_broker::settings::{Guarantee, Kafka, Registry, Secret, Topics};
 use eddy_host::{AdminSettings, DrainSettings, ProcessSettings};
 use eddy_inference::settings::{BatchSettings, CheckpointSettings, DeadLetterSettings};
 use eddy_pipeline::decode::{Decoder, EventSettings, LimitSettings};
@@ -23,6 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::PolicySettings;
+use crate::predictions::PredictionSettings;
 use crate::settings::history::{History, Renamed};
 use crate::settings::problems::Problems;
 use crate::settings::{self, Document, Source};
@@ -70,6 +71,12 @@ pub struct PipelineFile {
     /// Names of the topics.
     #[serde(default)]
     pub topics: Topics,
+    /// Where the schemas of events are. Default: nowhere, which suits formats without schemas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<Registry>,
+    /// In which form predictions are written.
+    #[serde(default)]
+    pub predictions: PredictionSettings,
     /// What an event looks like.
     #[serde(default)]
     pub events: EventSettings,
@@ -209,11 +216,42 @@ impl PipelineFile {
         }
     }
 
+    /// The registry's table, with the paths in it relative to `folder`.
+    pub fn registry(&self, folder: &Path) -> Option<Registry> {
+        let mut registry = self.registry.clone()?;
+        registry.resolve_paths(folder);
+        Some(registry)
+    }
+
+    /// Events as files of data hold them: where those of the stream are in the framing of a registry, JSON documents with the
+    /// same members.
+    pub(crate) fn events_of_data(&self) -> EventSettings {
+        match self.events.format.has_schemas() {
+            true => self.events.as_documents(),
+            false => self.events.clone(),
+        }
+    }
+
+    /// Every secret that the file refers to.
+    pub fn secrets(&mut self) -> impl Iterator<Item = &mut Secret> {
+        let of_registry = self.registry.iter_mut().flat_map(Registry::secrets);
+        self.kafka.secrets().chain(&mut self.admin.token).chain(of_registry)
+    }
+
     /// What is wrong beyond the types of single values.
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = self.identity();
         problems.extend(self.kafka.problems());
         problems.extend(self.topics.problems());
+        problems.extend(self.registry.iter().flat_map(Registry::problems));
+        problems.extend(self.predictions.check(self.registry.is_some()));
+        if self.events.format.has_schemas() && self.registry.is_none() {
+            let message = format!(
+                "`{}` events say with which schema of a registry they were written; write where that is: [registry] with url",
+                self.events.format.as_str()
+            );
+            problems.push(Problem::new("events.format", message));
+        }
         problems.extend(self.field_plan());
         problems.extend(self.select.check());
         problems.extend(self.drift.check());

@@ -26,7 +26,7 @@ use crate::file::{self, Pipeline, PipelineFile};
 use crate::paths;
 use crate::recall::moment::{self, Moment};
 use crate::recall::{self, exit_code, now_ms};
-use crate::replay::{self, Batch, Replay, Tally, class_of};
+use crate::replay::{self, Batch, Feed, Replay, Tally, class_of};
 use crate::settings::problems::Problems;
 
 /// What the file is called when nothing else is said.
@@ -123,6 +123,7 @@ impl Error {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Broker(error) => exit_code(error),
+            Self::Replay(replay::Error::Schema(_)) => ExitCode::Unreachable,
             Self::Span(_) => ExitCode::Usage,
             _ => ExitCode::Configuration,
         }
@@ -147,7 +148,11 @@ pub fn build(
     let assembly = assemble(&pipeline).map_err(Error::Pipeline)?;
     let position = which(assembly.models(), arguments.model.as_deref())?;
     let (model, head) = (&assembly.models()[position], assembly.heads()[position].as_ref());
-    let mut replay = Replay::new(&assembly)?;
+    let feed = match arguments.data {
+        Some(_) => Feed::Data,
+        None => Feed::Topic,
+    };
+    let mut replay = Replay::new(&assembly, feed)?;
     if let Some(field) = &segment {
         is_category(field, replay.features())?;
     }

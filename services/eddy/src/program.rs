@@ -68,9 +68,9 @@ pub fn main() -> ProcessCode {
         Ok(Command::Resume(arguments)) => oncall::order("resume", None, &arguments),
         Ok(Command::Skip(arguments)) => oncall::order("skip", Some(&arguments.record), &arguments.order),
         Ok(Command::Health(arguments)) => oncall::health(&arguments),
-        Ok(Command::Schema) => {
-            println!("{}", crate::file::schema());
-            ExitCode::Drained
+        Ok(Command::Schema(arguments)) => {
+            forbid_core_dumps();
+            crate::schema::print(&arguments, environment::of_process())
         }
         Ok(Command::Rehearse { order }) => return eddy_model::rehearsal::act(&order),
         Err(Stop::Answer(text)) => {
@@ -88,11 +88,7 @@ fn run(arguments: &cli::RunArguments) -> ExitCode {
         Err(problems) => return end(ExitCode::Configuration, &problems.to_string()),
     };
     // Before any thread exists, which is when a secret can be taken out of the environment.
-    let file = &mut pipeline.file;
-    eddy_secret::take_all(
-        file.kafka.secrets().chain(&mut file.admin.token),
-        eddy_host::take_variable,
-    );
+    eddy_secret::take_all(pipeline.file.secrets(), eddy_host::take_variable);
     if !pipeline.file.process.core_dumps {
         forbid_core_dumps();
     }

@@ -25,6 +25,7 @@ use eddy_storage::At;
 use eddy_storage::data::DataSet;
 
 use crate::assemble::Assembly;
+use crate::schemas::{NoSchema, Shelf};
 
 /// One row in so many may be rejected at most.
 const MOST_REJECTED: u64 = 20;
@@ -41,6 +42,9 @@ pub enum Error {
     /// A model.
     #[error(transparent)]
     Sick(#[from] Sick),
+    /// The schema registry.
+    #[error(transparent)]
+    Schema(#[from] NoSchema),
     /// There is nothing to score.
     #[error("there are no rows to score")]
     NoRows,
@@ -169,10 +173,20 @@ impl Batch<'_> {
     }
 }
 
+/// Where a replay's events come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feed {
+    /// Rows of a data set, which are JSON where the stream's events have schemas.
+    Data,
+    /// Records of a topic, as they are.
+    Topic,
+}
+
 /// What scores a data set or a span of a topic.
 #[derive(Debug)]
 pub struct Replay {
     scoring: Scoring,
+    shelf: Shelf,
     features: Vec<Feature>,
     /// Where events are selected, and each by itself.
     selection: Option<Selection>,
@@ -184,8 +198,8 @@ impl Replay {
     ///
     /// # Errors
     /// What does not fit, or a session that cannot be made.
-    pub fn new(assembly: &Assembly) -> Result<Self, Error> {
-        Self::measuring(assembly, Arc::new(SignalPlan::default()))
+    pub fn new(assembly: &Assembly, feed: Feed) -> Result<Self, Error> {
+        Self::measuring(assembly, feed, Arc::new(SignalPlan::default()))
     }
 
     /// The same as the stream is judged: at its operating points and with its signals. What the pipeline selects is told where
@@ -193,17 +207,17 @@ impl Replay {
     ///
     /// # Errors
     /// As [`Replay::new`].
-    pub fn judging(assembly: &Assembly) -> Result<Self, Error> {
+    pub fn judging(assembly: &Assembly, feed: Feed) -> Result<Self, Error> {
         let judgement = assembly.in_force().current().0;
         let selection = Selection::new(judgement.plan);
         Ok(Self {
             selection: (!selection.has_budget()).then_some(selection),
-            ..Self::measuring(assembly, judgement.signals)?
+            ..Self::measuring(assembly, feed, judgement.signals)?
         })
     }
 
-    fn measuring(assembly: &Assembly, signals: Arc<SignalPlan>) -> Result<Self, Error> {
-        let decoder = assembly.decoder().map_err(Error::Pipeline)?.with_features();
+    fn measuring(assembly: &Assembly, feed: Feed, signals: Arc<SignalPlan>) -> Result<Self, Error> {
+        let decoder = assembly.decoder_of(feed).map_err(Error::Pipeline)?.with_features();
         let features = decoder.features();
         let mut models = Vec::new();
         for (index, (model, head)) in assembly.models().iter().zip(assembly.heads()).enumerate() {
@@ -223,6 +237,7 @@ impl Replay {
         }
         Ok(Self {
             scoring: Scoring::new(decoder, models, signals, assembly.batch()),
+            shelf: Shelf::of(assembly.registry()),
             features,
             selection: None,
             clock: SystemClock::start(),
@@ -270,6 +285,7 @@ impl Replay {
     ) -> Result<Tally, E> {
         let mut pass = Pass::default();
         reader.read(stretches, &mut |record| {
+            self.await_schema(record)?;
             self.scoring.push(record);
             let mut place = String::new();
             record.source.write(record.topic, &mut place);
@@ -300,7 +316,11 @@ impl Replay {
         mut each: impl FnMut(&Scoring) -> Result<(), E>,
     ) -> Result<(), E> {
         for (position, record) in records.iter().enumerate() {
-            record.with(|record| self.scoring.push(record));
+            record.with(|record| {
+                self.await_schema(record)?;
+                self.scoring.push(record);
+                Ok::<_, Error>(())
+            })?;
             if !(self.scoring.is_full() || position + 1 == records.len()) {
                 continue;
             }
@@ -312,6 +332,10 @@ impl Replay {
             self.scoring.clear();
         }
         Ok(())
+    }
+
+    fn await_schema(&mut self, record: &Record<'_>) -> Result<(), Error> {
+        Ok(self.shelf.wait(|| self.scoring.prepare(record))?)
     }
 
     /// Takes in one row as the record that it would have been. Data sets need no ids: its number is one.

@@ -26,6 +26,7 @@ use eddy_pipeline::checkpoint::{self, Budget, Checkpoint, Stop};
 use eddy_pipeline::drift::monitor::Monitor;
 use eddy_pipeline::outcome::Balance;
 use eddy_pipeline::score::Scorer;
+use eddy_pipeline::settings::Problem;
 use eddy_pipeline::time::Clock;
 use eddy_telemetry::catalogue::PauseCause;
 use eddy_telemetry::{Metrics, Totals};
@@ -36,6 +37,7 @@ use crate::desk::Desk;
 use crate::failpoints::FailingBroker as KafkaBroker;
 use crate::file::Pipeline;
 use crate::policy;
+use crate::predictions;
 use crate::score::ScoreDesk;
 use crate::status::Status;
 use crate::vigil::{Sight, Vigil};
@@ -154,6 +156,11 @@ impl Service {
         status.follow(assembly.in_force());
         status.describe(&assembly);
         assembly.show(&common.metrics);
+        let schema = predictions::await_number(&assembly, &common.readiness, &shutdown);
+        let schema = schema.map_err(|failure| {
+            let located = assembly.located(vec![Problem::new(failure.key, failure.sentence)]);
+            NotStarted::new(ExitCode::Configuration, located)
+        })?;
         let monitor = assembly.in_force().current().0.monitor;
         let totals = Totals::of(&monitor);
         let sight = Sight {
@@ -175,7 +182,7 @@ impl Service {
             }
             let counted = (monitor.clone(), totals.clone());
             start_lane(
-                (pipeline, &assembly),
+                (pipeline, &assembly, schema),
                 &common,
                 (lane, &watchdog),
                 report.clone(),
@@ -288,7 +295,7 @@ fn no_broker(pipeline: &Pipeline, error: BrokerError) -> NotStarted {
 }
 
 fn start_lane(
-    (pipeline, assembly): (&Pipeline, &Assembly),
+    (pipeline, assembly, schema): (&Pipeline, &Assembly, Option<u32>),
     common: &Common,
     (number, watchdog): (u16, &Watchdog),
     report: Arc<LaneReport>,
@@ -329,9 +336,13 @@ fn start_lane(
         checkpoint: file.checkpoint.clone(),
         dead_letters: file.dead_letters.clone(),
     };
+    let emitter = match schema {
+        Some(schema) => assembly.emitter().framed(schema),
+        None => assembly.emitter(),
+    };
     let lane = Lane::new(
         broker,
-        (scoring, assembly.emitter(), assembly.selection()),
+        (scoring, emitter, assembly.selection()),
         Checkpoint::new(guarantee, budget),
         settings,
         (common.clock.clone(), metrics, report),

@@ -19,6 +19,8 @@ use serde_json::{Map, Value, json};
 use crate::assemble::Assembly;
 use crate::file::Pipeline;
 use crate::recall::fields::Fields;
+use crate::replay::Feed;
+use crate::schemas::{NoSchema, Shelf};
 use crate::trial::bench::{self, Bench};
 use crate::trial::beside::Event;
 use crate::trial::diff::DEAD_LETTER;
@@ -156,6 +158,7 @@ impl Explainer {
             id: (!is_named).then(|| (HEADER_ID.to_owned(), UNNAMED.to_owned())),
         };
         let arrival = arrival(&event, pipeline.file.topics.events.stand_in(), &mut tools.fields);
+        let arrival = arrival.map_err(|error| Refusal::Impossible(error.to_string()))?;
         let (mut outcome, seen) = tools.bench.one(&event, explanation).map_err(impossible)?;
         let provenance = tools.bench.provenance();
         let mut answer = json!({
@@ -192,9 +195,9 @@ impl Explainer {
 
 impl Tools {
     fn of(pipeline: &Pipeline, assembly: &Assembly) -> Result<Self, bench::Error> {
-        let fields = Fields::of(&pipeline.file);
+        let fields = Fields::of(&pipeline.file, Shelf::of(assembly.registry()));
         Ok(Self {
-            bench: Bench::of(assembly)?,
+            bench: Bench::of(assembly, Feed::Topic)?,
             fields: fields.map_err(|problems| bench::Error::Pipeline(assembly.located(problems)))?,
             thresholds: Thresholds::default(),
         })
@@ -208,7 +211,7 @@ fn as_written(value: &impl Serialize) -> Value {
 }
 
 /// The event as the pipeline's decoder reads it.
-fn arrival(event: &Event, topic: &str, fields: &mut Fields) -> Arrival {
+fn arrival(event: &Event, topic: &str, fields: &mut Fields) -> Result<Arrival, NoSchema> {
     let header = event.id.as_ref().map(|(name, id)| Header {
         name,
         value: Some(id.as_bytes()),
@@ -224,7 +227,8 @@ fn arrival(event: &Event, topic: &str, fields: &mut Fields) -> Arrival {
         value: Some(&event.value),
         headers: header.as_slice(),
     };
-    Arrival::of(&record, fields)
+    fields.prepare(&record)?;
+    Ok(Arrival::of(&record, fields))
 }
 
 /// What was measured of an event and decided on it.

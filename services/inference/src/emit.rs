@@ -9,9 +9,9 @@
 use std::fmt::Write as _;
 
 use eddy_pipeline::event::{
-    Destination, FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_DETAIL, HEADER_FORMAT, HEADER_ID, HEADER_POLICY,
-    HEADER_PROBABILITY, HEADER_REASON, HEADER_SELECTION, HEADER_SHA256, HEADER_SOURCE, HEADER_STAGE, HEADER_TIME,
-    Header, Output,
+    BODY_OMITTED, BODY_ORIGINAL, Destination, FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_DETAIL, HEADER_FORMAT,
+    HEADER_ID, HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON, HEADER_SELECTION, HEADER_SHA256, HEADER_SOURCE,
+    HEADER_STAGE, HEADER_TIME, Header, Output,
 };
 use eddy_pipeline::partition::partition_for;
 use eddy_pipeline::rejection::Rejection;
@@ -36,8 +36,8 @@ pub enum Body {
 impl Body {
     const fn as_str(self) -> &'static str {
         match self {
-            Self::Original => "original",
-            Self::Omitted | Self::Bare => "omitted",
+            Self::Original => BODY_ORIGINAL,
+            Self::Omitted | Self::Bare => BODY_OMITTED,
         }
     }
 }
@@ -51,6 +51,8 @@ pub struct Emitter {
     renderer: Renderer,
     provenance: Provenance,
     counts: PartitionCounts,
+    /// What stands before the JSON of a prediction.
+    frame: Vec<u8>,
     json: Vec<u8>,
     text: String,
 }
@@ -62,9 +64,17 @@ impl Emitter {
             renderer,
             provenance,
             counts: [1; Destination::ALL.len()],
+            frame: Vec::new(),
             json: Vec::new(),
             text: String::new(),
         }
+    }
+
+    /// Writes predictions in the framing of a schema registry, where their schema has this number.
+    #[must_use]
+    pub fn framed(mut self, schema: u32) -> Self {
+        self.frame = [&[0], &schema.to_be_bytes()[..]].concat();
+        self
     }
 
     /// Takes up other settings, between batches.
@@ -94,6 +104,7 @@ impl Emitter {
             pick: scoring.pick(tensor_row),
         };
         self.json.clear();
+        self.json.extend_from_slice(&self.frame);
         self.renderer
             .prediction(&event, verdicts(scoring, tensor_row, &[]), &mut self.json);
         let mut headers = Headers::of(batch, row);

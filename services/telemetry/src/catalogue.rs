@@ -71,6 +71,8 @@ pub enum Unit {
     Features,
     /// Keys of a file.
     Keys,
+    /// Schemas of events.
+    Schemas,
 }
 
 impl Unit {
@@ -89,6 +91,7 @@ impl Unit {
             Self::Times => "times",
             Self::Features => "features",
             Self::Keys => "keys",
+            Self::Schemas => "schemas",
         }
     }
 }
@@ -191,6 +194,24 @@ words! {
 }
 
 words! {
+    /// What came of a request to the schema registry.
+    RegistryOutcome {
+        /// What was asked for.
+        Answered = "answered",
+        /// It has no such schema or subject.
+        Unknown = "unknown",
+        /// It does not let us in.
+        Denied = "denied",
+        /// An answer that is none, or that is not to be read.
+        Unfit = "unfit",
+        /// It was in trouble, or wants to be asked less often.
+        Failed = "failed",
+        /// No answer, or no encryption that is to be trusted.
+        Unreachable = "unreachable",
+    }
+}
+
+words! {
     /// On which side of the reference a value lies.
     Side {
         /// Below its least value.
@@ -278,6 +299,7 @@ const OUTPUT: Label = configured(
     "`class`, the word of a signal, `p/` and the word of a signal for its p-value, `target/` and the name of a target, or \
      `projection/` and a number",
 );
+const REGISTRY_OUTCOME: Label = closed("outcome", RegistryOutcome::words);
 const SEGMENT: Label = configured(
     "segment",
     "a word of the field `drift.segment`; empty for all events together",
@@ -456,6 +478,12 @@ catalogue! {
         "Failed runs of a model.";
     BATCHES_HALVED = "eddy_batches_halved_total", COUNTER, Times, [MODEL],
         "Times that a batch was halved because a run failed or took too long.";
+    REGISTRY_REQUESTS = "eddy_registry_requests_total", COUNTER, Times, [REGISTRY_OUTCOME],
+        "Requests to the schema registry by what came of them.";
+    REGISTRY_SCHEMAS = "eddy_registry_schemas", GAUGE, Schemas, [],
+        "Schemas that are kept; they go on working while the schema registry is out of reach.";
+    REGISTRY_ANSWERED = "eddy_registry_answered_time_seconds", GAUGE, Seconds, [],
+        "When the schema registry last gave what it was asked for, since the Unix epoch; 0 before that.";
     READY = "eddy_ready", GAUGE, Flag, [],
         "Whether the service is ready; the page /ready names the causes when it is not.";
     DEPRECATED_KEYS = "eddy_deprecated_keys", GAUGE, Keys, [],

@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use eddy_pipeline::drift::watch::View;
 use eddy_pipeline::rejection::Reason;
@@ -20,7 +21,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
-use crate::catalogue::{self, CheckpointOutcome, Kind, LaneStage, Metric};
+use crate::catalogue::{self, CheckpointOutcome, Kind, LaneStage, Metric, RegistryOutcome};
 use crate::drift::DriftFamilies;
 use crate::lane::LaneMetrics;
 
@@ -84,9 +85,36 @@ pub(crate) struct Families {
     pub(crate) model_run_seconds: HistogramVec,
     pub(crate) model_faults: IntCounterVec,
     pub(crate) batches_halved: IntCounterVec,
+    registry_requests: IntCounterVec,
+    registry_schemas: IntGauge,
+    registry_answered: Gauge,
     ready: IntGauge,
     deprecated_keys: IntGauge,
     start_time: Gauge,
+}
+
+/// What is told of the schema registry. Cloning gives another handle.
+#[derive(Debug, Clone)]
+pub struct RegistryMetrics {
+    requests: IntCounterVec,
+    schemas: IntGauge,
+    answered: Gauge,
+}
+
+impl RegistryMetrics {
+    /// Counts a request.
+    pub fn asked(&self, outcome: RegistryOutcome) {
+        self.requests.with_label_values(&[outcome.as_str()]).inc();
+        if outcome == RegistryOutcome::Answered {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.answered.set(now.as_secs_f64());
+        }
+    }
+
+    /// Shows how many schemas are kept.
+    pub fn kept(&self, schemas: usize) {
+        self.schemas.set(i64::try_from(schemas).unwrap_or(i64::MAX));
+    }
 }
 
 impl Metrics {
@@ -105,6 +133,15 @@ impl Metrics {
     /// Handles for one lane; `models` are the names of the pipeline's models, by whose position it is called later.
     pub fn lane(&self, lane: usize, models: &[&str]) -> LaneMetrics {
         LaneMetrics::new(Arc::clone(&self.families), lane, models)
+    }
+
+    /// The handles for the schema registry.
+    pub fn registry(&self) -> RegistryMetrics {
+        RegistryMetrics {
+            requests: self.families.registry_requests.clone(),
+            schemas: self.families.registry_schemas.clone(),
+            answered: self.families.registry_answered.clone(),
+        }
     }
 
     /// Notes when the process started.
@@ -230,6 +267,13 @@ impl Families {
             model_run_seconds: histograms(r, catalogue::MODEL_RUN_SECONDS),
             model_faults: labelled(r, catalogue::MODEL_FAULTS, IntCounterVec::new),
             batches_halved: labelled(r, catalogue::BATCHES_HALVED, IntCounterVec::new),
+            registry_requests: labelled(r, catalogue::REGISTRY_REQUESTS, IntCounterVec::new),
+            registry_schemas: gauge(r, catalogue::REGISTRY_SCHEMAS),
+            registry_answered: register(
+                r,
+                catalogue::REGISTRY_ANSWERED,
+                Gauge::with_opts(opts(catalogue::REGISTRY_ANSWERED)),
+            ),
             ready: gauge(r, catalogue::READY),
             deprecated_keys: gauge(r, catalogue::DEPRECATED_KEYS),
             start_time: register(r, catalogue::START_TIME, Gauge::with_opts(opts(catalogue::START_TIME))),
@@ -246,6 +290,9 @@ impl Families {
             for drawn in Drawn::ALL {
                 self.draws.with_label_values(&[arm.as_str(), drawn.as_str()]);
             }
+        }
+        for outcome in RegistryOutcome::ALL {
+            self.registry_requests.with_label_values(&[outcome.as_str()]);
         }
         for stage in LaneStage::ALL {
             self.stage_seconds.with_label_values(&[stage.as_str()]);

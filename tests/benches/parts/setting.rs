@@ -48,9 +48,15 @@ impl Setting {
 
     /// The same for events of another shape.
     pub(crate) fn with(events: usize, shape: Shape) -> Self {
+        let different: Vec<Vec<u8>> = shape.events().into_iter().map(String::into_bytes).collect();
+        Self::holding(events, shape, &different)
+    }
+
+    /// The same for these events, which are of that shape in whatever format.
+    pub(crate) fn holding(events: usize, shape: Shape, different: &[Vec<u8>]) -> Self {
         let kafka = Kafka::start();
         kafka.create_topic(EVENTS, PARTITIONS, &[]);
-        let event_bytes = fill(&kafka, events, &shape.events());
+        let event_bytes = fill(&kafka, events, different);
         let folder = tempfile::tempdir().expect("there is a place for temporary files");
         Self {
             kafka,
@@ -139,7 +145,7 @@ pub(crate) fn model() -> PathBuf {
 }
 
 /// Writes the events without keys, evenly over the partitions; gives their mean size.
-fn fill(kafka: &Kafka, events: usize, different: &[String]) -> usize {
+fn fill(kafka: &Kafka, events: usize, different: &[Vec<u8>]) -> usize {
     let mut config = kafka.client();
     config.set("linger.ms", "20").set("acks", "all");
     let producer: BaseProducer = config.create().expect("a producer can be made");
@@ -147,7 +153,7 @@ fn fill(kafka: &Kafka, events: usize, different: &[String]) -> usize {
     for (number, event) in different.iter().cycle().take(events).enumerate() {
         bytes += event.len();
         let partition = (number % PARTITIONS as usize) as i32;
-        let mut record = BaseRecord::<[u8], str>::to(EVENTS).partition(partition).payload(event);
+        let mut record = BaseRecord::<[u8], [u8]>::to(EVENTS).partition(partition).payload(event);
         while let Err((error, unsent)) = producer.send(record) {
             assert_eq!(
                 error,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use eddy_broker::twin::{Cluster, TwinRecord};
 
-use crate::plan::{Event, Gap, Kind};
+use crate::plan::{Event, Gap, Kind, Plan, SCHEMAS};
 use crate::stub;
 
 /// An input where it stands.
@@ -17,10 +17,14 @@ pub(crate) struct Input {
 }
 
 /// Writes the events into the topic, each with a number of its own, from `first` on.
-pub(crate) fn produce(cluster: &Cluster, first: usize, events: &[Event]) -> Vec<Input> {
+pub(crate) fn produce(cluster: &Cluster, plan: &Plan, first: usize, events: &[Event]) -> Vec<Input> {
+    let value = match plan.framed {
+        None => plain,
+        Some(_) => framed,
+    };
     (first..)
         .zip(events)
-        .map(|(position, event)| produce_one(cluster, position, event))
+        .map(|(position, event)| produce_one(cluster, position, event, value(position, event.kind)))
         .collect()
 }
 
@@ -29,7 +33,35 @@ pub(crate) fn ends(inputs: &[Input]) -> BTreeMap<i32, i64> {
     inputs.iter().map(|input| (input.partition, input.offset + 1)).collect()
 }
 
-fn produce_one(cluster: &Cluster, position: usize, event: &Event) -> Input {
+fn plain(position: usize, kind: Kind) -> Option<Vec<u8>> {
+    let number = stub::number(kind, position);
+    let value = match kind {
+        Kind::Tombstone => return None,
+        Kind::Malformed => format!(r#"{{"x": {number}"#),
+        Kind::Incomplete => format!(r#"{{"y": {number}}}"#),
+        _ => format!(r#"{{"x": {number}}}"#),
+    };
+    Some(value.into_bytes())
+}
+
+/// A record of [`stub::SCHEMA`] in Avro, behind the number of its schema.
+fn framed(position: usize, kind: Kind) -> Option<Vec<u8>> {
+    let number = stub::number(kind, position) as f64;
+    let mut value = vec![0, 0, 0, 0, (position % SCHEMAS) as u8];
+    // The branch of the union, then the number.
+    match kind {
+        Kind::Tombstone => return None,
+        Kind::Malformed => value.extend([2, 1, 2, 3]),
+        Kind::Incomplete => value.push(0),
+        _ => {
+            value.push(2);
+            value.extend(number.to_le_bytes());
+        }
+    }
+    Some(value)
+}
+
+fn produce_one(cluster: &Cluster, position: usize, event: &Event, value: Option<Vec<u8>>) -> Input {
     match event.before {
         Gap::None => {}
         Gap::Compacted => cluster.skip("events", event.partition, 3),
@@ -38,16 +70,9 @@ fn produce_one(cluster: &Cluster, position: usize, event: &Event) -> Input {
             cluster.produce_transaction("events", event.partition, vec![never], false);
         }
     }
-    let number = stub::number(event.kind, position);
-    let value = match event.kind {
-        Kind::Tombstone => None,
-        Kind::Malformed => Some(format!(r#"{{"x": {number}"#)),
-        Kind::Incomplete => Some(format!(r#"{{"y": {number}}}"#)),
-        _ => Some(format!(r#"{{"x": {number}}}"#)),
-    };
     let record = TwinRecord {
         key: event.key.map(|key| vec![key]),
-        value: value.map(String::into_bytes),
+        value,
         headers: vec![("position".into(), Some(position.to_string().into_bytes()))],
         timestamp_ms: Some(position as i64),
     };

@@ -12,6 +12,7 @@ mod interleave;
 mod orders;
 mod pauses;
 mod plan;
+mod schemas;
 mod shrink;
 mod stalls;
 mod stub;

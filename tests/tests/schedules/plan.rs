@@ -94,7 +94,12 @@ pub(crate) struct Plan {
     pub(crate) checks_generation: bool,
     /// Whether a client reads its membership anew for each transaction; `false` is a planted bug.
     pub(crate) fresh_membership: bool,
+    /// Where events are in the framing of a schema registry: the turns from which each schema is known.
+    pub(crate) framed: Option<[u32; SCHEMAS]>,
 }
+
+/// Schemas of a schedule whose events are framed; they take turns.
+pub(crate) const SCHEMAS: usize = 3;
 
 impl Plan {
     pub(crate) fn draw(seed: u64, guarantee: Guarantee) -> Self {
@@ -127,6 +132,7 @@ impl Plan {
             sabotage: Sabotage::Nothing,
             checks_generation: true,
             fresh_membership: true,
+            framed: None,
         };
         plan.start = pick(&mut rng, &[Start::Earliest, Start::Latest]);
         if rng.bool() {
@@ -138,6 +144,15 @@ impl Plan {
             plan.later = later.collect();
         }
         plan
+    }
+
+    /// The same with framed events whose schemas come in the course of the schedule.
+    pub(crate) fn draw_framed(seed: u64, guarantee: Guarantee) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x5c4e);
+        Self {
+            framed: Some(std::array::from_fn(|_| rng.u32(0..120))),
+            ..Self::draw(seed, guarantee)
+        }
     }
 
     /// A measure that shrinking makes smaller.

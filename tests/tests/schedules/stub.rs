@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use eddy_inference::Emitter;
 use eddy_inference::judge::{Judged, Provenance, judge};
 use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring};
 use eddy_inference::settings::BatchSettings;
-use eddy_pipeline::decode::{Binding, Decoder, EventSettings, LimitSettings};
+use eddy_pipeline::decode::{
+    Binding, Decoder, EventFormat, EventSettings, Found, LimitSettings, SchemaKind, Schemas, WriterSchema,
+};
 use eddy_pipeline::drift::monitor::DriftSettings;
 use eddy_pipeline::head::{self, Head};
 use eddy_pipeline::render::{ModelName, Renderer};
@@ -17,7 +19,7 @@ use eddy_pipeline::select::{SelectSettings, Selection};
 use eddy_pipeline::tensor::{Buffer, DType, Data, Inputs, TensorSpec, View};
 use serde_json::json;
 
-use crate::plan::Kind;
+use crate::plan::{Kind, SCHEMAS};
 
 /// Numbers of each kind of event lie in a range of their own.
 const SPAN: usize = 1000;
@@ -113,13 +115,54 @@ fn spec(name: &str, row_shape: Vec<Option<usize>>) -> TensorSpec {
     }
 }
 
+/// Of framed events.
+pub(crate) const SCHEMA: &str = r#"{"type":"record","name":"X","fields":[{"name":"x","type":["null","double"]}]}"#;
+
+/// Schemas that come in the course of a schedule.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf {
+    /// The turns from which they are there.
+    pub(crate) from: [u32; SCHEMAS],
+    /// The turn that it is.
+    pub(crate) turn: AtomicU32,
+    /// How often one was asked for before that.
+    pub(crate) waits: AtomicU32,
+}
+
+impl Schemas for Shelf {
+    fn find(&self, id: u32) -> Found {
+        let Some(from) = self.from.get(id as usize) else {
+            return Found::Unknown;
+        };
+        if self.turn.load(Ordering::Relaxed) < *from {
+            self.waits.fetch_add(1, Ordering::Relaxed);
+            return Found::Awaited("the registry is away".into());
+        }
+        Found::Known(Arc::new(WriterSchema {
+            id,
+            kind: SchemaKind::Avro,
+            text: SCHEMA.into(),
+            references: Vec::new(),
+        }))
+    }
+}
+
 /// Scoring, outputs and selection of one lane, whose model is well.
 pub(crate) fn scoring(limits: &BatchSettings) -> (Scoring, Emitter, Selection) {
-    scoring_while(Arc::default(), limits)
+    build(Arc::default(), None, limits)
+}
+
+/// The same for framed events, where there is a shelf.
+pub(crate) fn scoring_from(shelf: Option<Arc<Shelf>>, limits: &BatchSettings) -> (Scoring, Emitter, Selection) {
+    build(Arc::default(), shelf, limits)
 }
 
 /// Scoring, outputs and selection of one lane, whose model fails while `is_sick`.
 pub(crate) fn scoring_while(is_sick: Arc<AtomicBool>, limits: &BatchSettings) -> (Scoring, Emitter, Selection) {
+    build(is_sick, None, limits)
+}
+
+fn build(is_sick: Arc<AtomicBool>, shelf: Option<Arc<Shelf>>, limits: &BatchSettings) -> (Scoring, Emitter, Selection) {
     let inputs = vec![spec("x", vec![Some(1)])];
     let outputs = vec![spec("probabilities", vec![Some(2)])];
     let settings = serde_json::from_value(json!({"type": "classification", "from": "probabilities"}));
@@ -131,12 +174,14 @@ pub(crate) fn scoring_while(is_sick: Arc<AtomicBool>, limits: &BatchSettings) ->
         inputs: &inputs,
         fields: &Default::default(),
     };
-    let decoder = Decoder::compile(
-        &EventSettings::default(),
-        &fields,
-        &LimitSettings::default(),
-        &[binding],
-    );
+    let events = EventSettings {
+        format: match shelf {
+            Some(_) => EventFormat::Avro,
+            None => EventFormat::Json,
+        },
+        ..EventSettings::default()
+    };
+    let decoder = Decoder::compile(&events, &fields, &LimitSettings::default(), &[binding]);
     let select = SelectSettings {
         confidence_below: Some(0.75),
         ..SelectSettings::default()
@@ -165,7 +210,10 @@ pub(crate) fn scoring_while(is_sick: Arc<AtomicBool>, limits: &BatchSettings) ->
         sha256: &model.identity.sha256,
         profile: None,
     }]);
-    let decoder = decoder.expect("the field fits the model");
+    let mut decoder = decoder.expect("the field fits the model");
+    if let Some(shelf) = shelf {
+        decoder = decoder.with_schemas(shelf);
+    }
     let scoring = Scoring::new(decoder, vec![model], judgement.signals, limits);
     let emitter = Emitter::new(renderer, Provenance::default());
     (scoring, emitter, Selection::new(judgement.plan))

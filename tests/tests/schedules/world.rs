@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use eddy_broker::Broker as _;
@@ -16,12 +17,13 @@ use eddy_pipeline::checkpoint::{Budget, Checkpoint, Guarantee};
 use eddy_pipeline::outcome::Accounts;
 use eddy_pipeline::settings::{Bytes, Span};
 use eddy_telemetry::Metrics;
+use eddy_telemetry::catalogue::PauseCause;
 
 use crate::checker;
 use crate::inputs::{self, Input};
 use crate::interleave::Interleaved;
 use crate::plan::{Happening, Plan};
-use crate::stub;
+use crate::stub::{self, Shelf};
 
 pub(crate) const GROUP: &str = "schedules";
 /// Partitions of the output topics.
@@ -64,6 +66,9 @@ pub(crate) fn run(plan: &Plan, trace: bool) -> Result<Vec<String>, Broken> {
         let words = words.or_else(|| panic.downcast_ref::<&str>().map(|words| (*words).to_owned()));
         Err(format!("a panic: {}", words.unwrap_or_default()))
     });
+    if let Some(shelf) = &world.shelf {
+        WAITS.fetch_add(shelf.waits.load(Ordering::Relaxed).into(), Ordering::Relaxed);
+    }
     let trace = world.cluster.trace();
     match result {
         Ok(()) => Ok(trace),
@@ -97,6 +102,7 @@ struct World {
     cluster: Cluster,
     inputs: RefCell<Vec<Input>>,
     metrics: Metrics,
+    shelf: Option<Arc<Shelf>>,
     /// Borrowed for moments only, never while a lane runs: lanes run inside of each other's calls.
     stage: RefCell<Stage>,
 }
@@ -144,7 +150,13 @@ impl World {
         };
         Rc::new(Self {
             plan: plan.clone(),
-            inputs: RefCell::new(inputs::produce(&cluster, 0, &plan.events)),
+            shelf: plan.framed.map(|from| {
+                Arc::new(Shelf {
+                    from,
+                    ..Shelf::default()
+                })
+            }),
+            inputs: RefCell::new(inputs::produce(&cluster, plan, 0, &plan.events)),
             cluster,
             metrics: metrics(),
             stage: RefCell::new(stage),
@@ -205,6 +217,9 @@ impl World {
         self.take_turn(seat);
         let mut stage = self.stage.borrow_mut();
         stage.turn += 1;
+        if let Some(shelf) = &self.shelf {
+            shelf.turn.store(stage.turn, Ordering::Relaxed);
+        }
         stage.broken.take().map_or(Ok(()), Err)
     }
 
@@ -238,7 +253,7 @@ impl World {
     fn happen(self: &Rc<Self>, turn: u32) {
         if self.plan.grows_at == turn && !self.plan.later.is_empty() {
             self.cluster.add_partitions("events", 1);
-            let later = inputs::produce(&self.cluster, self.plan.events.len(), &self.plan.later);
+            let later = inputs::produce(&self.cluster, &self.plan, self.plan.events.len(), &self.plan.later);
             self.inputs.borrow_mut().extend(later);
         }
         for (_, happening) in self.plan.happenings.iter().filter(|(at, _)| *at == turn) {
@@ -289,7 +304,7 @@ impl World {
         });
         let others = self.others();
         let settings = lane_settings(plan);
-        let scoring = stub::scoring(&settings.batch);
+        let scoring = stub::scoring_from(self.shelf.clone(), &settings.batch);
         let clock = Arc::new(self.cluster.clock());
         Lane::new(
             Interleaved::new(Saboteur::new(twin, plan.sabotage), others),
@@ -328,6 +343,7 @@ impl World {
         match turn {
             Ok(Turn::Worked) => stage.seats[seat].quiet = 0,
             Ok(Turn::Idle) => stage.seats[seat].quiet += 1,
+            Ok(Turn::Paused(PauseCause::Schema)) if self.shelf.is_some() => stage.seats[seat].quiet = 0,
             Ok(Turn::Paused(cause)) => stage.broken = Some(format!("the lane paused: {cause:?}")),
             Err(_) => {}
         }
@@ -412,6 +428,14 @@ thread_local! {
 /// One registry for each thread: making one takes longer than a schedule.
 fn metrics() -> Metrics {
     METRICS.with(Metrics::clone)
+}
+
+/// How often lanes asked for schemas that were not there yet.
+static WAITS: AtomicU64 = AtomicU64::new(0);
+
+/// See [`WAITS`].
+pub(crate) fn waits() -> u64 {
+    WAITS.load(Ordering::Relaxed)
 }
 
 /// Whether a lane of this thread has sent the outputs of an aborted transaction again.

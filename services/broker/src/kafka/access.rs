@@ -68,7 +68,12 @@ impl Access {
 
     /// Looks at everything that is at hand before a broker is asked: the files, the first token.
     pub(super) fn prepare(&self) -> Result<(), Obstacle> {
-        let files = self.settings.kafka.tls.as_ref().map(Tls::file_problems);
+        let files = self
+            .settings
+            .kafka
+            .tls
+            .as_ref()
+            .map(|tls| tls.file_problems("kafka.tls"));
         if let Some(problem) = files.into_iter().flatten().next() {
             return Err(Obstacle::refused("kafka.tls", problem.to_string()));
         }

@@ -13,7 +13,7 @@ use super::access::{Access, Obstacle};
 use super::events::ConsumerEvents;
 use super::group;
 use super::metadata::{self, Ear};
-use crate::settings::{Guarantee, Settings, Tls, Topics};
+use crate::settings::{Guarantee, Settings, Topics};
 use crate::{BrokerError, Fault, Inputs};
 
 /// How long the last question, which only counts brokers, may take.
@@ -93,7 +93,12 @@ pub fn check(settings: &Settings) -> Result<Report, CheckError> {
     if !problems.is_empty() {
         return Err(CheckError::Problems(problems));
     }
-    let files = settings.kafka.tls.as_ref().map(Tls::file_problems).unwrap_or_default();
+    let files = settings
+        .kafka
+        .tls
+        .as_ref()
+        .map(|tls| tls.file_problems("kafka.tls"))
+        .unwrap_or_default();
     if !files.is_empty() {
         return Err(CheckError::Problems(files));
     }

@@ -1,4 +1,4 @@
-//! The files that `[kafka.tls]` names: what is wrong with them, before a client says it in its own words.
+//! The files that a table about TLS names: what is wrong with them, before a client says it in its own words.
 //!
 //! Owns: reading them, our own name as brokers see it. Never does: keep a key.
 
@@ -8,8 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use eddy_pipeline::settings::Problem;
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::nid::Nid;
-use openssl::pkey::PKey;
+use openssl::pkey::{PKey, Private};
 use openssl::x509::{X509, X509NameRef};
+use ureq::tls::{Certificate, ClientCert, PrivateKey};
 
 use super::Tls;
 
@@ -17,14 +18,14 @@ use super::Tls;
 const SOON_DAYS: i32 = 14;
 
 impl Tls {
-    /// What is wrong with the files, as they are now.
-    pub(crate) fn file_problems(&self) -> Vec<Problem> {
+    /// What is wrong with the files that the table at `table` names, as they are now.
+    pub(crate) fn file_problems(&self, table: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut note = |key: &str, outcome: Result<(), String>| {
             problems.extend(
                 outcome
                     .err()
-                    .map(|message| Problem::new(format!("kafka.tls.{key}"), message)),
+                    .map(|message| Problem::new(format!("{table}.{key}"), message)),
             );
         };
         if let Some(ca) = &self.ca {
@@ -36,7 +37,7 @@ impl Tls {
         match certificates(certificate) {
             Ok(chain) => {
                 note("certificate", is_valid_now(certificate, &chain[0]));
-                note("key", self.belongs(&chain[0], certificate, key));
+                note("key", self.belongs(&chain[0], certificate, (key, table)));
             }
             Err(message) => note("certificate", Err(message)),
         }
@@ -68,27 +69,35 @@ impl Tls {
         Some(distinguished(chain[0].subject_name()))
     }
 
-    fn belongs(&self, certificate: &X509, certificate_path: &Path, path: &Path) -> Result<(), String> {
+    /// The private key, opened.
+    ///
+    /// # Errors
+    /// One sentence about the file `path`, or the password.
+    fn private_key(&self, path: &Path, table: &str) -> Result<PKey<Private>, String> {
         let pem = zeroize::Zeroizing::new(bytes(path)?);
         let password = self.key_password.as_ref().map(super::Secret::reveal).transpose()?;
         let is_locked = pem.windows(9).any(|window| window == b"ENCRYPTED");
         let key = match &password {
             None if is_locked => {
                 return Err(format!(
-                    "the key `{}` has a password; write kafka.tls.key_password",
+                    "the key `{}` has a password; write {table}.key_password",
                     path.display()
                 ));
             }
             None => PKey::private_key_from_pem(&pem),
             Some(password) => PKey::private_key_from_pem_passphrase(&pem, password.as_bytes()),
         };
-        let key = key.map_err(|_| match &self.key_password {
+        key.map_err(|_| match &self.key_password {
             Some(secret) if is_locked => format!(
                 "the key `{}` does not open with the password in {secret}; correct the password",
                 path.display()
             ),
             _ => format!("`{}` holds no private key in PEM; write one there", path.display()),
-        })?;
+        })
+    }
+
+    fn belongs(&self, certificate: &X509, certificate_path: &Path, (path, table): (&Path, &str)) -> Result<(), String> {
+        let key = self.private_key(path, table)?;
         match certificate.public_key() {
             Ok(public) if public.public_eq(&key) => Ok(()),
             _ => Err(format!(
@@ -97,6 +106,29 @@ impl Tls {
                 certificate_path.display()
             )),
         }
+    }
+
+    /// Our certificate with its key, for requests over HTTP.
+    ///
+    /// # Errors
+    /// One sentence about a file.
+    pub(crate) fn client_certificate(&self, table: &str) -> Result<Option<ClientCert>, String> {
+        let (Some(certificate), Some(path)) = (&self.certificate, &self.key) else {
+            return Ok(None);
+        };
+        let odd = |error: openssl::error::ErrorStack| {
+            format!(
+                "the key `{}` cannot be handed on: {error}; write it as PKCS#8",
+                path.display()
+            )
+        };
+        let der = |certificate: &X509| certificate.to_der().map_err(odd);
+        let chain: Vec<Vec<u8>> = certificates(certificate)?.iter().map(der).collect::<Result<_, _>>()?;
+        let chain: Vec<_> = chain.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+        let key = self.private_key(path, table)?;
+        let pem = zeroize::Zeroizing::new(key.private_key_to_pem_pkcs8().map_err(odd)?);
+        let key = PrivateKey::from_pem(&pem).map_err(|error| format!("the key `{}`: {error}", path.display()))?;
+        Ok(Some(ClientCert::new_with_certs(&chain, key)))
     }
 }
 
@@ -235,7 +267,7 @@ mod tests {
             key: Some(text),
             key_password: None,
         };
-        let problems = tls.file_problems();
+        let problems = tls.file_problems("kafka.tls");
         let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
         assert_eq!(keys, ["kafka.tls.ca", "kafka.tls.certificate"]);
         assert!(problems[0].message.contains("nowhere.pem"), "{}", problems[0].message);

@@ -1,4 +1,4 @@
-//! The tables `[kafka]` and `[topics]` of the pipeline file.
+//! The tables `[kafka]`, `[topics]` and `[registry]` of the pipeline file.
 //!
 //! Owns: their types, defaults and checks, and the librdkafka configuration that follows from them.
 //! Never does: connect; see [`crate::kafka::check`].
@@ -12,11 +12,13 @@ mod events;
 mod oidc;
 pub(crate) mod permissions;
 mod properties;
+pub(crate) mod registry;
 mod security;
 mod start;
 #[cfg(test)]
 mod tests;
 mod topics;
+pub(crate) mod url;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -31,6 +33,7 @@ pub use events::{Events, Matching, Reads};
 pub use oidc::Oidc;
 pub use permissions::{Operation, Permission, Resource, as_argument};
 pub use properties::{GUARDED, Guarded, Properties, PropertyValue};
+pub use registry::Registry;
 pub use security::{Mechanism, Sasl, Tls};
 pub use start::Start;
 pub use topics::Topics;
@@ -277,7 +280,7 @@ impl Kafka {
             "kafka.max_output_bytes",
             "not between 1 KiB and 512 MiB; write a size that is",
         );
-        problems.extend(self.tls.iter().flat_map(Tls::problems));
+        problems.extend(self.tls.iter().flat_map(|tls| tls.problems("kafka.tls")));
         problems.extend(self.sasl.iter().flat_map(Sasl::problems));
         problems.extend(properties::problems("kafka.properties", &self.properties));
         problems.extend(properties::problems("kafka.consumer", &self.consumer));
@@ -299,9 +302,7 @@ impl Kafka {
     /// Makes relative file paths relative to `folder`: that of the pipeline file.
     pub fn resolve_paths(&mut self, folder: &Path) {
         if let Some(tls) = &mut self.tls {
-            for path in [&mut tls.ca, &mut tls.certificate, &mut tls.key].into_iter().flatten() {
-                *path = folder.join(&*path);
-            }
+            tls.resolve_paths(folder);
         }
         let oidc = self.sasl.as_mut().and_then(|sasl| sasl.oidc.as_mut());
         if let Some(ca) = oidc.and_then(|oidc| oidc.ca.as_mut()) {

@@ -2,14 +2,13 @@
 //!
 //! Owns: what it takes to ask for one. Never does: ask; see [`crate::kafka`].
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use eddy_pipeline::settings::{Problem, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use super::{Secret, url};
 
 /// `[kafka.sasl.oidc]`: tokens from an identity provider, by client credentials (RFC 6749, section 4.4). They are fetched
 /// ahead of their expiry. The variables `HTTPS_PROXY` and `NO_PROXY` are honoured.
@@ -52,7 +51,7 @@ impl Oidc {
             }
         };
         check(
-            is_safe(&self.token_endpoint),
+            url::is_safe(&self.token_endpoint),
             "token_endpoint",
             "our secret would travel in the open, or this is no URL; write https://host/path (http only for this machine)",
         );
@@ -76,58 +75,6 @@ impl Oidc {
 
     /// Whether the endpoint is on this machine.
     pub(crate) fn is_local(&self) -> bool {
-        host(&self.token_endpoint).is_some_and(is_loopback)
-    }
-}
-
-fn is_safe(url: &str) -> bool {
-    let is_local = host(url).is_some_and(is_loopback);
-    host(url).is_some() && (url.starts_with("https://") || (url.starts_with("http://") && is_local))
-}
-
-/// The host of a URL that carries neither a name nor a password.
-fn host(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = match authority.strip_prefix('[') {
-        Some(address) => address.split_once(']')?.0,
-        None => authority.split(':').next()?,
-    };
-    let is_plain = !host.is_empty() && !authority.contains('@') && !url.contains(char::is_whitespace);
-    is_plain.then_some(host)
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_secret_never_travels_in_the_open() {
-        for url in [
-            "https://id.example/token",
-            "https://id.example:8443/realms/a/token?x=y",
-            "http://127.0.0.1:9/token",
-            "http://localhost/token",
-            "http://[::1]:8080/token",
-        ] {
-            assert!(is_safe(url), "{url}");
-        }
-        for url in [
-            "http://id.example/token",
-            "http://127.0.0.1.example/token",
-            "http://localhost@id.example/token",
-            "https://user:password@id.example/token",
-            "http://[::1/token",
-            "https://",
-            "id.example/token",
-            "ftp://localhost/token",
-            "",
-        ] {
-            assert!(!is_safe(url), "{url}");
-        }
+        url::is_local(&self.token_endpoint)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns: what goes together and what does not. Never does: hold a secret; see [`Secret`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use eddy_pipeline::settings::Problem;
 use schemars::JsonSchema;
@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{Oidc, Secret};
 
-/// `[kafka.tls]`: encryption, and who is trusted. Relative paths start at the pipeline file.
+/// Encryption, and who is trusted. Relative paths start at the pipeline file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    /// PEM file with the certificate authorities that may vouch for the brokers. Default: the system's.
+    /// PEM file with the certificate authorities that may vouch for the other side. Default: the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
-    /// PEM file with our own certificate, where the brokers ask for one. Needs `key`. Default: none.
+    /// PEM file with our own certificate, where the other side asks for one. Needs `key`. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<PathBuf>,
     /// PEM file with the private key of `certificate`. Default: none.
@@ -79,19 +79,30 @@ impl Mechanism {
 }
 
 impl Tls {
-    pub(super) fn problems(&self) -> Vec<Problem> {
+    /// What is wrong with the table at `table`.
+    pub(super) fn problems(&self, table: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         if self.certificate.is_some() != self.key.is_some() {
             let message = "a certificate and its key go together; write both or neither";
-            problems.push(Problem::new("kafka.tls", message));
+            problems.push(Problem::new(table, message));
         }
         if self.key_password.is_some() && self.key.is_none() {
             problems.push(Problem::new(
-                "kafka.tls.key_password",
-                "there is no key; write kafka.tls.key or remove this",
+                format!("{table}.key_password"),
+                format!("there is no key; write {table}.key or remove this"),
             ));
         }
         problems
+    }
+
+    /// Makes relative file paths relative to `folder`.
+    pub(super) fn resolve_paths(&mut self, folder: &Path) {
+        for path in [&mut self.ca, &mut self.certificate, &mut self.key]
+            .into_iter()
+            .flatten()
+        {
+            *path = folder.join(&*path);
+        }
     }
 }
 

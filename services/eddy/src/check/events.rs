@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use eddy_broker::BrokerError;
 use eddy_broker::kafka::{Stretch, TopicReader};
 use eddy_pipeline::event::Record;
 use eddy_pipeline::partition::partition_for;
@@ -14,7 +13,7 @@ use eddy_storage::table::Cell;
 
 use crate::file::PipelineFile;
 use crate::recall::fields::Fields;
-use crate::recall::{counted, place_of};
+use crate::recall::{Error, counted, place_of};
 
 /// Events that are looked at, over all partitions.
 const LOOKED_AT: i64 = 200;
@@ -63,7 +62,7 @@ impl Sightings {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub(super) fn of(reader: &TopicReader, around: Surroundings<'_>, mut fields: Fields) -> Result<Self, BrokerError> {
+    pub(super) fn of(reader: &TopicReader, around: Surroundings<'_>, mut fields: Fields) -> Result<Self, Error> {
         let all = reader.all()?;
         let each = (LOOKED_AT / i64::try_from(all.len().max(1)).unwrap_or(1)).max(1);
         let latest: Vec<Stretch> = all.iter().map(|stretch| latest(stretch, each)).collect();
@@ -75,9 +74,10 @@ impl Sightings {
         let mut sources: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let partitions = i32::try_from(all.len()).unwrap_or(i32::MAX);
         reader.read(&latest, &mut |record: &Record<'_>| {
+            fields.prepare(record)?;
             let id = seen.take(record, &mut fields, (around, partitions));
             sources.entry(id).or_default().push(place_of(record));
-            Ok::<_, BrokerError>(())
+            Ok::<_, Error>(())
         })?;
         sources.retain(|_, places| places.len() > 1);
         seen.repeated = sources;

@@ -32,7 +32,7 @@ use crate::cli::ReplayArguments;
 use crate::profile::shorten;
 use crate::recall::progress::Progress;
 use crate::recall::{exit_code, moment, now_ms};
-use crate::replay::{self, Held, as_record};
+use crate::replay::{self, Feed, Held, as_record};
 use crate::settings::problems::Problems;
 
 /// Records that are scored at a time are as many full batches as make these, and at most so many bytes.
@@ -96,6 +96,7 @@ impl Error {
         match self {
             Self::Usage(_) => ExitCode::Usage,
             Self::Broker(error) => exit_code(error),
+            Self::Replay(replay::Error::Schema(_)) => ExitCode::Unreachable,
             Self::Stopped { .. } => ExitCode::DrainMissed,
             _ => ExitCode::Configuration,
         }
@@ -131,9 +132,13 @@ pub fn run(
 ) -> Result<String, Error> {
     let variables: Vec<(String, String)> = variables.into_iter().collect();
     let files = [Some(&arguments.pipeline), arguments.against.as_ref()];
+    let feed = match arguments.data {
+        Some(_) => Feed::Data,
+        None => Feed::Topic,
+    };
     let mut sides = Vec::new();
     for path in files.into_iter().flatten() {
-        sides.push(Side::open(path, arguments.model.as_deref(), &variables)?);
+        sides.push(Side::open(path, arguments.model.as_deref(), feed, &variables)?);
     }
     let terms = terms(&sides)?;
     let what = What::of(&sides, arguments)?;

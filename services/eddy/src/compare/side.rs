@@ -16,7 +16,7 @@ use eddy_pipeline::rejection::Reason;
 use super::Error;
 use crate::assemble::{Assembly, assemble};
 use crate::file::{self, Pipeline};
-use crate::replay::{Held, Replay};
+use crate::replay::{Feed, Held, Replay};
 
 /// A pipeline that scores the events.
 pub(super) struct Side {
@@ -53,11 +53,16 @@ struct Row {
 
 impl Side {
     /// Loads a pipeline and its models. `name` is that of the model that is looked at; a pipeline with one model needs none.
-    pub(super) fn open(path: &Path, name: Option<&str>, variables: &[(String, String)]) -> Result<Self, Error> {
+    pub(super) fn open(
+        path: &Path,
+        name: Option<&str>,
+        feed: Feed,
+        variables: &[(String, String)],
+    ) -> Result<Self, Error> {
         let pipeline = file::load(path, variables.iter().cloned()).map_err(Error::Pipeline)?;
         let assembly = assemble(&pipeline).map_err(Error::Pipeline)?;
         let position = which(path, &assembly, name)?;
-        let replay = Replay::judging(&assembly)?;
+        let replay = Replay::judging(&assembly, feed)?;
         let monitor = assembly.in_force().current().0.monitor;
         Ok(Self {
             path: path.display().to_string(),

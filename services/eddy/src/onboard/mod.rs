@@ -39,7 +39,7 @@ use crate::cli::InitArguments;
 use crate::file::{self, Pipeline};
 use crate::init::{self, ModelFacts, OutputFacts, Plan, class_order};
 use crate::profile::{self, Recorder};
-use crate::replay::{self, Replay};
+use crate::replay::{self, Feed, Replay};
 use crate::settings::Source;
 use crate::settings::problems::Problems;
 
@@ -333,7 +333,7 @@ impl Shop {
             )]));
         }
         let mut counts = vec![vec![0; classes.len()]; words.len()];
-        Replay::new(&assembly)?.run::<Error>(&self.data, u64::MAX, |batch| {
+        Replay::new(&assembly, Feed::Data)?.run::<Error>(&self.data, u64::MAX, |batch| {
             let Some((_, predictions)) = batch.scoring.models().next() else {
                 return Ok(());
             };
@@ -363,7 +363,7 @@ impl Shop {
     ) -> Result<(String, Result<document::Profile, ProfileError>), Error> {
         let assembly = self.assemble(&plan.to_toml(), Path::new("."))?;
         let head = assembly.heads()[0].as_ref();
-        let mut replay = Replay::new(&assembly)?;
+        let mut replay = Replay::new(&assembly, Feed::Data)?;
         let order = match self.facts.agreed_classes {
             Some(_) => Order::Agreed,
             None => Order::Known,

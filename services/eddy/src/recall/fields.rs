@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use eddy_pipeline::decode::{Binding, Captured, Decoder, EventFormat};
+use eddy_pipeline::decode::{Binding, Captured, Decoder};
 use eddy_pipeline::event::Record;
 use eddy_pipeline::fields::{Element, FieldSettings, FieldType, TimePart};
 use eddy_pipeline::rejection::Rejection;
@@ -15,9 +15,9 @@ use eddy_pipeline::settings::Problem;
 use eddy_pipeline::tensor::{Buffer, DType, Inputs, TensorSpec};
 use eddy_storage::table::{Cell, Column, ColumnType};
 use indexmap::IndexMap;
-use serde_json::Value;
 
 use crate::file::PipelineFile;
+use crate::schemas::{NoSchema, Shelf};
 
 /// The name under which the decoder is asked for one input a field.
 const READER: &str = "fields";
@@ -29,23 +29,21 @@ pub(crate) struct Fields {
     inputs: Vec<Inputs>,
     captured: Captured,
     fields: Vec<OneField>,
-    is_json: bool,
+    shelf: Shelf,
 }
 
 #[derive(Debug)]
 struct OneField {
     name: String,
     kind: ColumnType,
-    /// Where it stands in a JSON event that may leave it out.
-    optional_at: Option<String>,
 }
 
 impl Fields {
-    /// The fields of a pipeline.
+    /// The fields of a pipeline whose schemas stand on this shelf.
     ///
     /// # Errors
     /// What is wrong with them.
-    pub(crate) fn of(file: &PipelineFile) -> Result<Self, Vec<Problem>> {
+    pub(crate) fn of(file: &PipelineFile, shelf: Shelf) -> Result<Self, Vec<Problem>> {
         let settings: IndexMap<String, FieldSettings> = file
             .fields
             .iter()
@@ -59,7 +57,7 @@ impl Fields {
             inputs: &specs,
             fields: &bound,
         };
-        let decoder = Decoder::compile(&file.events, &settings, &file.limits, &[binding])?;
+        let decoder = shelf.serve(Decoder::compile(&file.events, &settings, &file.limits, &[binding])?);
         Ok(Self {
             inputs: vec![Inputs::with_capacity(decoder.resolved_inputs(READER), 1)],
             decoder,
@@ -68,7 +66,7 @@ impl Fields {
                 .iter()
                 .map(|(name, settings)| one_field(name, settings))
                 .collect(),
-            is_json: file.events.format == EventFormat::Json,
+            shelf,
         })
     }
 
@@ -77,27 +75,24 @@ impl Fields {
         self.fields.iter().map(|field| Column::new(&field.name, field.kind))
     }
 
+    /// Waits for the schema of an event, before anything else is asked of it.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub(crate) fn prepare(&mut self, record: &Record<'_>) -> Result<(), NoSchema> {
+        self.shelf.wait(|| self.decoder.prepare(record))
+    }
+
     /// The values of an event, one for each column.
     ///
     /// # Errors
     /// Why this pipeline would not take the event.
     pub(crate) fn read(&mut self, record: &Record<'_>) -> Result<Vec<Cell<'static>>, Rejection> {
         self.decoder.decode(record, &mut self.inputs, 0, &mut self.captured)?;
-        let is_optional = self.is_json && self.fields.iter().any(|field| field.optional_at.is_some());
-        let document: Option<Value> = match record.value {
-            Some(value) if is_optional => serde_json::from_slice(value).ok(),
-            _ => None,
-        };
-        let is_missing = |field: &OneField| match (&field.optional_at, &document) {
-            (Some(pointer), Some(document)) => document.pointer(pointer).is_none_or(Value::is_null),
-            _ => false,
-        };
-        let cells = self.fields.iter().zip(&self.inputs[0].inputs).map(|(field, input)| {
-            if is_missing(field) {
-                Cell::Null
-            } else {
-                cell(field.kind, &input.data)
-            }
+        let fields = self.fields.iter().zip(&self.inputs[0].inputs).enumerate();
+        let cells = fields.map(|(position, (field, input))| match self.decoder.had(position) {
+            true => cell(field.kind, &input.data),
+            false => Cell::Null,
         });
         Ok(cells.collect())
     }
@@ -156,10 +151,6 @@ fn one_field(name: &str, settings: &FieldSettings) -> OneField {
     OneField {
         name: name.to_owned(),
         kind,
-        optional_at: settings
-            .default
-            .is_some()
-            .then(|| settings.pointer_or_default(name).into_owned()),
     }
 }
 
@@ -238,13 +229,13 @@ elements = "integer"
 "#;
 
     fn read(value: &str) -> Result<Vec<Cell<'static>>, Rejection> {
-        let mut fields = Fields::of(&file(FIELDS)).expect("the fields fit");
+        let mut fields = Fields::of(&file(FIELDS), Shelf::default()).expect("the fields fit");
         with_record(&[("eddy.id", "a")], value.as_bytes(), |record| fields.read(record))
     }
 
     #[test]
     fn each_field_is_a_column_of_its_own_type_by_the_rules_of_the_pipeline() {
-        let fields = Fields::of(&file(FIELDS)).expect("the fields fit");
+        let fields = Fields::of(&file(FIELDS), Shelf::default()).expect("the fields fit");
         let kinds: Vec<ColumnType> = fields.columns().map(|column| column.kind).collect();
         use ColumnType::{Boolean, Float, Floats, Integer, Text, Timestamp};
         assert_eq!(kinds, [Float, Integer, Boolean, Text, Text, Timestamp, Floats]);
@@ -281,7 +272,7 @@ elements = "integer"
     fn raw_events_and_pictures_are_lists_of_numbers() {
         let raw =
             "[events]\nformat = \"raw\"\nraw = { dtype = \"float32\" }\n[fields.x]\ntype = \"vector\"\nlength = 2\n";
-        let mut fields = Fields::of(&file(raw)).expect("the field fits");
+        let mut fields = Fields::of(&file(raw), Shelf::default()).expect("the field fits");
         let bytes: Vec<u8> = [0.5f32, -1.0].iter().flat_map(|x| x.to_le_bytes()).collect();
         let cells = with_record(&[("eddy.id", "a")], &bytes, |record| fields.read(record));
         assert_eq!(cells.expect("eight bytes"), [Cell::Floats(vec![0.5, -1.0].into())]);

@@ -18,6 +18,7 @@ use eddy_pipeline::event::Record;
 use eddy_pipeline::time::Clock as _;
 
 use crate::file::{self, Pipeline};
+use crate::schemas::NoSchema;
 use crate::settings::environment;
 use crate::settings::problems::Problems;
 
@@ -51,6 +52,9 @@ pub(crate) enum Error {
     /// The table that was to be written.
     #[error(transparent)]
     Table(#[from] eddy_storage::Error),
+    /// The schema registry.
+    #[error(transparent)]
+    Schema(#[from] NoSchema),
     /// An output that this release cannot read.
     #[error("{place} {why}")]
     Newer {
@@ -77,6 +81,7 @@ impl Error {
             Self::Usage(_) | Self::Table(eddy_storage::Error::File { .. }) => ExitCode::Usage,
             Self::Pipeline(_) | Self::Table(_) | Self::Newer { .. } => ExitCode::Configuration,
             Self::Broker(error) => exit_code(error),
+            Self::Schema(_) => ExitCode::Unreachable,
         }
     }
 }

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use eddy_broker::settings::Reads;
 use eddy_pipeline::event::{
-    HEADER_BODY, HEADER_CONFIG, HEADER_FORMAT, HEADER_ID, HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON,
-    HEADER_SELECTION, HEADER_SOURCE, HEADER_TIME, Header, Record, place,
+    BODY_MASKED, BODY_OMITTED, BODY_ORIGINAL, HEADER_BODY, HEADER_CONFIG, HEADER_FORMAT, HEADER_ID, HEADER_POLICY,
+    HEADER_PROBABILITY, HEADER_REASON, HEADER_SELECTION, HEADER_SOURCE, HEADER_TIME, Header, Record, place,
 };
 use eddy_pipeline::format::OUTPUT;
 use eddy_pipeline::hash::xxh3_128;
@@ -81,6 +81,14 @@ pub(crate) fn refuse_newer(headers: &[Header<'_>]) -> Result<(), String> {
     }
 }
 
+/// The JSON of a prediction, also where the number of its schema stands before it.
+pub(crate) fn without_frame(value: &[u8]) -> &[u8] {
+    match value {
+        [0, _, _, _, _, json @ ..] => json,
+        json => json,
+    }
+}
+
 /// The reciprocal of an inclusion probability: what a sample counts for.
 pub(crate) fn weight(probability: Option<f64>) -> Option<f64> {
     probability.filter(|p| *p > 0.0).map(|p| 1.0 / p)
@@ -132,9 +140,9 @@ impl Body {
     /// What the header says; `None` where it says nothing that is known.
     pub(crate) fn of(headers: &[Header<'_>]) -> Option<Self> {
         match header(headers, HEADER_BODY)? {
-            "original" => Some(Self::Original),
-            "masked" => Some(Self::Masked),
-            "omitted" => Some(Self::Omitted),
+            BODY_ORIGINAL => Some(Self::Original),
+            BODY_MASKED => Some(Self::Masked),
+            BODY_OMITTED => Some(Self::Omitted),
             _ => None,
         }
     }
@@ -142,9 +150,9 @@ impl Body {
     /// The word of the header.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
-            Self::Original => "original",
-            Self::Masked => "masked",
-            Self::Omitted => "omitted",
+            Self::Original => BODY_ORIGINAL,
+            Self::Masked => BODY_MASKED,
+            Self::Omitted => BODY_OMITTED,
         }
     }
 }

@@ -323,9 +323,10 @@ mod tests {
     use super::*;
     use crate::recall::fields::tests::file;
     use crate::recall::output::tests::{SAMPLE, with_record};
+    use crate::schemas::Shelf;
 
     fn table(seen: &Seen) -> Table {
-        let fields = Fields::of(&file("[fields.x]\ntype = \"integer\"\n")).expect("the field fits");
+        let fields = Fields::of(&file("[fields.x]\ntype = \"integer\"\n"), Shelf::default()).expect("the field fits");
         Table::new(&fields, seen)
     }
 

@@ -28,6 +28,7 @@ use crate::recall::fields::Fields;
 use crate::recall::moment::{self, utc};
 use crate::recall::output::{Body, Sample, Stranger, fingerprint};
 use crate::recall::{self, Error, counted, now_ms, place_of};
+use crate::schemas::Shelf;
 
 /// Which of several samples of one event counts: the latest, and of those of one moment the last.
 type Rank = (i64, i32, i64);
@@ -56,8 +57,8 @@ pub(crate) fn samples(arguments: &SamplesArguments) -> ExitCode {
 fn write(arguments: &SamplesArguments) -> Result<String, Error> {
     let pipeline = recall::load(&arguments.pipeline)?;
     let span = moment::span(arguments.since, arguments.until, now_ms()).map_err(Error::Usage)?;
-    let mut fields =
-        Fields::of(&pipeline.file).map_err(|problems| Error::Pipeline(pipeline.document.locate(problems)))?;
+    let fields = Shelf::open(&pipeline.file, &pipeline.folder).and_then(|shelf| Fields::of(&pipeline.file, shelf));
+    let mut fields = fields.map_err(|problems| Error::Pipeline(pipeline.document.locate(problems)))?;
     columns::check(pipeline.file.fields.keys())
         .map_err(|problems| Error::Pipeline(pipeline.document.locate(problems)))?;
     let topic = &pipeline.file.topics.retraining;
@@ -76,6 +77,9 @@ fn write(arguments: &SamplesArguments) -> Result<String, Error> {
         };
         if first.latest.get(&fingerprint(sample.id)) != Some(&rank(record)) {
             return Ok(());
+        }
+        if sample.body != Body::Omitted {
+            fields.prepare(record)?;
         }
         let decoded = match sample.body {
             Body::Omitted => {

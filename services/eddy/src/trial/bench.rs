@@ -20,6 +20,8 @@ use serde_json::{Map, Value, json};
 use super::beside::Event;
 use super::diff::{DEAD_LETTER, ID, Outcome};
 use crate::assemble::Assembly;
+use crate::replay::Feed;
+use crate::schemas::{NoSchema, Shelf};
 use crate::settings::problems::Problems;
 
 /// Why events cannot be scored.
@@ -31,12 +33,16 @@ pub(crate) enum Error {
     /// A model.
     #[error(transparent)]
     Sick(#[from] Sick),
+    /// The schema registry.
+    #[error(transparent)]
+    Schema(#[from] NoSchema),
 }
 
 /// What scores events.
 #[derive(Debug)]
 pub(crate) struct Bench {
     scoring: Scoring,
+    shelf: Shelf,
     emitter: Emitter,
     selection: Selection,
     topic: String,
@@ -52,9 +58,10 @@ impl Bench {
     ///
     /// # Errors
     /// What does not fit, or a session that cannot be made.
-    pub(crate) fn of(assembly: &Assembly) -> Result<Self, Error> {
-        let scoring = assembly.scoring();
+    pub(crate) fn of(assembly: &Assembly, feed: Feed) -> Result<Self, Error> {
+        let scoring = assembly.scoring_of(feed);
         Ok(Self {
+            shelf: Shelf::of(assembly.registry()),
             scoring: scoring.map_err(|problems| Error::Pipeline(assembly.located(problems)))?,
             emitter: assembly.emitter(),
             selection: assembly.selection(),
@@ -93,7 +100,7 @@ impl Bench {
         look: impl FnOnce(&Scoring, u32, &Plan) -> T,
     ) -> Result<(Outcome, Option<T>), Error> {
         self.scoring.clear();
-        self.push(0, event);
+        self.push(0, event)?;
         let mut outcomes = Vec::with_capacity(1);
         self.score(std::slice::from_ref(event), &mut outcomes)?;
         let outcome = outcomes.pop().expect("one event has one outcome");
@@ -116,7 +123,7 @@ impl Bench {
         let mut outcomes = Vec::with_capacity(events.len());
         let mut begun = 0;
         for (number, event) in events.iter().enumerate() {
-            self.push(number, event);
+            self.push(number, event)?;
             if self.scoring.is_full() {
                 self.score(&events[begun..=number], &mut outcomes)?;
                 self.scoring.clear();
@@ -129,12 +136,12 @@ impl Bench {
     }
 
     /// Takes in one event as the record that it would be, the first of its topic at offset 0.
-    fn push(&mut self, number: usize, event: &Event) {
+    fn push(&mut self, number: usize, event: &Event) -> Result<(), Error> {
         let header = event.id.as_ref().map(|(name, id)| Header {
             name,
             value: Some(id.as_bytes()),
         });
-        self.scoring.push(&Record {
+        let record = Record {
             source: Source {
                 partition: Partition { topic: 0, number: 0 },
                 offset: number as i64,
@@ -145,7 +152,10 @@ impl Bench {
             key: None,
             value: Some(&event.value),
             headers: header.as_slice(),
-        });
+        };
+        self.shelf.wait(|| self.scoring.prepare(&record))?;
+        self.scoring.push(&record);
+        Ok(())
     }
 
     /// Scores the batch, which holds these events.

@@ -15,6 +15,7 @@ use eddy_pipeline::settings::Bytes;
 use serde_json::{Map, Value};
 
 use super::diff::{Expected, ID};
+use crate::replay::Feed;
 
 /// Events, one JSON document a line.
 pub(crate) const EVENTS: &str = "events.jsonl";
@@ -97,11 +98,12 @@ impl<'a> Beside<'a> {
         self.folder.join(EXPECTED)
     }
 
-    /// The events, at least one.
+    /// The events, at least one, and what they are: lines are JSON, also where the stream's events are in the framing of a
+    /// registry; files are events as they are.
     ///
     /// # Errors
     /// [`Unread`].
-    pub(crate) fn events(&mut self, settings: &EventSettings) -> Result<Vec<Event>, Unread> {
+    pub(crate) fn events(&mut self, settings: &EventSettings) -> Result<(Vec<Event>, Feed), Unread> {
         let (lines, folder) = (self.folder.join(EVENTS), self.folder.join(FOLDER));
         let events = match (lines.is_file(), folder.is_dir()) {
             (true, true) => {
@@ -109,7 +111,7 @@ impl<'a> Beside<'a> {
                     format!("stands beside the folder `{FOLDER}`, and only one of them can hold the events; move one");
                 return Err(Unread::file(lines.display(), message));
             }
-            (true, false) if settings.format != EventFormat::Json => {
+            (true, false) if !(settings.format == EventFormat::Json || settings.format.has_schemas()) => {
                 let format = settings.format.as_str();
                 let message =
                     format!("holds JSON, and events are `{format}`; put one file for each into the folder `{FOLDER}`");
@@ -122,7 +124,15 @@ impl<'a> Beside<'a> {
         if events.is_empty() {
             return Err(Unread::NoEvents(self.folder.display().to_string()));
         }
-        Ok(events)
+        let is_data = lines.is_file() && settings.format.has_schemas();
+        if is_data {
+            self.notes.push(format!(
+                "events of the stream are {}; those of `{EVENTS}` are read as JSON with the same members, and no registry is asked",
+                settings.format.as_str()
+            ));
+        }
+        let feed = if is_data { Feed::Data } else { Feed::Topic };
+        Ok((events, feed))
     }
 
     /// The expectations; `None` where there is no file of them.
@@ -258,7 +268,7 @@ impl<'a> Beside<'a> {
 const fn endings(format: EventFormat) -> &'static [&'static str] {
     match format {
         EventFormat::Json => &["json"],
-        EventFormat::Raw => &["bin"],
+        EventFormat::Raw | EventFormat::Avro => &["bin"],
         EventFormat::Image => &["png", "jpg", "jpeg"],
     }
 }
@@ -292,7 +302,9 @@ mod tests {
 
     fn events(files: &[(&str, &str)], limits: Limits, settings: &EventSettings) -> Result<Vec<Event>, String> {
         let folder = folder(files);
-        let events = Beside::of(folder.path(), limits).events(settings);
+        let events = Beside::of(folder.path(), limits)
+            .events(settings)
+            .map(|(events, _)| events);
         events.map_err(|error| error.to_string())
     }
 
@@ -334,7 +346,7 @@ mod tests {
             ..EventSettings::default()
         };
         let mut beside = Beside::of(folder.path(), limits(2, 100));
-        let found = beside.events(&settings).expect("two events");
+        let (found, _) = beside.events(&settings).expect("two events");
         let ids: Vec<_> = found.into_iter().filter_map(|event| event.id).collect();
         assert_eq!(ids, [("name".into(), "a".into()), ("name".to_owned(), "b".to_owned())]);
         let [note] = &beside.notes[..] else {

@@ -72,14 +72,14 @@ fn run(arguments: &TestArguments, variables: impl IntoIterator<Item = (String, S
     };
     // What is cheap to find comes first: loading a model may take long.
     let mut beside = Beside::of(&pipeline.folder, limits);
-    let events = beside.events(&pipeline.file.events)?;
+    let (events, feed) = beside.events(&pipeline.file.events)?;
     let expected = beside.expected()?;
     if expected.is_none() && !arguments.update {
         return Err(Error::NoExpectations(beside.expected_path().display().to_string()));
     }
     let mut expected = expected.unwrap_or_default();
     let assembly = assemble(&pipeline).map_err(Error::Pipeline)?;
-    let mut bench = Bench::of(&assembly)?;
+    let mut bench = Bench::of(&assembly, feed)?;
     let outcomes = bench.run(&events)?;
     if bench.has_budget() {
         let note = "what a label budget selects depends on what it selected before, so `flags` are not compared";

@@ -23,6 +23,7 @@ use crate::cli::WhyArguments;
 use crate::recall::fields::Fields;
 use crate::recall::output::{self, header};
 use crate::recall::{self, Error, now_ms};
+use crate::schemas::Shelf;
 
 /// Most outputs of one kind that a story holds; of an id that names many events the rest is only counted.
 const MOST: usize = 100;
@@ -34,7 +35,8 @@ pub(crate) fn why(arguments: &WhyArguments) -> ExitCode {
 
 fn tell(arguments: &WhyArguments) -> Result<String, Error> {
     let pipeline = recall::load(&arguments.pipeline)?;
-    let fields = Fields::of(&pipeline.file).map_err(|problems| Error::Pipeline(pipeline.document.locate(problems)))?;
+    let fields = Shelf::open(&pipeline.file, &pipeline.folder).and_then(|shelf| Fields::of(&pipeline.file, shelf));
+    let fields = fields.map_err(|problems| Error::Pipeline(pipeline.document.locate(problems)))?;
     let settings = pipeline.file.broker(&pipeline.folder);
     let now = now_ms();
     let mut search = Search {
@@ -134,6 +136,7 @@ impl Search<'_> {
         }];
         let (fields, mut found) = (&mut self.fields, None);
         self.events[topic].read(&stretch, &mut |record| {
+            fields.prepare(record)?;
             found = Some(Arrival::of(record, fields));
             Ok::<_, Error>(())
         })?;
@@ -178,6 +181,7 @@ impl Search<'_> {
         for events in &self.events {
             let stretches = events.between(Some(self.since), None)?;
             let records = events.read(&stretches, &mut |record| {
+                fields.prepare(record)?;
                 if found.len() < MOST && fields.id(record).is_some_and(|id| names.contains(id)) {
                     found.push(Arrival::of(record, fields));
                 }

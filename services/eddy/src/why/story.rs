@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use super::thresholds::Thresholds;
 use crate::recall::fields::Fields;
 use crate::recall::moment::utc;
-use crate::recall::output::{header, weight};
+use crate::recall::output::{header, weight, without_frame};
 
 /// One event's story.
 #[derive(Debug, Clone, Serialize)]
@@ -221,7 +221,7 @@ impl Prediction {
     pub(super) fn of(seen: Seen, record: &Record<'_>) -> Self {
         Self {
             seen,
-            prediction: serde_json::from_slice(record.value.unwrap_or_default()).ok(),
+            prediction: serde_json::from_slice(without_frame(record.value.unwrap_or_default())).ok(),
         }
     }
 }

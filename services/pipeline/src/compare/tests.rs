@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::drift::distance::psi;
-use crate::head::{Head, Holds, Predictions, Values};
+use crate::head::{Head, Holds, Member, Predictions, Values};
 use crate::score::RunError;
 use crate::tensor::View;
 
@@ -32,6 +32,10 @@ impl Head for Talk {
 
     fn thresholds(&self) -> &[f32] {
         &self.thresholds
+    }
+
+    fn members(&self) -> Vec<Member> {
+        Vec::new()
     }
 
     fn holds(&self) -> Holds {

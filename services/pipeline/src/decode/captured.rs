@@ -1,5 +1,6 @@
 //! What is kept of an event beside its row.
 
+use crate::fields::Place;
 use crate::rejection::{Reason, Rejection};
 
 /// Longest id of an event in bytes.
@@ -19,7 +20,35 @@ pub struct Captured {
     spare: String,
 }
 
+/// Where the time of an event stands, for messages.
+pub(crate) const TIME: Place<'static> = Place {
+    field: "events.time_field",
+    element: None,
+};
+
+/// The refusal of a value that cannot name an event.
+#[cold]
+pub(crate) fn not_an_id(found: &str) -> Rejection {
+    Rejection::new(
+        Reason::InvalidId,
+        format!("the id field is {found}, not a text or a whole number"),
+    )
+}
+
 impl Captured {
+    /// Takes the time of the event, in microseconds since the Unix epoch.
+    pub(crate) fn at(&mut self, us: i64) {
+        self.event_time_ms = Some(us.div_euclid(1000));
+    }
+
+    /// Begins a pass-through member, whose name has its quotes and colon; its value comes next.
+    pub(crate) fn begin_member(&mut self, name: &str) {
+        if !self.fields.is_empty() {
+            self.fields.push(b',');
+        }
+        self.fields.extend_from_slice(name.as_bytes());
+    }
+
     /// Forgets the last event and keeps the allocations.
     pub(crate) fn clear(&mut self) {
         if let Some(id) = self.id.take() {

@@ -1,7 +1,9 @@
 //! The plug point: what a format is asked, and which formats there are.
 
+use std::sync::Arc;
+
 use super::settings::{EventFormat, EventSettings, LimitSettings};
-use super::{Awaited, Captured, image, json, raw};
+use super::{Awaited, Captured, Schemas, avro, image, json, raw};
 use crate::fields::{Field, Row};
 use crate::rejection::Rejection;
 use crate::settings::Problem;
@@ -15,6 +17,9 @@ use crate::settings::Problem;
 /// Laws, tested for every format in [`FORMATS`]: arbitrary bytes never panic; the same bytes twice give the same row; no
 /// other row is touched; what is larger than the limits is rejected.
 pub(crate) trait Format: Send + std::fmt::Debug {
+    /// Where to ask for schemas, in formats that need them.
+    fn connect(&mut self, _schemas: Arc<dyn Schemas>) {}
+
     /// The number of the schema that an event says it was written with, in formats that say so.
     fn schema_of(&self, _value: &[u8]) -> Option<u32> {
         None
@@ -63,6 +68,7 @@ pub(crate) const FORMATS: &[(EventFormat, Compile)] = &[
     (EventFormat::Json, json::compile),
     (EventFormat::Raw, raw::compile),
     (EventFormat::Image, image::compile),
+    (EventFormat::Avro, avro::compile),
 ];
 
 /// Compiles the format that the settings name.

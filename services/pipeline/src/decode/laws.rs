@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::format::FORMATS;
+use super::schemas::SchemaKind;
 use super::settings::EventFormat;
+use super::tests::registry::{Shelf, framed};
 use super::tests::{Rig, record, rig_of, spec};
 use crate::rejection::Reason;
 use crate::tensor::{Buffer, DType, Inputs};
@@ -12,29 +14,7 @@ use crate::tensor::{Buffer, DType, Inputs};
 fn sample(format: EventFormat) -> (Rig, Vec<u8>) {
     let (file, event): (&str, Vec<u8>) = match format {
         EventFormat::Json => (
-            r#"
-            [events]
-            id_field = "/id"
-            time_field = "/at"
-            time_unit = "s"
-            pass_through = ["/o", "/v"]
-            [limits]
-            record_bytes = 4096
-            depth = 8
-            elements = 64
-            string_bytes = 64
-            pixels = 100
-            [fields.x]
-            type = "float"
-            default = "nan"
-            [fields.deep]
-            type = "integer"
-            pointer = "/o/1/p"
-            default = 0
-            [fields.v]
-            type = "vector"
-            length = 3
-            "#,
+            &MEMBERS.replace("FORMAT", "json"),
             br#"{"id":"a","at":1,"x":1.5,"o":[0,{"p":4}],"v":[1,2,3],"junk":{"a":["b",null,true,-1e3]}}"#.to_vec(),
         ),
         EventFormat::Raw => (
@@ -67,9 +47,64 @@ fn sample(format: EventFormat) -> (Rig, Vec<u8>) {
             ))
             .to_vec(),
         ),
+        EventFormat::Avro => (
+            &MEMBERS.replace("FORMAT", "avro"),
+            framed(
+                1,
+                &[
+                    // id "a", at 1 (an int), x 1.5, o: one block of two items of which the second is a record, v
+                    &b"\x02a\x02"[..],
+                    &1.5f64.to_le_bytes(),
+                    &b"\x04\x00\x00\x02\x08\x00\x06"[..],
+                    &1f32.to_le_bytes(),
+                    &2f32.to_le_bytes(),
+                    &3f32.to_le_bytes(),
+                    &b"\x00\x02\x02j\x06junk\x00"[..],
+                ]
+                .concat(),
+            ),
+        ),
     };
-    (rig_of(file, &[spec("x", DType::Float64, &[5])]), event)
+    let mut rig = rig_of(file, &[spec("x", DType::Float64, &[5])]);
+    rig.decoder = rig.decoder.with_schemas(Shelf::of(SchemaKind::Avro, &[(1, AVRO)]));
+    (rig, event)
 }
+
+/// The pipeline file of events with members.
+const MEMBERS: &str = r#"
+    [events]
+    format = "FORMAT"
+    id_field = "/id"
+    time_field = "/at"
+    time_unit = "s"
+    pass_through = ["/o", "/v"]
+    [limits]
+    record_bytes = 4096
+    depth = 8
+    elements = 64
+    string_bytes = 64
+    pixels = 100
+    [fields.x]
+    type = "float"
+    default = "nan"
+    [fields.deep]
+    type = "integer"
+    pointer = "/o/1/p"
+    default = 0
+    [fields.v]
+    type = "vector"
+    length = 3
+"#;
+
+const AVRO: &str = r#"{"type": "record", "name": "Event", "fields": [
+    {"name": "id", "type": "string"},
+    {"name": "at", "type": "int"},
+    {"name": "x", "type": "double"},
+    {"name": "o", "type": {"type": "array", "items": ["null", {"type": "record", "name": "P", "fields": [
+        {"name": "p", "type": "long"}]}]}},
+    {"name": "v", "type": {"type": "array", "items": "float"}},
+    {"name": "junk", "type": {"type": "map", "values": "string"}}
+]}"#;
 
 fn bits(inputs: &[Inputs]) -> Vec<u64> {
     match &inputs[0].inputs[0].data {

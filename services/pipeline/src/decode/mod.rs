@@ -5,17 +5,27 @@
 //!
 //! Invariant: a rejected record leaves every other row as it was.
 
+mod avro;
 mod captured;
+mod decimal;
 mod format;
+mod framing;
 mod image;
 mod json;
 #[cfg(test)]
 mod laws;
+mod leaf;
+mod moment;
 mod raw;
+mod registry;
+mod rules;
 mod schemas;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod trie;
+
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
@@ -118,6 +128,13 @@ impl Decoder {
         }
     }
 
+    /// The same plan with a place to ask for the schemas of registry formats. Without one, their events wait.
+    #[must_use]
+    pub fn with_schemas(mut self, schemas: Arc<dyn Schemas>) -> Self {
+        self.format.connect(schemas);
+        self
+    }
+
     /// The inputs of a bound model with every dimension known; buffers are made from these. Empty for an unknown model.
     pub fn resolved_inputs(&self, model: &str) -> &[TensorSpec] {
         let found = self.resolved.iter().find(|(name, _)| name == model);
@@ -149,6 +166,14 @@ impl Decoder {
     /// The names of the fields in the order of the file.
     pub fn field_names(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().map(|field| field.name.as_str())
+    }
+
+    /// Whether the event that was decoded last had a value for the field at this position, and not only a default.
+    ///
+    /// # Panics
+    /// When there is no such field.
+    pub fn had(&self, field: usize) -> bool {
+        self.state.had(field)
     }
 
     /// Makes sure that the schema which a record was written with is there. Cheap when it is, which is nearly always.

@@ -5,13 +5,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::trie::member_name;
 use crate::fields::{ImageSettings, TimeUnit};
 use crate::settings::{Bytes, Problem};
 use crate::tensor::DType;
 
 /// What the value of a record is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum EventFormat {
     /// One JSON document.
     #[default]
@@ -20,15 +21,23 @@ pub enum EventFormat {
     Raw,
     /// One JPEG or PNG.
     Image,
+    /// An Avro value in the framing of a schema registry.
+    Avro,
 }
 
 impl EventFormat {
+    /// Whether events say with which schema of a registry they were written.
+    pub const fn has_schemas(self) -> bool {
+        !matches!(self, Self::Json | Self::Raw | Self::Image)
+    }
+
     /// The word used in settings and messages.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Json => "json",
             Self::Raw => "raw",
             Self::Image => "image",
+            Self::Avro => "avro",
         }
     }
 }
@@ -94,6 +103,22 @@ pub struct EventSettings {
     pub image: Option<ImageSettings>,
 }
 
+impl EventSettings {
+    /// The same for JSON documents with the members that events of a registry format have.
+    #[must_use]
+    pub fn as_documents(&self) -> Self {
+        Self {
+            format: EventFormat::Json,
+            ..self.clone()
+        }
+    }
+
+    /// Names under which the members of `pass_through` appear in a prediction, in order.
+    pub fn passed_through(&self) -> Vec<String> {
+        self.pass_through.iter().map(|pointer| member_name(pointer)).collect()
+    }
+}
+
 /// `[limits]`: how large an event may be. What is larger becomes a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -106,9 +131,15 @@ pub struct LimitSettings {
     /// Most array elements and object members in one event, all levels together. Default: 1,000,000. Beyond it:
     /// `limit_exceeded`.
     pub elements: usize,
-    /// Longest text or key, without its quotes. Images in base64 are exempt. Default: 64 KiB. Beyond it:
+    /// Longest text, key or value of bytes, without quotes. Images are exempt. Default: 64 KiB. Beyond it:
     /// `limit_exceeded`.
     pub string_bytes: Bytes,
+    /// Longest text of a writer's schema, and of all that it refers to together, in registry formats. Default: 1 MiB.
+    /// Beyond it: `unknown_schema`.
+    pub schema_bytes: Bytes,
+    /// Most writer schemas that are kept ready at a time, in registry formats. Default: 1,000. Beyond it, those at hand are
+    /// dropped and made ready again when they are met.
+    pub schemas: usize,
     /// Most headers of a record. Default: 128. Beyond it: `too_many_headers`.
     pub headers: usize,
     /// Most bytes of header names and values together. Default: 64 KiB. Beyond it: `too_many_headers`.
@@ -125,6 +156,8 @@ impl Default for LimitSettings {
             depth: 64,
             elements: 1_000_000,
             string_bytes: Bytes::kib(64),
+            schema_bytes: Bytes::mib(1),
+            schemas: 1000,
             headers: 128,
             header_bytes: Bytes::kib(64),
             pixels: 32 << 20,
@@ -150,6 +183,8 @@ impl LimitSettings {
             ("elements", self.elements as u64),
             ("string_bytes", self.string_bytes.0),
             ("pixels", self.pixels),
+            ("schema_bytes", self.schema_bytes.0),
+            ("schemas", self.schemas as u64),
         ];
         for (name, value) in nothing {
             if value == 0 {

@@ -24,7 +24,7 @@ pub use feature::{Feature, FeatureKind};
 pub(crate) use feature::{aim as aim_features, features, is_look};
 pub use image::{Channels, ExifOrientation, Filter, ImageSettings, Layout, Resize};
 pub(crate) use names::Names;
-pub(crate) use row::{Row, RowState};
+pub(crate) use row::{Appetite, Row, RowState};
 pub(crate) use rule::{ElementRule, Field, Kind};
 pub use settings::{
     DefaultValue, Element, FieldSettings, FieldType, NonFinite, NullRule, Other, OutOfRange, RejectWord, Scalar,

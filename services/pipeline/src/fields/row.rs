@@ -15,6 +15,7 @@ use super::image::{LOOKS, Workshop};
 use super::number::IntegerRule;
 use super::rule::{ElementRule, Field, Fill, Kind};
 use super::settings::NullRule;
+use super::timestamp::TimeReader;
 use super::vector::PlainVector;
 use super::words::{Place, clip, quote};
 use crate::rejection::{Reason, Rejection};
@@ -37,6 +38,21 @@ impl RowState {
             ..Self::default()
         }
     }
+
+    /// Whether the event of the last row had a value for a field.
+    pub(crate) fn had(&self, field: usize) -> bool {
+        self.filled[field] == self.generation
+    }
+}
+
+/// What a field takes, for values that can be taken in several ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Appetite {
+    Number,
+    Text,
+    Time,
+    Image,
+    List,
 }
 
 /// One row being filled.
@@ -83,6 +99,17 @@ impl<'a> Row<'a> {
     #[inline]
     pub(crate) fn is_image(&self, field: usize) -> bool {
         matches!(self.fields[field].kind, Kind::Image(_))
+    }
+
+    /// What a field makes of a value that has several forms.
+    pub(crate) fn appetite(&self, field: usize) -> Appetite {
+        match &self.fields[field].kind {
+            Kind::Float(_) | Kind::Integer(_) | Kind::Boolean(_) => Appetite::Number,
+            Kind::Category(_) | Kind::Text(_) => Appetite::Text,
+            Kind::Timestamp(_) => Appetite::Time,
+            Kind::Image(_) => Appetite::Image,
+            Kind::Vector(_) => Appetite::List,
+        }
     }
 
     #[inline]
@@ -200,6 +227,14 @@ impl<'a> Row<'a> {
             Kind::Image(_) => return self.base64_image(index, text),
             Kind::Vector(_) => return Err(self.mismatch(index, format_args!("the text {}", quote(text)))),
         }
+        self.mark(index);
+        Ok(())
+    }
+
+    /// A point in time, in microseconds since the Unix epoch, that says by itself what it is.
+    pub(crate) fn instant(&mut self, index: usize, us: i64) -> Result<(), Rejection> {
+        let us = TimeReader::instant(Place::field(&self.fields[index].name), us)?;
+        self.store_time(index, us)?;
         self.mark(index);
         Ok(())
     }

@@ -64,6 +64,11 @@ impl TimeReader {
         in_range(place, us.floor() as i64)
     }
 
+    /// A point in time that an event names by itself, in microseconds since the Unix epoch.
+    pub(crate) fn instant(place: Place<'_>, us: i64) -> Result<i64, Rejection> {
+        in_range(place, us)
+    }
+
     fn unit_us(self, place: Place<'_>) -> Result<UnitUs, Rejection> {
         match self.unit {
             Some(TimeUnit::S) => Ok(UnitUs::Many(SECOND_US)),

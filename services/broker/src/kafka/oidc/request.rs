@@ -4,28 +4,22 @@
 //!
 //! Invariant: no sentence contains the secret or a token, even if the endpoint sends them back.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
-use ureq::{Agent, Proxy};
+use ureq::Agent;
 use zeroize::Zeroizing;
 
 use super::super::access::Obstacle;
 use super::super::token::{Claims, Token};
 use crate::settings::Oidc;
+use crate::web::{self, Distrust};
 
 /// The largest answer that is read.
 const MAX_ANSWER: u64 = 64 << 10;
-/// The longest text of the endpoint that is repeated.
-const MAX_QUOTED: usize = 200;
-
-/// What is encoded in a name and a secret: all but RFC 3986's unreserved letters, which every decoder takes.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const ENDPOINT: &str = "kafka.sasl.oidc.token_endpoint";
 const SECRET: &str = "kafka.sasl.oidc.client_secret";
@@ -94,49 +88,9 @@ pub(super) fn token(settings: &Oidc) -> Result<Token, Obstacle> {
 }
 
 fn agent(settings: &Oidc) -> Result<Agent, Obstacle> {
-    let roots = match &settings.ca {
-        None => RootCerts::PlatformVerifier,
-        Some(path) => {
-            let pem = std::fs::read(path).map_err(|error| {
-                let message = format!(
-                    "`{}` cannot be read: {error}; check its path and its owner",
-                    path.display()
-                );
-                Obstacle::refused("kafka.sasl.oidc.ca", message)
-            })?;
-            let certificates: Vec<Certificate<'static>> = ureq::tls::parse_pem(&pem)
-                .filter_map(|item| match item {
-                    Ok(PemItem::Certificate(certificate)) => Some(certificate),
-                    _ => None,
-                })
-                .collect();
-            if certificates.is_empty() {
-                let message = format!("`{}` holds no certificate in PEM; write one there", path.display());
-                return Err(Obstacle::refused("kafka.sasl.oidc.ca", message));
-            }
-            RootCerts::Specific(Arc::new(certificates))
-        }
-    };
-    let tls = TlsConfig::builder()
-        .provider(TlsProvider::NativeTls)
-        .root_certs(roots)
-        .build();
-    let proxy = if settings.is_local() {
-        None
-    } else {
-        Proxy::try_from_env()
-    };
-    let config = Agent::config_builder()
-        .tls_config(tls)
-        .proxy(proxy)
-        .timeout_global(Some(settings.timeout.0))
-        .http_status_as_error(false)
-        // The secret goes where the settings say, and nowhere else.
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .user_agent(concat!("eddy/", env!("CARGO_PKG_VERSION")))
-        .build();
-    Ok(Agent::new_with_config(config))
+    let roots = web::roots(settings.ca.as_deref());
+    let roots = roots.map_err(|message| Obstacle::refused("kafka.sasl.oidc.ca", message))?;
+    Ok(web::agent(roots, None, settings.is_local(), settings.timeout.0))
 }
 
 /// Name and secret as RFC 6749, section 2.3.1, wants them: each encoded as in a form, then together.
@@ -148,7 +102,7 @@ fn credentials(name: &str, secret: &str) -> Zeroizing<String> {
 fn encoded(text: &str) -> Zeroizing<String> {
     // Reserved at once, so that no shorter copy is left behind.
     let mut encoded = Zeroizing::new(String::with_capacity(text.len() * 3));
-    encoded.extend(utf8_percent_encode(text, RESERVED));
+    encoded.extend(utf8_percent_encode(text, web::RESERVED));
     encoded
 }
 
@@ -257,20 +211,22 @@ fn unreachable(settings: &Oidc, secret: &str, error: &ureq::Error) -> Obstacle {
 }
 
 fn distrusted(endpoint: &str, reason: &str) -> Obstacle {
-    // OpenSSL's verdict on a certificate stands in parentheses, after where in its source it was reached.
-    let verdict = reason.rsplit_once(" (").and_then(|(_, rest)| rest.strip_suffix(')'));
-    let reason = verdict.unwrap_or(reason);
+    let (why, reason) = web::distrust(reason);
     let whose = format!("the token endpoint {endpoint} is not to be trusted: {reason}");
-    if reason.contains("expired") || reason.contains("not yet valid") {
-        let message = format!("{whose}; renew its certificate, or set the clock of this machine right");
-        Obstacle::passing(ENDPOINT, message)
-    } else if reason.contains("mismatch") {
-        let message = format!("{whose}; write the host for which its certificate was issued");
-        Obstacle::refused(ENDPOINT, message)
-    } else {
-        let message =
-            format!("{whose}; correct the URL, or write the certificate of its authority as kafka.sasl.oidc.ca");
-        Obstacle::refused("kafka.sasl.oidc.ca", message)
+    match why {
+        Distrust::Time => {
+            let message = format!("{whose}; renew its certificate, or set the clock of this machine right");
+            Obstacle::passing(ENDPOINT, message)
+        }
+        Distrust::Host => {
+            let message = format!("{whose}; write the host for which its certificate was issued");
+            Obstacle::refused(ENDPOINT, message)
+        }
+        Distrust::Authority => {
+            let message =
+                format!("{whose}; correct the URL, or write the certificate of its authority as kafka.sasl.oidc.ca");
+            Obstacle::refused("kafka.sasl.oidc.ca", message)
+        }
     }
 }
 
@@ -278,17 +234,7 @@ fn distrusted(endpoint: &str, reason: &str) -> Obstacle {
 fn quoted(text: &str, client: &str, secret: &str) -> String {
     let sent = credentials(client, secret);
     let sent = sent.trim_start_matches("Basic ");
-    let clean: String = text
-        .replace(secret, "…")
-        .replace(&*encoded(secret), "…")
-        .replace(sent, "…")
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    match clean.char_indices().nth(MAX_QUOTED) {
-        Some((at, _)) => format!("{}…", &clean[..at]),
-        None => clean,
-    }
+    web::quoted(text, &[secret, &encoded(secret), sent])
 }
 
 #[cfg(test)]
@@ -301,13 +247,6 @@ mod tests {
         assert_eq!(&*encoded("a b"), "a%20b");
         assert_eq!(&*encoded("p:w/ü~._-"), "p%3Aw%2F%C3%BC~._-");
         assert_eq!(&*credentials("a b", "p:w/ü"), "Basic YSUyMGI6cCUzQXclMkYlQzMlQkM=");
-    }
-
-    #[test]
-    fn foreign_words_are_tamed() {
-        let long = "x".repeat(500);
-        assert_eq!(quoted("a\nhunter2\tb", "eddy", "hunter2"), "a … b");
-        assert_eq!(quoted(&long, "eddy", "hunter2").chars().count(), MAX_QUOTED + 1);
     }
 
     /// The encoded forms are those of the test above.

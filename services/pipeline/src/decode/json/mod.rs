@@ -19,17 +19,18 @@
 //! bytes that strangers send.
 
 mod salvage;
-mod trie;
 mod values;
 mod walk;
 
 use serde::de::DeserializeSeed;
 
-use self::trie::Trie;
-use self::walk::{NodeSeed, Rules, Seen, Walk};
+use self::walk::{NodeSeed, Walk};
 use super::Captured;
 use super::format::{Event, Format, Sources};
-use crate::fields::{TimeReader, clip};
+use super::rules::Rules;
+use super::settings::UnknownFields;
+use super::trie::{Seen, Trie};
+use crate::fields::clip;
 use crate::rejection::{Reason, Rejection};
 use crate::settings::Problem;
 
@@ -37,40 +38,34 @@ use crate::settings::Problem;
 struct Json {
     trie: Trie,
     rules: Rules,
+    unknown: UnknownFields,
     seen: Seen,
 }
 
 pub(crate) fn compile(sources: &Sources<'_>) -> Result<Box<dyn Format>, Vec<Problem>> {
-    let (events, limits) = (sources.events, sources.limits);
-    let trie = Trie::compile(events, sources.fields, limits.depth)?;
-    let seen = Seen {
-        nodes: vec![0; trie.nodes.len()],
-        generation: 0,
-    };
-    let rules = Rules {
-        depth: limits.depth,
-        elements: limits.elements,
-        string_bytes: limits.string_bytes.get(),
-        unknown: events.unknown_fields,
-        time: TimeReader {
-            unit: events.time_unit,
-            parse_strings: false,
-        },
-    };
-    Ok(Box::new(Json { trie, rules, seen }))
+    Ok(Box::new(Json::compile(sources)?))
+}
+
+impl Json {
+    fn compile(sources: &Sources<'_>) -> Result<Self, Vec<Problem>> {
+        let trie = Trie::compile(sources.events, sources.fields, sources.limits.depth)?;
+        Ok(Self {
+            seen: Seen::of(&trie),
+            rules: Rules::of(sources),
+            unknown: sources.events.unknown_fields,
+            trie,
+        })
+    }
 }
 
 impl Format for Json {
     fn read(&mut self, value: &[u8], event: &mut Event<'_>) -> Result<(), Rejection> {
         let document = text_of(value)?;
-        self.seen.generation = self.seen.generation.wrapping_add(1);
-        if self.seen.generation == 0 {
-            self.seen.nodes.fill(0);
-            self.seen.generation = 1;
-        }
+        self.seen.begin();
         let mut walk = Walk {
             trie: &self.trie,
             rules: &self.rules,
+            unknown: self.unknown,
             seen: &mut self.seen,
             event,
             start: document.as_ptr() as usize,

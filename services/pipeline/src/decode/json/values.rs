@@ -4,9 +4,11 @@
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::walk::{Skip, Walk, too_long};
-use crate::fields::{Place, PlainVector};
-use crate::rejection::{Reason, Rejection};
+use super::walk::{Skip, Walk};
+use crate::decode::captured::{TIME, not_an_id};
+use crate::decode::rules::Rules;
+use crate::fields::PlainVector;
+use crate::rejection::Rejection;
 
 /// The value of a field.
 pub(super) struct FieldVisitor<'a, 'w, 'e> {
@@ -72,11 +74,11 @@ impl<'de> Visitor<'de> for FieldVisitor<'_, '_, '_> {
         }
         let mut at = 0;
         if let Some(mut vector) = walk.event.row.plain_vector(field) {
-            let (refusal, longest) = (&mut walk.refusal, walk.rules.string_bytes);
+            let (refusal, rules) = (&mut walk.refusal, walk.rules);
             while let Some(()) = seq.next_element_seed(PlainElement {
                 vector: &mut vector,
                 refusal,
-                longest,
+                rules,
                 at,
             })? {
                 at += 1;
@@ -170,8 +172,7 @@ impl<'de> Visitor<'de> for Element<'_, '_, '_> {
 struct PlainElement<'a, 'v> {
     vector: &'a mut PlainVector<'v>,
     refusal: &'a mut Option<Rejection>,
-    /// Most bytes of a text.
-    longest: usize,
+    rules: &'a Rules,
     at: usize,
 }
 
@@ -225,11 +226,8 @@ impl<'de> Visitor<'de> for PlainElement<'_, '_> {
         self.keep(result)
     }
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        let result = if text.len() > self.longest {
-            Err(too_long(text, self.longest))
-        } else {
-            self.vector.text(self.at, text)
-        };
+        let admitted = self.rules.admit_text(text);
+        let result = admitted.and_then(|()| self.vector.text(self.at, text));
         self.keep(result)
     }
     fn visit_unit<E: Error>(self) -> Result<(), E> {
@@ -263,8 +261,7 @@ impl IdVisitor<'_, '_, '_> {
         if self.walk.event.captured.id.is_some() {
             return Ok(());
         }
-        let detail = format!("the id field is {found}, not a text or a whole number");
-        Err(self.walk.refuse(Rejection::new(Reason::InvalidId, detail)))
+        Err(self.walk.refuse(not_an_id(found)))
     }
 }
 
@@ -299,16 +296,14 @@ impl<'de> Visitor<'de> for IdVisitor<'_, '_, '_> {
         if walk.event.captured.id.is_some() {
             return Skip { walk, depth }.visit_seq(seq);
         }
-        let detail = "the id field is a list, not a text or a whole number";
-        Err(walk.refuse(Rejection::new(Reason::InvalidId, detail)))
+        Err(walk.refuse(not_an_id("a list")))
     }
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         let Self { walk, depth } = self;
         if walk.event.captured.id.is_some() {
             return Skip { walk, depth }.visit_map(map);
         }
-        let detail = "the id field is an object, not a text or a whole number";
-        Err(walk.refuse(Rejection::new(Reason::InvalidId, detail)))
+        Err(walk.refuse(not_an_id("an object")))
     }
 }
 
@@ -317,14 +312,9 @@ pub(super) struct TimeVisitor<'a, 'w, 'e> {
     pub(super) walk: &'a mut Walk<'w, 'e>,
 }
 
-const TIME: Place<'static> = Place {
-    field: "events.time_field",
-    element: None,
-};
-
 impl TimeVisitor<'_, '_, '_> {
     fn keep<E: Error>(self, us: Result<i64, Rejection>) -> Result<(), E> {
-        let result = us.map(|us| self.walk.event.captured.event_time_ms = Some(us.div_euclid(1000)));
+        let result = us.map(|us| self.walk.event.captured.at(us));
         self.walk.keep(result)
     }
 

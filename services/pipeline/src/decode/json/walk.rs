@@ -8,35 +8,20 @@
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::trie::{Node, NodeId, Role, Trie};
 use super::values::{FieldVisitor, IdVisitor, TimeVisitor};
 use crate::decode::format::Event;
+use crate::decode::rules::Rules;
 use crate::decode::settings::UnknownFields;
-use crate::fields::{TimeReader, quote};
+use crate::decode::trie::{Node, NodeId, Role, Seen, Trie, twice};
+use crate::fields::quote;
 use crate::rejection::{Reason, Rejection};
-
-/// What holds for every document.
-#[derive(Debug)]
-pub(super) struct Rules {
-    pub(super) depth: usize,
-    pub(super) elements: usize,
-    pub(super) string_bytes: usize,
-    pub(super) unknown: UnknownFields,
-    pub(super) time: TimeReader,
-}
-
-/// For each node the generation of the document that last met it.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    pub(super) nodes: Vec<u32>,
-    pub(super) generation: u32,
-}
 
 /// A walk over one document.
 #[derive(Debug)]
 pub(super) struct Walk<'w, 'e> {
     pub(super) trie: &'w Trie,
     pub(super) rules: &'w Rules,
+    pub(super) unknown: UnknownFields,
     pub(super) seen: &'w mut Seen,
     pub(super) event: &'w mut Event<'e>,
     /// Address of the document's first byte, to tell positions in pieces of it.
@@ -71,39 +56,23 @@ impl Walk<'_, '_> {
 
     #[inline]
     pub(super) fn within_elements<E: Error>(&mut self) -> Result<(), E> {
-        if self.elements <= self.rules.elements {
-            return Ok(());
-        }
-        Err(self.refuse(Rejection::new(
-            Reason::LimitExceeded,
-            format!(
-                "the event has more than {} elements (`limits.elements`)",
-                self.rules.elements
-            ),
-        )))
+        let result = self.rules.within_elements(self.elements);
+        self.keep(result)
     }
 
     /// Goes into an object or array that `depth` others enclose.
     #[inline]
     pub(super) fn enter<E: Error>(&mut self, depth: usize) -> Result<usize, E> {
-        if depth < self.rules.depth {
-            return Ok(depth + 1);
+        match self.rules.enter(depth) {
+            Ok(depth) => Ok(depth),
+            Err(rejection) => Err(self.refuse(rejection)),
         }
-        Err(self.refuse(Rejection::new(
-            Reason::LimitExceeded,
-            format!(
-                "the event is nested deeper than {} levels (`limits.depth`)",
-                self.rules.depth
-            ),
-        )))
     }
 
     #[inline]
     pub(super) fn admit_text<E: Error>(&mut self, text: &str) -> Result<(), E> {
-        if text.len() <= self.rules.string_bytes {
-            return Ok(());
-        }
-        Err(self.refuse(too_long(text, self.rules.string_bytes)))
+        let result = self.rules.admit_text(text);
+        self.keep(result)
     }
 
     /// Reads a value whose role is known.
@@ -130,12 +99,8 @@ impl Walk<'_, '_> {
             Role::PassThrough(member) => {
                 let raw = <&RawValue>::deserialize(deserializer)?.get();
                 self.again(raw, |walk, deserializer| Skip { walk, depth }.deserialize(deserializer))?;
-                let fields = &mut self.event.captured.fields;
-                if !fields.is_empty() {
-                    fields.push(b',');
-                }
-                fields.extend_from_slice(member.as_bytes());
-                fields.extend_from_slice(raw.as_bytes());
+                self.event.captured.begin_member(member);
+                self.event.captured.fields.extend_from_slice(raw.as_bytes());
                 Ok(())
             }
             Role::Many(roles) => {
@@ -166,17 +131,6 @@ impl Walk<'_, '_> {
             E::custom("refused")
         })
     }
-}
-
-/// The refusal of a text or key beyond the limit.
-#[cold]
-pub(super) fn too_long(text: &str, limit: usize) -> Rejection {
-    let detail = format!(
-        "the event holds a text of {} bytes, more than {limit} (`limits.string_bytes`): {}",
-        text.len(),
-        quote(text)
-    );
-    Rejection::new(Reason::LimitExceeded, detail)
 }
 
 /// The value at a node.
@@ -258,12 +212,10 @@ impl<'de> Visitor<'de> for BranchVisitor<'_, '_, '_> {
             };
             expected = position + 1;
             let child = node.children[position];
-            if walk.seen.nodes[child as usize] == walk.seen.generation {
+            if !walk.seen.meet(child) {
                 let key = node.keys.get(position).unwrap_or_default();
-                let detail = format!("key {} stands twice in one object", quote(key));
-                return Err(walk.refuse(Rejection::new(Reason::DuplicateKey, detail)));
+                return Err(walk.refuse(twice(key)));
             }
-            walk.seen.nodes[child as usize] = walk.seen.generation;
             map.next_value_seed(NodeSeed {
                 walk,
                 node: child,
@@ -284,7 +236,7 @@ impl<'de> Visitor<'de> for BranchVisitor<'_, '_, '_> {
             let child = wanted.next_if(|(index, _)| *index == at).map(|(_, child)| *child);
             let more = match child {
                 Some(node) => {
-                    walk.seen.nodes[node as usize] = walk.seen.generation;
+                    walk.seen.meet(node);
                     seq.next_element_seed(NodeSeed { walk, node, depth })?
                 }
                 None => seq.next_element_seed(Skip { walk, depth })?,
@@ -330,7 +282,7 @@ impl Visitor<'_> for KeySeed<'_, '_, '_> {
         let position = self.node.keys.find(key);
         if position.is_none() {
             self.walk.admit_text(key)?;
-            if self.walk.rules.unknown == UnknownFields::Reject {
+            if self.walk.unknown == UnknownFields::Reject {
                 let detail = format!("the pipeline file knows no member {} here", quote(key));
                 return Err(self.walk.refuse(Rejection::new(Reason::UnknownField, detail)));
             }

@@ -1,10 +1,12 @@
 //! What a decoder promises, seen from outside.
 
+mod avro;
 mod bindings;
 mod features;
 mod json;
 mod limits;
 mod other_formats;
+pub(super) mod registry;
 
 use indexmap::IndexMap;
 use serde::Deserialize;

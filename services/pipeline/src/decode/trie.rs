@@ -1,17 +1,19 @@
-//! What to look for in a JSON document: a tree over the JSON pointers of fields, id, time and pass-through.
+//! What to look for in an event with members: a tree over the JSON pointers of fields, id, time and pass-through.
 //!
-//! Invariant: a pointer's node is reached by at most one path, so a document without repeated keys meets each node once.
+//! Invariant: a pointer's node is reached by at most one path, so an event without repeated keys meets each node once.
 
-use crate::decode::settings::EventSettings;
+use super::settings::EventSettings;
+use crate::fields::quote;
 use crate::fields::{Field, Names};
+use crate::rejection::{Reason, Rejection};
 use crate::settings::Problem;
 
 /// Index of a node.
-pub(super) type NodeId = u32;
+pub(crate) type NodeId = u32;
 
 /// What to do with the value at a node.
 #[derive(Debug, Clone)]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// Look at its members or elements.
     Branch,
     /// It is this field's value.
@@ -28,21 +30,59 @@ pub(super) enum Role {
 
 /// One place in the document.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) role: Role,
+pub(crate) struct Node {
+    pub(crate) role: Role,
     /// Members, in the order in which events are expected to have them.
-    pub(super) keys: Names,
+    pub(crate) keys: Names,
     /// The node of each key.
-    pub(super) children: Vec<NodeId>,
+    pub(crate) children: Vec<NodeId>,
     /// Elements of an array, by index, ascending.
-    pub(super) indices: Vec<(usize, NodeId)>,
+    pub(crate) indices: Vec<(usize, NodeId)>,
 }
 
 /// The tree; node 0 is the document itself.
 #[derive(Debug)]
-pub(super) struct Trie {
-    pub(super) nodes: Vec<Node>,
-    pub(super) id: Option<Vec<String>>,
+pub(crate) struct Trie {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) id: Option<Vec<String>>,
+}
+
+/// For each node the generation of the event that last met it.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    nodes: Vec<u32>,
+    generation: u32,
+}
+
+impl Seen {
+    pub(crate) fn of(trie: &Trie) -> Self {
+        Self {
+            nodes: vec![0; trie.nodes.len()],
+            generation: 0,
+        }
+    }
+
+    /// Forgets the event before.
+    pub(crate) fn begin(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        if self.generation == 0 {
+            self.nodes.fill(0);
+            self.generation = 1;
+        }
+    }
+
+    /// Notes that a node was met; whether it is the first time.
+    #[inline]
+    pub(crate) fn meet(&mut self, node: NodeId) -> bool {
+        std::mem::replace(&mut self.nodes[node as usize], self.generation) != self.generation
+    }
+}
+
+/// The refusal of a key that the pipeline file names and that is there twice.
+#[cold]
+pub(crate) fn twice(key: &str) -> Rejection {
+    let detail = format!("key {} stands twice in one object", quote(key));
+    Rejection::new(Reason::DuplicateKey, detail)
 }
 
 /// A node while the tree grows.
@@ -53,7 +93,7 @@ struct Draft {
 }
 
 /// The parts of a JSON pointer, unescaped.
-pub(super) fn parse_pointer(pointer: &str) -> Result<Vec<String>, String> {
+pub(crate) fn parse_pointer(pointer: &str) -> Result<Vec<String>, String> {
     if pointer.is_empty() {
         return Ok(Vec::new());
     }
@@ -61,6 +101,12 @@ pub(super) fn parse_pointer(pointer: &str) -> Result<Vec<String>, String> {
         return Err(format!("{pointer:?} is not a JSON pointer; write \"/{pointer}\""));
     };
     rest.split('/').map(|part| unescape(pointer, part)).collect()
+}
+
+/// The member of a prediction that what stands at a pointer is passed through as: its last part, or `event` for all of it.
+pub(super) fn member_name(pointer: &str) -> String {
+    let last = parse_pointer(pointer).ok().and_then(|mut parts| parts.pop());
+    last.unwrap_or_else(|| "event".to_owned())
 }
 
 fn unescape(pointer: &str, part: &str) -> Result<String, String> {
@@ -83,7 +129,7 @@ fn unescape(pointer: &str, part: &str) -> Result<String, String> {
 
 impl Trie {
     /// Grows the tree; `depth` is the deepest nesting that events may have.
-    pub(super) fn compile(events: &EventSettings, fields: &[Field], depth: usize) -> Result<Self, Vec<Problem>> {
+    pub(crate) fn compile(events: &EventSettings, fields: &[Field], depth: usize) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut drafts = vec![Draft::default()];
         let mut plant = |key: String, pointer: &str, role: Role| match parse_pointer(pointer) {
@@ -121,8 +167,7 @@ impl Trie {
         let mut repeated = Vec::new();
         for (position, pointer) in events.pass_through.iter().enumerate() {
             let key = format!("events.pass_through[{position}]");
-            let name = parse_pointer(pointer).ok().and_then(|parts| parts.last().cloned());
-            let name = name.unwrap_or_else(|| "event".to_owned());
+            let name = member_name(pointer);
             let member = format!("{}:", serde_json::Value::from(name.as_str()));
             plant(key.clone(), pointer, Role::PassThrough(member.into()));
             if members.contains(&name) {

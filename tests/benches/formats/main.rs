@@ -1,0 +1,131 @@
+//! What each format of events costs, end to end: processor time of the service and events a second, in one run.
+//!
+//! `eddy run` works through a backlog of events of 32 fields with a small tabular model, as in the benchmark of the parts; the
+//! same values in each format. Those with a schema have it from a stand-in for a registry, which is asked once.
+//!
+//! Owns: the order of the rounds and the table. Never does: judge; no number makes it fail.
+//!
+//! `make bench-formats ARGS="--events 200000 --rounds 1"` is a quick look.
+#![allow(clippy::print_stdout, reason = "its table is what a benchmark is for")]
+#![allow(
+    dead_code,
+    reason = "some modules belong to the other benchmark, which needs all of them"
+)]
+
+#[path = "../parts/clients.rs"]
+mod clients;
+#[path = "../parts/cpu.rs"]
+mod cpu;
+#[path = "../parts/events.rs"]
+mod events;
+#[path = "../parts/metrics.rs"]
+mod metrics;
+#[path = "../parts/setting.rs"]
+mod setting;
+#[path = "../parts/whole.rs"]
+mod whole;
+
+use std::process::ExitCode;
+
+use clients::Guarantee;
+use eddy_tests::registry::StandIn;
+use serde_json::{Value, json};
+use setting::{Setting, Shape};
+use whole::Whole;
+
+const USAGE: &str = "usage: formats [--events N] [--rounds N]";
+
+/// A format by its word in the pipeline file.
+const FORMATS: [&str; 2] = ["json", "avro"];
+
+fn main() -> ExitCode {
+    let (events, rounds) = match arguments(std::env::args().skip(1)) {
+        Ok(asked) => asked,
+        Err(problem) => {
+            eprintln!("{problem}");
+            return ExitCode::from(64);
+        }
+    };
+    println!("{events} events of 32 floats, the same in each format");
+    println!(
+        "{:>12} {:>14} {:>6} {:>10} {:>14} {:>12}",
+        "format", "guarantee", "round", "bytes", "CPU µs/event", "events/s"
+    );
+    for format in FORMATS {
+        let registry = StandIn::start();
+        let id = registry.put("events-value", schema(format));
+        let different: Vec<Vec<u8>> = events::different()
+            .iter()
+            .map(|event| encoded(format, id, event))
+            .collect();
+        let mut setting = Setting::holding(events, Shape::Named, &different);
+        if format != "json" {
+            let url = registry.url();
+            setting.more.1 = format!("[registry]\nurl = \"{url}\"\n[events]\nformat = \"{format}\"");
+        }
+        for number in 0..rounds {
+            for guarantee in Guarantee::ALL {
+                let guarantee_word = guarantee.as_str();
+                eprintln!("{format}, {guarantee_word}, round {} of {rounds}", number + 1);
+                let name = format!("formats-{}-{guarantee_word}-{number}", format.replace('_', "-"));
+                let whole = Whole::run(&setting, &name, guarantee, (None, &[]));
+                println!(
+                    "{format:>12} {guarantee_word:>14} {:>6} {:>10} {:>14.3} {:>12.0}",
+                    number + 1,
+                    setting.event_bytes,
+                    whole.cpu.as_secs_f64() * 1e6 / events as f64,
+                    events as f64 / whole.took.as_secs_f64()
+                );
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// The schema of the events.
+fn schema(format: &str) -> Value {
+    match format {
+        "avro" => {
+            let fields: Vec<Value> = events::NAMES
+                .map(|name| json!({ "name": name, "type": "double" }))
+                .into();
+            let record = json!({ "type": "record", "name": "Event", "fields": fields });
+            json!({ "schema": record.to_string() })
+        }
+        _ => json!({ "schema": "{}", "schemaType": "JSON" }),
+    }
+}
+
+/// An event in a format, out of its JSON.
+fn encoded(format: &str, id: u32, event: &str) -> Vec<u8> {
+    let mut bytes = vec![0];
+    bytes.extend(id.to_be_bytes());
+    match format {
+        "avro" => {
+            let values: Value = serde_json::from_str(event).expect("it is JSON");
+            for name in events::NAMES {
+                bytes.extend(values[name].as_f64().expect("a number").to_le_bytes());
+            }
+            bytes
+        }
+        _ => event.as_bytes().to_vec(),
+    }
+}
+
+fn arguments(mut words: impl Iterator<Item = String>) -> Result<(usize, usize), String> {
+    let (mut events, mut rounds) = (1_000_000, 3);
+    while let Some(word) = words.next() {
+        let place = match word.as_str() {
+            // Cargo says this to every benchmark.
+            "--bench" => continue,
+            "--events" => &mut events,
+            "--rounds" => &mut rounds,
+            _ => return Err(format!("`{word}` is not known; {USAGE}")),
+        };
+        *place = match words.next().and_then(|value| value.parse().ok()) {
+            Some(count) if count > 0 => count,
+            _ => return Err(format!("{word} needs a number above zero; {USAGE}")),
+        };
+    }
+    Ok((events, rounds))
+}
