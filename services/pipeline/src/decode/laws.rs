@@ -55,11 +55,11 @@ fn sample(format: EventFormat) -> (Rig, Vec<u8>) {
                     // id "a", at 1 (an int), x 1.5, o: one block of two items of which the second is a record, v
                     &b"\x02a\x02"[..],
                     &1.5f64.to_le_bytes(),
-                    &b"\x04\x00\x00\x02\x08\x00\x06"[..],
+                    &b"\x04\x00\x02\x08\x00\x06"[..],
                     &1f32.to_le_bytes(),
                     &2f32.to_le_bytes(),
                     &3f32.to_le_bytes(),
-                    &b"\x00\x02\x02j\x06junk\x00"[..],
+                    &b"\x00\x02\x02j\x08junk\x00"[..],
                 ]
                 .concat(),
             ),
