@@ -25,6 +25,17 @@ pub enum EvolutionRule {
     Pause,
 }
 
+impl EvolutionRule {
+    /// The word used in settings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Reject => "reject",
+            Self::Pause => "pause",
+        }
+    }
+}
+
 /// `[events.evolution]`: what to do when a schema that is new to the stream does not fit the pipeline file. Only for
 /// registry formats. It is counted in any case.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -97,7 +97,7 @@ fn enums_are_their_names_and_numbers_without_one_stay_numbers() {
 
 #[test]
 fn maps_lists_and_messages_are_reached_by_pointer_with_the_names_of_the_file() {
-    let schema = "message P { int32 unit_price = 1; } message E { map<int32, P> by_id = 1; repeated P list = 2; }";
+    let schema = "message E { map<int32, P> by_id = 1; repeated P list = 2; } message P { int32 unit_price = 1; }";
     let file = "[fields.a]\ntype = \"integer\"\npointer = \"/by_id/7/unit_price\"\ndefault = -1\n[fields.b]\ntype = \"integer\"\npointer = \"/list/1/unit_price\"\ndefault = -1";
     let mut rig = rig_for(file, schema);
     let event = b"\x0a\x06\x08\x07\x12\x02\x08\x03\x0a\x06\x08\x08\x12\x02\x08\x04\x12\x02\x08\x05\x12\x00";
@@ -217,7 +217,7 @@ fn messages_nested_beyond_what_is_read_at_all_are_refused() {
 fn bytes_that_are_no_message_are_malformed_and_an_id_is_found_behind_a_refusal() {
     let mut rig = rig_for(
         "[events]\nid_field = \"/who/id\"\n[fields.x]\ntype = \"float\"",
-        "message W { int64 id = 1; } message E { string x = 1; W who = 2; }",
+        "message E { string x = 1; W who = 2; } message W { int64 id = 1; }",
     );
     assert_eq!(rig.reason(first(&[0x0a, 9])), Some(Reason::Malformed));
     assert_eq!(rig.reason(first(b"\x0a\x01a\x12\x02\x08\x07")), Some(Reason::WrongType));

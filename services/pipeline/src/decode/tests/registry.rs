@@ -54,6 +54,11 @@ impl Schemas for Shelf {
     }
 }
 
+/// Whether two numbers are the same, but for the last bit: `serde_json`, which reads JSON in tests, rounds some that far off.
+pub(crate) fn is_close(a: f64, b: f64) -> bool {
+    a == b || a.to_bits().abs_diff(b.to_bits()) <= 1
+}
+
 /// A value in its frame.
 pub(crate) fn framed(id: u32, payload: &[u8]) -> Vec<u8> {
     [&[0][..], &id.to_be_bytes(), payload].concat()
