@@ -55,19 +55,49 @@ fn sample(format: EventFormat) -> (Rig, Vec<u8>) {
                     // id "a", at 1 (an int), x 1.5, o: one block of two items of which the second is a record, v
                     &b"\x02a\x02"[..],
                     &1.5f64.to_le_bytes(),
-                    &b"\x04\x00\x00\x02\x08\x00\x06"[..],
+                    &b"\x04\x00\x02\x08\x00\x06"[..],
                     &1f32.to_le_bytes(),
                     &2f32.to_le_bytes(),
                     &3f32.to_le_bytes(),
-                    &b"\x00\x02\x02j\x06junk\x00"[..],
+                    &b"\x00\x02\x02j\x08junk\x00"[..],
                 ]
                 .concat(),
             ),
         ),
+        EventFormat::Protobuf => (
+            &MEMBERS.replace("FORMAT", "protobuf"),
+            framed(
+                1,
+                &[
+                    // The first message; at 1, x 1.5, two `o` of which the second has p 4, v packed, junk, and at last the
+                    // id: without it, a message that is cut between two fields is a shorter message.
+                    &b"\x00\x10\x01\x19"[..],
+                    &1.5f64.to_le_bytes(),
+                    &b"\x22\x00\x22\x02\x08\x04\x2a\x0c"[..],
+                    &1f32.to_le_bytes(),
+                    &2f32.to_le_bytes(),
+                    &3f32.to_le_bytes(),
+                    &b"\x32\x09\x0a\x01j\x12\x04junk\x0a\x01a"[..],
+                ]
+                .concat(),
+            ),
+        ),
+        EventFormat::JsonSchema => (
+            &MEMBERS.replace("FORMAT", "json_schema"),
+            framed(
+                1,
+                br#"{"id":"a","at":1,"x":1.5,"o":[0,{"p":4}],"v":[1,2,3],"junk":{"a":["b",null,true,-1e3]}}"#,
+            ),
+        ),
     };
-    let mut rig = rig_of(file, &[spec("x", DType::Float64, &[5])]);
-    rig.decoder = rig.decoder.with_schemas(Shelf::of(SchemaKind::Avro, &[(1, AVRO)]));
-    (rig, event)
+    let rig = rig_of(file, &[spec("x", DType::Float64, &[5])]);
+    let schema = match format {
+        EventFormat::Avro => (SchemaKind::Avro, AVRO),
+        EventFormat::Protobuf => (SchemaKind::Protobuf, PROTOBUF),
+        EventFormat::JsonSchema => (SchemaKind::Json, "{}"),
+        EventFormat::Json | EventFormat::Raw | EventFormat::Image => return (rig, event),
+    };
+    (rig.with_schemas(&Shelf::of(schema.0, &[(1, schema.1)])), event)
 }
 
 /// The pipeline file of events with members.
@@ -94,6 +124,19 @@ const MEMBERS: &str = r#"
     [fields.v]
     type = "vector"
     length = 3
+"#;
+
+const PROTOBUF: &str = r#"
+    syntax = "proto3";
+    message Event {
+        string id = 1;
+        int32 at = 2;
+        double x = 3;
+        repeated P o = 4;
+        repeated float v = 5;
+        map<string, string> junk = 6;
+    }
+    message P { int64 p = 1; }
 "#;
 
 const AVRO: &str = r#"{"type": "record", "name": "Event", "fields": [
