@@ -26,7 +26,10 @@ fn examples() -> Vec<PathBuf> {
 
 /// An example whose events are selected as well as predicted.
 fn example(folder: &Path) -> Assembly {
-    let variables = [("EDDY__SELECT__FRACTION", "0.9"), ("EDDY__KAFKA__BROKERS", "127.0.0.1:1")];
+    let variables = [
+        ("EDDY__SELECT__FRACTION", "0.9"),
+        ("EDDY__KAFKA__BROKERS", "127.0.0.1:1"),
+    ];
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let pipeline = file::load(&folder.join("pipeline.toml"), variables).unwrap_or_else(|error| panic!("{error}"));
     assemble(&pipeline).unwrap_or_else(|error| panic!("{error}"))
@@ -96,8 +99,16 @@ fn headers_of(output: &Output<'_>) -> Value {
 fn selection_conforms(output: &Output<'_>, headers: Value, context: &str) {
     let inner = &closed(headers)["properties"]["eddy.selection"]["contentSchema"];
     let validator = jsonschema::validator_for(inner).unwrap();
-    let header = output.headers.iter().find(|header| header.name == "eddy.selection").unwrap();
-    conforms(&validator, &serde_json::from_slice(header.value.unwrap()).unwrap(), context);
+    let header = output
+        .headers
+        .iter()
+        .find(|header| header.name == "eddy.selection")
+        .unwrap();
+    conforms(
+        &validator,
+        &serde_json::from_slice(header.value.unwrap()).unwrap(),
+        context,
+    );
 }
 
 #[test]
@@ -117,7 +128,12 @@ fn whatever_an_example_writes_conforms_to_its_own_schema_and_to_that_of_all() {
         });
         let (mut predicted, mut selected, mut refused) = (0, 0, 0);
         let events = events(&folder);
-        for (offset, event) in events.iter().map(|event| Some(event.as_slice())).chain([None, Some(b"{")]).enumerate() {
+        for (offset, event) in events
+            .iter()
+            .map(|event| Some(event.as_slice()))
+            .chain([None, Some(&b"{"[..])])
+            .enumerate()
+        {
             scoring.clear();
             scoring.push(&Record {
                 source: Source {

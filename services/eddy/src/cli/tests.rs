@@ -29,7 +29,10 @@ fn every_command_is_understood() {
         }))
     };
     assert_eq!(words("eddy schema"), schema(None, None, false));
-    assert_eq!(words("eddy schema p.toml --headers"), schema(Some("p.toml"), None, true));
+    assert_eq!(
+        words("eddy schema p.toml --headers"),
+        schema(Some("p.toml"), None, true)
+    );
     assert_eq!(
         words("eddy schema --topic dead_letters"),
         schema(None, Some(OutputTopic::DeadLetters), false)
