@@ -138,6 +138,10 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
                 of(&events)
             }),
             models,
+            preset: settings
+                .kafka
+                .preset_name()
+                .map(|name| (name, settings.kafka.preset_lines())),
             warnings: {
                 let of_kafka = match &kafka {
                     Some(kafka) => kafka.warnings.clone(),
@@ -254,6 +258,8 @@ pub struct Report {
     models: ModelsReport,
     /// What the schema registry says.
     schemas: Vec<String>,
+    /// The managed service of `kafka.preset`, and what the preset sets.
+    preset: Option<(&'static str, Vec<String>)>,
     /// `None` where it was not asked.
     kafka: Option<kafka::Report>,
     /// What the first topics of events hold, or why that is not known; none where Kafka was not asked.
@@ -407,6 +413,7 @@ impl fmt::Display for Report {
             file,
             models,
             schemas,
+            preset,
             kafka,
             streams,
             warnings,
@@ -415,6 +422,12 @@ impl fmt::Display for Report {
         writeln!(f, "{file} is sound\n\n{}", models.runtime)?;
         for (title, lines) in &models.models {
             writeln!(f, "\nmodel {title}")?;
+            for line in lines {
+                writeln!(f, "  {line}")?;
+            }
+        }
+        if let Some((name, lines)) = preset {
+            writeln!(f, "\n[kafka] for {name}")?;
             for line in lines {
                 writeln!(f, "  {line}")?;
             }

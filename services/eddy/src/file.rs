@@ -174,6 +174,7 @@ pub fn read(
     let mut loaded = settings::read(source, variables, &HISTORY, PipelineFile::problems)?;
     // Whatever it was, it was read as one of the newest.
     loaded.settings.format = PIPELINE.written;
+    loaded.settings.kafka.apply_preset();
     Ok(loaded)
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::prediction::{model_name, source};
-use super::{DIALECT, Pipeline, arms, described, object, of_head, probability, signals};
+use super::{Pipeline, arms, described, object, of_head, probability, signals, whole};
 use crate::event::{
     BODY_MASKED, BODY_OMITTED, BODY_ORIGINAL, Destination, FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_DETAIL,
     HEADER_FORMAT, HEADER_ID, HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON, HEADER_SELECTION, HEADER_SHA256,
@@ -42,17 +42,16 @@ pub fn headers(of: Option<&Pipeline<'_>>, to: Destination) -> Value {
         Destination::DeadLetters => entries.extend(dead_letter()),
     }
     let mut schema = object(entries);
-    schema["$schema"] = DIALECT.into();
-    schema["title"] = match of {
-        Some(pipeline) => format!("Headers of {what} of the pipeline {}", pipeline.name).into(),
-        None => format!("Headers of {what}").into(),
+    let title = match of {
+        Some(pipeline) => format!("Headers of {what} of the pipeline {}", pipeline.name),
+        None => format!("Headers of {what}"),
     };
     match to {
         Destination::Predictions => {}
         Destination::Retraining => schema["allOf"] = json!([digest_of_what_is_omitted()]),
         Destination::DeadLetters => schema["allOf"] = json!([digest_of_what_is_omitted(), stages()]),
     }
-    described(&about, schema)
+    whole(title, &about, schema)
 }
 
 fn common() -> Vec<Entry> {

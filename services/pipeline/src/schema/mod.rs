@@ -104,6 +104,15 @@ fn described(about: &str, mut schema: Value) -> Value {
     whole
 }
 
+/// A schema that stands by itself.
+fn whole(title: String, about: &str, mut schema: Value) -> Value {
+    let mut whole = json!({ "$schema": DIALECT, "title": title, "description": about });
+    if let (Value::Object(whole), Value::Object(schema)) = (&mut whole, &mut schema) {
+        whole.append(schema);
+    }
+    whole
+}
+
 /// One of these words.
 fn one_of(words: impl IntoIterator<Item = impl Into<String>>) -> Value {
     let words: Vec<String> = words.into_iter().map(Into::into).collect();

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{DIALECT, Pipeline, arms, described, object, of_head, one_of, probability, signals};
+use super::{Pipeline, arms, described, object, of_head, one_of, probability, signals, whole};
 use crate::event::FORMAT;
 use crate::head::{HeadSettings, Member};
 use crate::select::{Arm, Drawn};
@@ -15,7 +15,7 @@ pub fn prediction(of: Option<&Pipeline<'_>>) -> Value {
     };
     let about = "The value of a record of the predictions topic: what the models say about one event. Members that are not \
                  named here may be there, and are to be ignored.";
-    let mut schema = object(vec![
+    let schema = object(vec![
         (
             "format",
             true,
@@ -42,9 +42,7 @@ pub fn prediction(of: Option<&Pipeline<'_>>) -> Value {
         ("draws", false, draws(of)),
         ("fields", false, fields(of)),
     ]);
-    schema["$schema"] = DIALECT.into();
-    schema["title"] = title.into();
-    described(about, schema)
+    whole(title, about, schema)
 }
 
 /// `topic/partition/offset`.
