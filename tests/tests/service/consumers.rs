@@ -282,7 +282,12 @@ fn known(id: &str, sample: &Message, labels: &BTreeMap<String, String>) -> Known
 }
 
 fn samples_become_a_model(stage: &Stage, outputs: &Outputs, labels: &BTreeMap<String, String>) {
-    write(stage, "retraining", &without_their_bytes(stage, &outputs.samples[0]), true);
+    write(
+        stage,
+        "retraining",
+        &without_their_bytes(stage, &outputs.samples[0]),
+        true,
+    );
 
     let folder = stage.file().parent().expect("a folder").to_owned();
     let path = |name: &str| folder.join(name).display().to_string();
