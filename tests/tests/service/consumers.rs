@@ -282,20 +282,12 @@ fn known(id: &str, sample: &Message, labels: &BTreeMap<String, String>) -> Known
 }
 
 fn samples_become_a_model(stage: &Stage, outputs: &Outputs, labels: &BTreeMap<String, String>) {
-    // One whose bytes did not fit, of an event that nobody labelled.
-    let digest = "0".repeat(64);
-    let mut omitted = with(
-        &outputs.samples[0],
-        &[
-            ("eddy.id", "large"),
-            ("eddy.source", &format!("{}/0/999999", stage.topic("events"))),
-            ("eddy.probability", "0.5"),
-            ("eddy.body", "omitted"),
-            ("eddy.sha256", &digest),
-        ],
+    write(
+        stage,
+        "retraining",
+        &without_their_bytes(stage, &outputs.samples[0]),
+        true,
     );
-    omitted.value = Some(Vec::new());
-    write(stage, "retraining", &[omitted], true);
 
     let folder = stage.file().parent().expect("a folder").to_owned();
     let path = |name: &str| folder.join(name).display().to_string();
@@ -325,7 +317,31 @@ fn samples_become_a_model(stage: &Stage, outputs: &Outputs, labels: &BTreeMap<St
     assert!(why.contains("is of format 2, and this program reads format 1"), "{why}");
 }
 
-/// Everything is labelled, one event wrongly at first.
+/// Two samples, each of two events by its weight: bytes that did not fit, and bytes in which somebody hid a number. Nobody
+/// labelled them.
+fn without_their_bytes(stage: &Stage, sample: &Message) -> [Message; 2] {
+    let digest = "0".repeat(64);
+    let without = |body: &str, offset: usize, value: &str| {
+        let source = format!("{}/0/{offset}", stage.topic("events"));
+        let changes = [
+            ("eddy.id", body),
+            ("eddy.source", &source),
+            ("eddy.probability", "0.5"),
+            ("eddy.body", body),
+            ("eddy.sha256", &digest),
+        ];
+        Message {
+            value: Some(value.into()),
+            ..with(sample, &changes)
+        }
+    };
+    [
+        without("omitted", 900_000, ""),
+        without("masked", 900_001, r#"{"mean":{"radius":0}}"#),
+    ]
+}
+
+/// Everything is labelled, and was labelled otherwise before.
 fn label_lines(labels: &BTreeMap<String, String>) -> Vec<String> {
     let line = |id: &str, label: &str, time: &str| {
         json!({"id": id, "label": label, "time": time, "who": "a test"}).to_string()
@@ -339,15 +355,15 @@ fn label_lines(labels: &BTreeMap<String, String>) -> Vec<String> {
 }
 
 fn estimates_are_right(found: &Value, outputs: &Outputs, labels: &BTreeMap<String, String>) {
-    counts(found, outputs.samples.len() + 4);
+    counts(found, outputs.samples.len() + 5);
     let samples: Vec<Known> = by_id(&outputs.samples)
         .into_iter()
         .map(|(id, sample)| known(id, sample, labels))
         .collect();
-    assert_eq!(found["samples"], json!(samples.len() + 1));
+    assert_eq!(found["samples"], json!(samples.len() + 2));
     assert_eq!(
         (&found["without_body"], &found["labelled"]),
-        (&json!(1), &json!(samples.len()))
+        (&json!(2), &json!(samples.len()))
     );
 
     // Exactly what the samples say.
@@ -358,8 +374,8 @@ fn estimates_are_right(found: &Value, outputs: &Outputs, labels: &BTreeMap<Strin
         sum(&|sample| f64::from(sample.is_right)),
     );
     let estimates = &found["estimates"];
-    let with_the_large_one = events + 2.0;
-    is_near(&estimates["events"]["estimate"], with_the_large_one, 1e-6);
+    let with_the_two = events + 4.0;
+    is_near(&estimates["events"]["estimate"], with_the_two, 1e-6);
     is_near(&estimates["means"]["mean_radius"]["estimate"], radius / events, 1e-9);
     is_near(&estimates["accuracy"]["estimate"], right / events, 1e-9);
     let plain = samples.iter().filter(|sample| sample.is_right).count() as f64 / samples.len() as f64;
@@ -376,11 +392,11 @@ fn estimates_are_right(found: &Value, outputs: &Outputs, labels: &BTreeMap<Strin
         .iter()
         .map(|sample| sample.weight * (sample.weight - 1.0))
         .sum::<f64>()
-        + 2.0;
+        + 4.0;
     is_near(&estimates["events"]["standard_error"], variance.sqrt(), 1e-6);
     is_near(
         &estimates["events"]["estimate"],
-        EVENTS as f64 + 2.0,
+        EVENTS as f64 + 4.0,
         5.0 * error(&estimates["events"]),
     );
     let (truth, accuracy) = truth(outputs, labels);

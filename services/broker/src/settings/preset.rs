@@ -37,6 +37,7 @@ pub enum Preset {
 
 /// What one service asks for.
 struct Service {
+    preset: Preset,
     /// Its name for people.
     name: &'static str,
     identity: Identity,
@@ -54,6 +55,7 @@ enum Property {
 }
 
 /// How it knows us.
+#[derive(Clone, Copy)]
 enum Identity {
     /// By name and password: what both are there, and the name where it is always the same.
     Named {
@@ -68,6 +70,117 @@ enum Identity {
 
 /// Load balancers forget connections on which nothing is said.
 const KEEP_ALIVE: (&str, Property) = ("socket.keepalive.enable", Property::Flag(true));
+
+/// What most of them have in common.
+const USUAL: Service = Service {
+    preset: Preset::ConfluentCloud,
+    name: "",
+    identity: Identity::Certificate(""),
+    authority: None,
+    session_timeout: None,
+    compression: None,
+    properties: &[KEEP_ALIVE],
+};
+
+/// In the order of [`Preset::ALL`].
+static SERVICES: [Service; Preset::ALL.len()] = [
+    // docs.confluent.io/cloud/current/client-apps/config-client.html: SASL_SSL, PLAIN, and the longer session that
+    // its console writes into the configuration of librdkafka clients.
+    Service {
+        preset: Preset::ConfluentCloud,
+        name: "Confluent Cloud",
+        identity: Identity::Named {
+            mechanism: Mechanism::Plain,
+            username: "the API key",
+            always: None,
+            password: "the API key's secret",
+        },
+        session_timeout: Some(Span::seconds(45)),
+        ..USUAL
+    },
+    // docs.aws.amazon.com/msk/latest/developerguide: msk-password.html, port-info.html. The brokers' certificates
+    // are Amazon's, a public authority.
+    Service {
+        preset: Preset::MskScram,
+        name: "Amazon MSK with SASL/SCRAM",
+        identity: Identity::Named {
+            mechanism: Mechanism::ScramSha512,
+            username: "the user name in the secret `AmazonMSK_…`",
+            always: None,
+            password: "the password in the same secret",
+        },
+        ..USUAL
+    },
+    // The same: msk-authentication.html, for certificates of AWS Private CA.
+    Service {
+        preset: Preset::MskCertificate,
+        name: "Amazon MSK with client certificates",
+        identity: Identity::Certificate("one of the AWS Private CA that the cluster trusts"),
+        ..USUAL
+    },
+    // learn.microsoft.com/azure/event-hubs: apache-kafka-configurations (librdkafka properties; idle connections end
+    // after 240 s, a session of 30 s), azure-event-hubs-apache-kafka-overview (compression in some tiers only).
+    Service {
+        preset: Preset::EventHubs,
+        name: "Azure Event Hubs",
+        identity: Identity::Named {
+            mechanism: Mechanism::Plain,
+            username: "always `$ConnectionString`",
+            always: Some("$ConnectionString"),
+            password: "the namespace's connection string, `Endpoint=sb://…`",
+        },
+        session_timeout: Some(Span::seconds(30)),
+        compression: Some(Compression::None),
+        properties: &[KEEP_ALIVE, ("metadata.max.age.ms", Property::Integer(180_000))],
+        ..USUAL
+    },
+    // aiven.io/docs/products/kafka: concepts/auth-types, howto/kafka-sasl-auth. Each project has an authority of its
+    // own, whose certificate the console offers.
+    Service {
+        preset: Preset::Aiven,
+        name: "Aiven for Apache Kafka with SASL",
+        identity: Identity::Named {
+            mechanism: Mechanism::ScramSha256,
+            username: "the service user, such as avnadmin",
+            always: None,
+            password: "its password",
+        },
+        authority: Some("the project's `ca.pem`"),
+        ..USUAL
+    },
+    Service {
+        preset: Preset::AivenCertificate,
+        name: "Aiven for Apache Kafka with client certificates",
+        identity: Identity::Certificate("the service user's `service.cert` and `service.key`"),
+        authority: Some("the project's `ca.pem`"),
+        ..USUAL
+    },
+    // docs.redpanda.com/redpanda-cloud: users authenticate by SASL/SCRAM over TLS, certificates are public.
+    Service {
+        preset: Preset::RedpandaCloud,
+        name: "Redpanda Cloud",
+        identity: Identity::Named {
+            mechanism: Mechanism::ScramSha256,
+            username: "the user",
+            always: None,
+            password: "its password",
+        },
+        ..USUAL
+    },
+    // docs.cloud.google.com/managed-service-for-apache-kafka/docs/authentication-kafka: SASL_SSL, and PLAIN with
+    // the account's e-mail address and its key file in base64.
+    Service {
+        preset: Preset::GoogleManagedKafka,
+        name: "Google Cloud's Managed Service for Apache Kafka",
+        identity: Identity::Named {
+            mechanism: Mechanism::Plain,
+            username: "the service account's e-mail address",
+            always: None,
+            password: "the service account's key file in base64",
+        },
+        ..USUAL
+    },
+];
 
 impl Preset {
     /// All of them.
@@ -96,112 +209,16 @@ impl Preset {
         }
     }
 
-    const fn service(self) -> Service {
-        const PLAIN_SERVICE: Service = Service {
-            name: "",
-            identity: Identity::Certificate(""),
-            authority: None,
-            session_timeout: None,
-            compression: None,
-            properties: &[KEEP_ALIVE],
-        };
-        match self {
-            // docs.confluent.io/cloud/current/client-apps/config-client.html: SASL_SSL, PLAIN, and the longer session that
-            // its console writes into the configuration of librdkafka clients.
-            Self::ConfluentCloud => Service {
-                name: "Confluent Cloud",
-                identity: Identity::Named {
-                    mechanism: Mechanism::Plain,
-                    username: "the API key",
-                    always: None,
-                    password: "the API key's secret",
-                },
-                session_timeout: Some(Span::seconds(45)),
-                ..PLAIN_SERVICE
-            },
-            // docs.aws.amazon.com/msk/latest/developerguide: msk-password.html, port-info.html. The brokers' certificates
-            // are Amazon's, a public authority.
-            Self::MskScram => Service {
-                name: "Amazon MSK with SASL/SCRAM",
-                identity: Identity::Named {
-                    mechanism: Mechanism::ScramSha512,
-                    username: "the user name in the secret `AmazonMSK_…`",
-                    always: None,
-                    password: "the password in the same secret",
-                },
-                ..PLAIN_SERVICE
-            },
-            // The same: msk-authentication.html, for certificates of AWS Private CA.
-            Self::MskCertificate => Service {
-                name: "Amazon MSK with client certificates",
-                identity: Identity::Certificate("one of the AWS Private CA that the cluster trusts"),
-                ..PLAIN_SERVICE
-            },
-            // learn.microsoft.com/azure/event-hubs: apache-kafka-configurations (librdkafka properties; idle connections end
-            // after 240 s, a session of 30 s), azure-event-hubs-apache-kafka-overview (compression in some tiers only).
-            Self::EventHubs => Service {
-                name: "Azure Event Hubs",
-                identity: Identity::Named {
-                    mechanism: Mechanism::Plain,
-                    username: "always `$ConnectionString`",
-                    always: Some("$ConnectionString"),
-                    password: "the namespace's connection string, `Endpoint=sb://…`",
-                },
-                session_timeout: Some(Span::seconds(30)),
-                compression: Some(Compression::None),
-                properties: &[KEEP_ALIVE, ("metadata.max.age.ms", Property::Integer(180_000))],
-                ..PLAIN_SERVICE
-            },
-            // aiven.io/docs/products/kafka: concepts/auth-types, howto/kafka-sasl-auth. Each project has an authority of its
-            // own, whose certificate the console offers.
-            Self::Aiven => Service {
-                name: "Aiven for Apache Kafka with SASL",
-                identity: Identity::Named {
-                    mechanism: Mechanism::ScramSha256,
-                    username: "the service user, such as avnadmin",
-                    always: None,
-                    password: "its password",
-                },
-                authority: Some("the project's `ca.pem`"),
-                ..PLAIN_SERVICE
-            },
-            Self::AivenCertificate => Service {
-                name: "Aiven for Apache Kafka with client certificates",
-                identity: Identity::Certificate("the service user's `service.cert` and `service.key`"),
-                authority: Some("the project's `ca.pem`"),
-                ..PLAIN_SERVICE
-            },
-            // docs.redpanda.com/redpanda-cloud: users authenticate by SASL/SCRAM over TLS, certificates are public.
-            Self::RedpandaCloud => Service {
-                name: "Redpanda Cloud",
-                identity: Identity::Named {
-                    mechanism: Mechanism::ScramSha256,
-                    username: "the user",
-                    always: None,
-                    password: "its password",
-                },
-                ..PLAIN_SERVICE
-            },
-            // docs.cloud.google.com/managed-service-for-apache-kafka/docs/authentication-kafka: SASL_SSL, and PLAIN with
-            // the account's e-mail address and its key file in base64.
-            Self::GoogleManagedKafka => Service {
-                name: "Google Cloud's Managed Service for Apache Kafka",
-                identity: Identity::Named {
-                    mechanism: Mechanism::Plain,
-                    username: "the service account's e-mail address",
-                    always: None,
-                    password: "the service account's key file in base64",
-                },
-                ..PLAIN_SERVICE
-            },
-        }
+    fn service(self) -> &'static Service {
+        let found = SERVICES.iter().find(|service| service.preset == self);
+        found.expect("every preset has its service")
     }
 
     /// What the user is asked for as our name there, and as our password.
     pub(super) fn asks_for(self) -> Option<(String, &'static str, &'static str)> {
-        let Service { name, identity, .. } = self.service();
-        match identity {
-            Identity::Named { username, password, .. } => Some((name.to_owned(), username, password)),
+        let service = self.service();
+        match service.identity {
+            Identity::Named { username, password, .. } => Some((service.name.to_owned(), username, password)),
             Identity::Certificate(_) => None,
         }
     }
@@ -344,162 +361,4 @@ impl Kafka {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ADDRESS: &str = "brokers = \"broker.example:9092\"\nstart = \"earliest\"\n";
-
-    fn read(preset: Preset, more: &str) -> Kafka {
-        let text = format!("{ADDRESS}preset = \"{}\"\n{more}", preset.as_str());
-        let mut kafka: Kafka = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-        kafka.apply_preset();
-        kafka
-    }
-
-    fn property<'a>(kafka: &'a Kafka, name: &str) -> Option<&'a PropertyValue> {
-        kafka.properties.get(name)
-    }
-
-    fn said(kafka: &Kafka) -> Vec<(String, String)> {
-        let problems = kafka.problems().into_iter();
-        problems.map(|problem| (problem.key, problem.message)).collect()
-    }
-
-    /// Complete settings of each preset, and what it is to set: mechanism, session, compression.
-    const COMPLETE: [(Preset, &str, Option<Mechanism>); 8] = [
-        (Preset::ConfluentCloud, NAMED, Some(Mechanism::Plain)),
-        (Preset::MskScram, NAMED, Some(Mechanism::ScramSha512)),
-        (Preset::MskCertificate, CERTIFICATE, None),
-        (
-            Preset::EventHubs,
-            "sasl = { password = { env = \"P\" } }",
-            Some(Mechanism::Plain),
-        ),
-        (Preset::Aiven, NAMED_BY_AUTHORITY, Some(Mechanism::ScramSha256)),
-        (
-            Preset::AivenCertificate,
-            "tls = { ca = \"ca\", certificate = \"c\", key = \"k\" }",
-            None,
-        ),
-        (Preset::RedpandaCloud, NAMED, Some(Mechanism::ScramSha256)),
-        (Preset::GoogleManagedKafka, NAMED, Some(Mechanism::Plain)),
-    ];
-    const NAMED: &str = "sasl = { username = \"u\", password = { env = \"P\" } }";
-    const NAMED_BY_AUTHORITY: &str =
-        "sasl = { username = \"u\", password = { env = \"P\" } }\ntls = { ca = \"ca.pem\" }";
-    const CERTIFICATE: &str = "tls = { certificate = \"c\", key = \"k\" }";
-
-    #[test]
-    fn each_preset_encrypts_and_says_who_we_are_as_its_service_wants() {
-        assert_eq!(COMPLETE.map(|(preset, ..)| preset), Preset::ALL);
-        for (preset, more, mechanism) in COMPLETE {
-            let kafka = read(preset, more);
-            assert_eq!(said(&kafka), [], "{preset:?}");
-            assert!(kafka.tls.is_some(), "{preset:?}");
-            assert_eq!(kafka.sasl.as_ref().map(Sasl::mechanism), mechanism, "{preset:?}");
-            let keeps_alive = Some(&PropertyValue::Flag(true));
-            assert_eq!(property(&kafka, "socket.keepalive.enable"), keeps_alive, "{preset:?}");
-            let mut again = kafka.clone();
-            again.apply_preset();
-            assert_eq!(again, kafka);
-        }
-    }
-
-    #[test]
-    fn each_preset_names_what_is_still_to_be_given() {
-        for (preset, ..) in COMPLETE {
-            let found = said(&read(preset, ""));
-            let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
-            let expected: &[&str] = match preset {
-                Preset::MskCertificate => &["kafka.tls.certificate"],
-                Preset::AivenCertificate => &["kafka.tls.ca", "kafka.tls.certificate"],
-                Preset::Aiven => &["kafka.sasl.username", "kafka.sasl.password", "kafka.tls.ca"],
-                Preset::EventHubs => &["kafka.sasl.password"],
-                _ => &["kafka.sasl.username", "kafka.sasl.password"],
-            };
-            assert_eq!(keys, expected, "{preset:?}: {found:?}");
-            let name = preset.service().name;
-            assert!(found.iter().all(|(_, message)| message.contains(name)), "{found:?}");
-        }
-        let [username, password] = &said(&read(Preset::ConfluentCloud, ""))[..] else {
-            panic!("two things are missing");
-        };
-        assert!(username.1.contains("the API key;"), "{username:?}");
-        assert!(
-            password.1.contains("secret") && password.1.contains("{ file = "),
-            "{password:?}"
-        );
-    }
-
-    #[test]
-    fn the_files_own_settings_win() {
-        let more = "session_timeout = \"20s\"\ncompression = \"gzip\"\nconsumer = { \"metadata.max.age.ms\" = 60000 }\n\
-                    properties = { \"socket.keepalive.enable\" = false }\n\
-                    sasl = { mechanism = \"SCRAM-SHA-512\", username = \"u\", password = { env = \"P\" } }";
-        let kafka = read(Preset::EventHubs, more);
-        assert_eq!(said(&kafka), []);
-        assert_eq!(kafka.session_timeout(), Span::seconds(20));
-        assert_eq!(kafka.compression(), Compression::Gzip);
-        let sasl = kafka.sasl.as_ref().expect("there is one");
-        assert_eq!(
-            (sasl.mechanism(), sasl.username.as_deref()),
-            (Mechanism::ScramSha512, Some("u"))
-        );
-        assert_eq!(property(&kafka, "metadata.max.age.ms"), None);
-        assert_eq!(
-            property(&kafka, "socket.keepalive.enable"),
-            Some(&PropertyValue::Flag(false))
-        );
-        let lines = kafka.preset_lines();
-        assert_eq!(
-            lines.iter().filter(|line| line.ends_with("(the file's own)")).count(),
-            6,
-            "{lines:#?}"
-        );
-    }
-
-    #[test]
-    fn what_a_preset_sets_is_told() {
-        let kafka = read(Preset::EventHubs, "sasl = { password = { env = \"P\" } }");
-        let expected = [
-            "tls = by the public authorities that this system knows",
-            "sasl.mechanism = PLAIN",
-            "sasl.username = $ConnectionString",
-            "session_timeout = 30s",
-            "compression = none",
-            "properties.\"socket.keepalive.enable\" = true",
-            "properties.\"metadata.max.age.ms\" = 180000",
-        ];
-        assert_eq!(kafka.preset_lines(), expected);
-        let confluent = read(Preset::ConfluentCloud, NAMED);
-        assert_eq!(confluent.session_timeout(), Span::seconds(45));
-        let plain: Kafka = toml::from_str(ADDRESS).expect("sound");
-        assert_eq!(
-            (plain.session_timeout(), plain.compression()),
-            (Span::seconds(15), Compression::Lz4)
-        );
-        assert!(plain.preset_lines().is_empty());
-    }
-
-    #[test]
-    fn what_a_service_cannot_do_is_said_by_name() {
-        let mut kafka = read(Preset::MskScram, NAMED);
-        kafka.brokers = "a.example:9096,b.example:9098".into();
-        let [(key, message)] = &said(&kafka)[..] else {
-            panic!("one thing is wrong");
-        };
-        assert_eq!(key, "kafka.brokers");
-        assert!(
-            message.contains("`b.example:9098`") && message.contains("IAM") && message.contains("9096"),
-            "{message}"
-        );
-        let mut hubs = read(Preset::EventHubs, "sasl = { password = { env = \"P\" } }");
-        assert!(
-            hubs.warnings().iter().any(|warning| warning.contains("Premium")),
-            "{:?}",
-            hubs.warnings()
-        );
-        hubs.guarantee = Guarantee::AtLeastOnce;
-        assert_eq!(hubs.warnings(), Vec::<String>::new());
-    }
-}
+mod tests;
