@@ -203,7 +203,7 @@ fn every_value_as_a_field_is_what_the_reference_deserializer_makes_of_it() {
             compared += found.len();
         }
     }
-    assert!(compared > 500, "only {compared} values were compared");
+    assert!(compared > 300, "only {compared} values were compared");
 }
 
 #[test]
