@@ -54,7 +54,10 @@ fn main() -> ExitCode {
     for format in FORMATS {
         let registry = StandIn::start();
         let id = registry.put("events-value", schema(format));
-        let different: Vec<Vec<u8>> = events::different().iter().map(|event| encoded(format, id, event)).collect();
+        let different: Vec<Vec<u8>> = events::different()
+            .iter()
+            .map(|event| encoded(format, id, event))
+            .collect();
         let mut setting = Setting::holding(events, Shape::Named, &different);
         if format != "json" {
             let url = registry.url();
@@ -83,7 +86,9 @@ fn main() -> ExitCode {
 fn schema(format: &str) -> Value {
     match format {
         "avro" => {
-            let fields: Vec<Value> = events::NAMES.map(|name| json!({ "name": name, "type": "double" })).into();
+            let fields: Vec<Value> = events::NAMES
+                .map(|name| json!({ "name": name, "type": "double" }))
+                .into();
             let record = json!({ "type": "record", "name": "Event", "fields": fields });
             json!({ "schema": record.to_string() })
         }

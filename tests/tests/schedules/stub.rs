@@ -116,8 +116,7 @@ fn spec(name: &str, row_shape: Vec<Option<usize>>) -> TensorSpec {
 }
 
 /// Of framed events.
-pub(crate) const SCHEMA: &str =
-    r#"{"type":"record","name":"X","fields":[{"name":"x","type":["null","double"]}]}"#;
+pub(crate) const SCHEMA: &str = r#"{"type":"record","name":"X","fields":[{"name":"x","type":["null","double"]}]}"#;
 
 /// Schemas that come in the course of a schedule.
 #[derive(Debug, Default)]
@@ -163,11 +162,7 @@ pub(crate) fn scoring_while(is_sick: Arc<AtomicBool>, limits: &BatchSettings) ->
     build(is_sick, None, limits)
 }
 
-fn build(
-    is_sick: Arc<AtomicBool>,
-    shelf: Option<Arc<Shelf>>,
-    limits: &BatchSettings,
-) -> (Scoring, Emitter, Selection) {
+fn build(is_sick: Arc<AtomicBool>, shelf: Option<Arc<Shelf>>, limits: &BatchSettings) -> (Scoring, Emitter, Selection) {
     let inputs = vec![spec("x", vec![Some(1)])];
     let outputs = vec![spec("probabilities", vec![Some(2)])];
     let settings = serde_json::from_value(json!({"type": "classification", "from": "probabilities"}));
@@ -186,12 +181,7 @@ fn build(
         },
         ..EventSettings::default()
     };
-    let decoder = Decoder::compile(
-        &events,
-        &fields,
-        &LimitSettings::default(),
-        &[binding],
-    );
+    let decoder = Decoder::compile(&events, &fields, &LimitSettings::default(), &[binding]);
     let select = SelectSettings {
         confidence_below: Some(0.75),
         ..SelectSettings::default()
