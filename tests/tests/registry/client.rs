@@ -275,7 +275,7 @@ fn tls_trusts_whom_the_file_names_and_shows_our_certificate() {
         std::fs::write(&path, text).expect("the folder takes a file");
         path
     };
-    let (authority, stranger) = (Authority::new("registry"), Authority::new("stranger"));
+    let (authority, stranger) = (Authority::new("the authority"), Authority::new("a stranger"));
     let server = authority.issue("registry", &["127.0.0.1"], Validity::Now);
     let ours = authority.issue("eddy", &[], Validity::Now);
     let (ca, other) = (write("ca.pem", &authority.pem()), write("other.pem", &stranger.pem()));

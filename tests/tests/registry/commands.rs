@@ -22,8 +22,8 @@ fn eddy(words: &[&str], code: i32) -> String {
 
 fn stage(name: &str, url: &str) -> Stage {
     let text = format!(
-        "[registry]\nurl = \"{url}\"\ntimeout = \"1s\"\n[events]\nformat = \"avro\"\nid_field = \"/id\"\n{PICK}\n\
-         [fields.note]\ntype = \"string\"\ndefault = \"none\"\n[select]\nfraction = 0.5\nshares = {{ explore = 1.0 }}\n"
+        "[registry]\nurl = \"{url}\"\ntimeout = \"1s\"\n[events]\nformat = \"avro\"\nid_field = \"/id\"\n{PICK}inputs = {{ features \
+         = [\"features\"] }}\n[fields.note]\ntype = \"string\"\ndefault = \"none\"\n[select]\nfraction = 0.5\nshares = {{ explore = 1.0 }}\n"
     );
     Stage::new(&Plan {
         name,
