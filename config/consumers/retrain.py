@@ -83,7 +83,8 @@ def table_of_samples(args, account):
             **{name: at(event, fields[name]) for name in features},
         }
         account.latest(found, row["eddy_id"], row)
-    table = pd.DataFrame(found.values())
+    # In a fixed order: partitions arrive in any, and sums of the same numbers should be the same.
+    table = pd.DataFrame(sorted(found.values(), key=lambda row: row["eddy_id"]))
     if table.empty:
         raise SystemExit(f"there are no samples in {args.topic}; check --since, --events and the pipeline's [select]")
     table["eddy_weight"] = 1 / table["eddy_probability"]
