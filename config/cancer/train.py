@@ -3,6 +3,7 @@ with its default options, so with a label and a ZipMap (a sequence of maps from 
 own folder."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -15,7 +16,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-sys.path.insert(0, "..")
+sys.path.insert(0, str(Path(__file__).parent.parent))
 import example
 
 SEED = 20261
@@ -32,18 +33,26 @@ def nested(names, row):
     return event
 
 
+def origin():
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+
+
+def export(fitted, width):
+    shape = [("features", FloatTensorType([None, width]))]
+    return example.finish(convert_sklearn(fitted, "cancer", shape, target_opset=example.OPSETS))
+
+
 def main():
     data = load_breast_cancer()
     x = data.data.astype(np.float32)
     x_train, x_held, y_train, y_held, _, ids = train_test_split(
         x, data.target, np.arange(len(x)), test_size=0.4, stratify=data.target, random_state=SEED
     )
-    origin = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(x_train, y_train)
-    shape = [("features", FloatTensorType([None, x.shape[1]]))]
-    model = example.finish(convert_sklearn(origin, "cancer", shape, target_opset=example.OPSETS))
+    fitted = origin().fit(x_train, y_train)
+    model = export(fitted, x.shape[1])
     onnx.save(model, "model.onnx")
 
-    label, probabilities = origin.predict(x_held), origin.predict_proba(x_held)
+    label, probabilities = fitted.predict(x_held), fitted.predict_proba(x_held)
     outputs = {"output_label": label, "output_probability": probabilities}
     example.verify(model, {"features": x_held}, outputs)
 

@@ -9,6 +9,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tempfile::TempDir;
 
+use crate::contract::Contract;
 use crate::kafka::{Isolation, Kafka, Message, Topics};
 use crate::oracle::Outputs;
 use crate::service::{Replica, wait_for};
@@ -234,13 +235,18 @@ impl Stage {
     }
 
     /// What a reader of committed records finds.
+    ///
+    /// # Panics
+    /// When an output is not what its schema says.
     pub fn outputs(&self) -> Outputs {
         let read = |topic| self.kafka.read_all(&self.topic(topic), Isolation::ReadCommitted);
-        Outputs {
+        let outputs = Outputs {
             predictions: read("predictions"),
             samples: read("retraining"),
             dead_letters: read("dead-letters"),
-        }
+        };
+        Contract::of_any().hold(&outputs);
+        outputs
     }
 }
 

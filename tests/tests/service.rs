@@ -4,6 +4,8 @@
 
 #[path = "service/budgets.rs"]
 mod budgets;
+#[path = "service/consumers.rs"]
+mod consumers;
 #[path = "service/faults.rs"]
 mod faults;
 #[path = "service/large.rs"]

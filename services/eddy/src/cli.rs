@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use eddy_pipeline::event::Destination;
 use eddy_pipeline::settings::{Bytes, Span};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -72,8 +73,8 @@ pub enum Command {
     /// The pipeline's topics as they are and should be, with the commands for topics and permissions. `--apply` creates what
     /// is missing and alters nothing.
     Topics(TopicsArguments),
-    /// Print the JSON schema of the pipeline file, for editors that complete and check TOML by it.
-    Schema,
+    /// Print a JSON schema: of the pipeline file, for editors that complete and check TOML by it, or of what goes to a topic.
+    Schema(SchemaArguments),
     /// Rehearse models that arrive on standard input. The program asks this of itself.
     #[command(hide = true, name = REHEARSE)]
     Rehearse {
@@ -114,6 +115,43 @@ pub struct TopicsArguments {
     /// Whom the permissions are for, in the commands. Default: left open.
     #[arg(long, value_name = "User:NAME")]
     pub principal: Option<String>,
+}
+
+/// Arguments of `eddy schema`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct SchemaArguments {
+    /// The pipeline file whose outputs are described, with the names of its models and classes. Default: those of any.
+    #[arg(value_name = "PIPELINE")]
+    pub pipeline: Option<PathBuf>,
+    /// Of what goes to which topic: the values of predictions, the headers of samples and dead letters, whose values are the
+    /// events' own bytes. Default: `predictions` with a pipeline file; without one, the schema is that of the file itself.
+    #[arg(long, value_name = "TOPIC")]
+    pub topic: Option<OutputTopic>,
+    /// Of predictions the headers, not the value.
+    #[arg(long)]
+    pub headers: bool,
+}
+
+/// A topic that Eddy writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum OutputTopic {
+    /// The predictions topic.
+    Predictions,
+    /// The retraining topic.
+    Retraining,
+    /// The topic of dead letters.
+    DeadLetters,
+}
+
+impl From<OutputTopic> for Destination {
+    fn from(topic: OutputTopic) -> Self {
+        match topic {
+            OutputTopic::Predictions => Self::Predictions,
+            OutputTopic::Retraining => Self::Retraining,
+            OutputTopic::DeadLetters => Self::DeadLetters,
+        }
+    }
 }
 
 /// Arguments of `eddy pause` and `eddy resume`.

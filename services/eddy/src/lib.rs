@@ -27,6 +27,7 @@ mod redrive;
 pub mod replay;
 pub mod run;
 mod samples;
+pub mod schema;
 mod score;
 pub mod settings;
 mod status;

@@ -67,9 +67,9 @@ pub fn main() -> ProcessCode {
         Ok(Command::Resume(arguments)) => oncall::order("resume", None, &arguments),
         Ok(Command::Skip(arguments)) => oncall::order("skip", Some(&arguments.record), &arguments.order),
         Ok(Command::Health(arguments)) => oncall::health(&arguments),
-        Ok(Command::Schema) => {
-            println!("{}", crate::file::schema());
-            ExitCode::Drained
+        Ok(Command::Schema(arguments)) => {
+            forbid_core_dumps();
+            crate::schema::print(&arguments, environment::of_process())
         }
         Ok(Command::Rehearse { order }) => return eddy_model::rehearsal::act(&order),
         Err(Stop::Answer(text)) => {

@@ -6,6 +6,8 @@ use std::path::Path;
 use eddy::file::PipelineFile;
 use eddy::settings::reference::{json_schema, markdown};
 use eddy_broker::settings::{Permission, Resource, Settings, Topics};
+use eddy_pipeline::event::Destination;
+use eddy_pipeline::schema;
 
 const INTRODUCTION: &str = "\
 # The pipeline file
@@ -91,6 +93,21 @@ fn is_fresh(path: &str, text: &str) {
 #[test]
 fn the_schema_is_that_of_the_code() {
     is_fresh("schema/pipeline.schema.json", &json_schema::<PipelineFile>());
+}
+
+#[test]
+fn the_schemas_of_what_is_written_are_those_of_the_code() {
+    let value = schema::prediction(None);
+    is_fresh("schema/prediction.schema.json", &eddy::schema::text(&value));
+    let headers = [
+        (Destination::Predictions, "prediction-headers"),
+        (Destination::Retraining, "sample-headers"),
+        (Destination::DeadLetters, "dead-letter-headers"),
+    ];
+    for (to, name) in headers {
+        let path = format!("schema/{name}.schema.json");
+        is_fresh(&path, &eddy::schema::text(&schema::headers(None, to)));
+    }
 }
 
 #[test]

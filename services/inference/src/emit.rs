@@ -9,9 +9,9 @@
 use std::fmt::Write as _;
 
 use eddy_pipeline::event::{
-    Destination, FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_DETAIL, HEADER_FORMAT, HEADER_ID, HEADER_POLICY,
-    HEADER_PROBABILITY, HEADER_REASON, HEADER_SELECTION, HEADER_SHA256, HEADER_SOURCE, HEADER_STAGE, HEADER_TIME,
-    Header, Output,
+    BODY_OMITTED, BODY_ORIGINAL, Destination, FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_DETAIL, HEADER_FORMAT,
+    HEADER_ID, HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON, HEADER_SELECTION, HEADER_SHA256, HEADER_SOURCE,
+    HEADER_STAGE, HEADER_TIME, Header, Output,
 };
 use eddy_pipeline::partition::partition_for;
 use eddy_pipeline::rejection::Rejection;
@@ -36,8 +36,8 @@ pub enum Body {
 impl Body {
     const fn as_str(self) -> &'static str {
         match self {
-            Self::Original => "original",
-            Self::Omitted | Self::Bare => "omitted",
+            Self::Original => BODY_ORIGINAL,
+            Self::Omitted | Self::Bare => BODY_OMITTED,
         }
     }
 }

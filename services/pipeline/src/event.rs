@@ -20,6 +20,12 @@ pub const HEADER_CONFIG: &str = "eddy.config";
 pub const HEADER_POLICY: &str = "eddy.policy";
 /// Header that says what the body is: `original`, `masked` or `omitted`.
 pub const HEADER_BODY: &str = "eddy.body";
+/// `eddy.body`: the event's own bytes.
+pub const BODY_ORIGINAL: &str = "original";
+/// `eddy.body`: the event's bytes with some of them changed.
+pub const BODY_MASKED: &str = "masked";
+/// `eddy.body`: nothing, because the bytes would not fit into the topic.
+pub const BODY_OMITTED: &str = "omitted";
 /// Header of an output without its body: sha256 of the original bytes, hexadecimal.
 pub const HEADER_SHA256: &str = "eddy.sha256";
 /// Header of a dead letter: the stage that refused it.

@@ -29,6 +29,7 @@ pub mod policy;
 pub mod profile;
 pub mod rejection;
 pub mod render;
+pub mod schema;
 pub mod score;
 pub mod seed;
 pub mod select;

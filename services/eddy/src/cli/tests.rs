@@ -21,7 +21,22 @@ fn every_command_is_understood() {
         let file = file.clone();
         assert_eq!(words(line), Ok(Command::Check(CheckArguments { file, offline })));
     }
-    assert_eq!(words("eddy schema"), Ok(Command::Schema));
+    let schema = |pipeline: Option<&str>, topic, headers| {
+        Ok(Command::Schema(SchemaArguments {
+            pipeline: pipeline.map(PathBuf::from),
+            topic,
+            headers,
+        }))
+    };
+    assert_eq!(words("eddy schema"), schema(None, None, false));
+    assert_eq!(
+        words("eddy schema p.toml --headers"),
+        schema(Some("p.toml"), None, true)
+    );
+    assert_eq!(
+        words("eddy schema --topic dead_letters"),
+        schema(None, Some(OutputTopic::DeadLetters), false)
+    );
     let order = "{}".to_owned();
     assert_eq!(words("eddy rehearse {}"), Ok(Command::Rehearse { order }));
 }

@@ -8,8 +8,9 @@
 use std::collections::BTreeMap;
 
 use eddy_pipeline::event::{
-    FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_FORMAT, HEADER_ID, HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON,
-    HEADER_SELECTION, HEADER_SOURCE, HEADER_TIME, Header, Record, place,
+    BODY_MASKED, BODY_OMITTED, BODY_ORIGINAL, FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_FORMAT, HEADER_ID,
+    HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON, HEADER_SELECTION, HEADER_SOURCE, HEADER_TIME, Header, Record,
+    place,
 };
 use eddy_pipeline::hash::xxh3_128;
 use serde::{Deserialize, Serialize};
@@ -131,9 +132,9 @@ impl Body {
     /// What the header says; `None` where it says nothing that is known.
     pub(crate) fn of(headers: &[Header<'_>]) -> Option<Self> {
         match header(headers, HEADER_BODY)? {
-            "original" => Some(Self::Original),
-            "masked" => Some(Self::Masked),
-            "omitted" => Some(Self::Omitted),
+            BODY_ORIGINAL => Some(Self::Original),
+            BODY_MASKED => Some(Self::Masked),
+            BODY_OMITTED => Some(Self::Omitted),
             _ => None,
         }
     }
@@ -141,9 +142,9 @@ impl Body {
     /// The word of the header.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
-            Self::Original => "original",
-            Self::Masked => "masked",
-            Self::Omitted => "omitted",
+            Self::Original => BODY_ORIGINAL,
+            Self::Masked => BODY_MASKED,
+            Self::Omitted => BODY_OMITTED,
         }
     }
 }

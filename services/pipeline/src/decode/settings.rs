@@ -5,6 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::json::member_name;
 use crate::fields::{ImageSettings, TimeUnit};
 use crate::settings::{Bytes, Problem};
 use crate::tensor::DType;
@@ -92,6 +93,13 @@ pub struct EventSettings {
     /// How images become tensors, for the image field that does not say so itself. Only for `format = "image"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageSettings>,
+}
+
+impl EventSettings {
+    /// Names under which the members of `pass_through` appear in a prediction, in order.
+    pub fn passed_through(&self) -> Vec<String> {
+        self.pass_through.iter().map(|pointer| member_name(pointer)).collect()
+    }
 }
 
 /// `[limits]`: how large an event may be. What is larger becomes a dead letter.

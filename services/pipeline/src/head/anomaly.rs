@@ -5,6 +5,7 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::members::{Content, Member};
 use super::outputs::{Elements, ModelOutputs, Need, Output, WidthNeed};
 use super::{Head, HeadType, Holds, Predictions, Values, Widths};
 use crate::render::json;
@@ -44,6 +45,12 @@ const NEED: Need = Need {
     words: "one floating-point output [N] or [N,1]",
 };
 
+const SCORE: Member = Member::new(
+    "score",
+    Content::Number,
+    "How unusual the event is; higher is more anomalous.",
+);
+
 impl HeadType for AnomalySettings {
     fn compile(&self, model: &ModelOutputs<'_>) -> Result<Box<dyn Head>, Vec<Problem>> {
         let output = model.find(&NEED, self.output.as_deref()).map_err(|p| vec![p])?;
@@ -51,6 +58,10 @@ impl HeadType for AnomalySettings {
             higher_is: self.higher_is,
             output,
         }))
+    }
+
+    fn members() -> Vec<Member> {
+        vec![SCORE]
     }
 
     #[cfg(test)]
@@ -94,6 +105,10 @@ impl Head for Anomaly {
     fn render(&self, predictions: &Predictions, row: usize, json: &mut Vec<u8>) {
         json.extend_from_slice(b"\"score\":");
         json::float(predictions.anomaly(row).unwrap_or(f32::NAN), json);
+    }
+
+    fn members(&self) -> Vec<Member> {
+        vec![SCORE]
     }
 
     fn holds(&self) -> Holds {

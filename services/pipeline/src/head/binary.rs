@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::classes::Classes;
-use super::classification::{LOGITS_HINT, render_class};
+use super::classification::{LOGITS_HINT, class_members, render_class};
+use super::members::Member;
 use super::numbers::{Scale, all_finite, logistic, probabilities, softmax};
 use super::outputs::{Elements, ModelOutputs, Need, Output, WidthNeed, problem};
 use super::{Head, HeadType, Holds, Predictions, Values, Widths};
@@ -70,6 +71,10 @@ impl HeadType for BinarySettings {
             })),
             _ => Err(problems),
         }
+    }
+
+    fn members() -> Vec<Member> {
+        class_members(&[])
     }
 
     #[cfg(test)]
@@ -162,6 +167,10 @@ impl Head for Binary {
 
     fn render(&self, predictions: &Predictions, row: usize, json: &mut Vec<u8>) {
         render_class(&self.classes, predictions, row, json);
+    }
+
+    fn members(&self) -> Vec<Member> {
+        class_members(self.classes.names())
     }
 
     fn classes(&self) -> &[String] {

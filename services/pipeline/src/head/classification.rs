@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::classes::Classes;
+use super::members::{Content, Member, count};
 use super::numbers::{Scale, all_finite, highest, probabilities, softmax};
 use super::outputs::{Elements, ModelOutputs, Need, Output, WidthNeed};
 use super::{Head, HeadType, Holds, Predictions, Values, Widths};
@@ -46,6 +47,10 @@ impl HeadType for ClassificationSettings {
             output,
             classes,
         }))
+    }
+
+    fn members() -> Vec<Member> {
+        class_members(&[])
     }
 
     #[cfg(test)]
@@ -98,6 +103,10 @@ impl Head for Classification {
         render_class(&self.classes, predictions, row, json);
     }
 
+    fn members(&self) -> Vec<Member> {
+        class_members(self.classes.names())
+    }
+
     fn classes(&self) -> &[String] {
         self.classes.names()
     }
@@ -105,6 +114,23 @@ impl Head for Classification {
     fn holds(&self) -> Holds {
         Holds::only(Values::Classes(self.classes.len())).with_logits(self.from)
     }
+}
+
+/// What [`render_class`] writes about these classes; about any where none are named.
+pub(super) fn class_members(classes: &[String]) -> Vec<Member> {
+    vec![
+        Member::new(
+            "label",
+            Content::Class(classes.to_vec()),
+            "The class that was decided for.",
+        ),
+        Member::new("confidence", Content::Probability, "The probability of that class."),
+        Member::new(
+            "probabilities",
+            Content::Probabilities(count(classes)),
+            "The probability of each class, in the order in which `label` names them.",
+        ),
+    ]
 }
 
 /// What to do when probabilities are none.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::members::{Content, Member};
 use super::numbers::all_finite;
 use super::outputs::{Elements, ModelOutputs, Need, Output, WidthNeed};
 use super::{Head, HeadType, Holds, Predictions, Values, Widths};
@@ -30,10 +31,22 @@ const NEED: Need = Need {
     words: "one floating-point output [N,D] with a vector for each row",
 };
 
+fn vector(width: Option<usize>) -> Member {
+    Member::new(
+        "embedding",
+        Content::Numbers(width),
+        "The vector that stands for the event.",
+    )
+}
+
 impl HeadType for EmbeddingSettings {
     fn compile(&self, model: &ModelOutputs<'_>) -> Result<Box<dyn Head>, Vec<Problem>> {
         let output = model.find(&NEED, self.output.as_deref()).map_err(|p| vec![p])?;
         Ok(Box::new(Embedding { output }))
+    }
+
+    fn members() -> Vec<Member> {
+        vec![vector(None)]
     }
 
     #[cfg(test)]
@@ -75,6 +88,10 @@ impl Head for Embedding {
     fn render(&self, predictions: &Predictions, row: usize, json: &mut Vec<u8>) {
         json.extend_from_slice(b"\"embedding\":");
         json::floats(predictions.values(row), json);
+    }
+
+    fn members(&self) -> Vec<Member> {
+        vec![vector(self.output.width)]
     }
 
     fn holds(&self) -> Holds {

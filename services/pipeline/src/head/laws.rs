@@ -195,6 +195,37 @@ fn read(head: &dyn Head, batch: &Batch, rows: usize, cuts: &[Range<usize>]) -> P
     predictions
 }
 
+/// The heads of all specimens, in the order of [`specimen_settings`].
+pub(crate) fn specimen_heads() -> Vec<Box<dyn Head>> {
+    HeadSettings::specimens().iter().map(Specimen::head).collect()
+}
+
+/// Their settings.
+pub(crate) fn specimen_settings() -> Vec<HeadSettings> {
+    HeadSettings::specimens().iter().map(Specimen::settings).collect()
+}
+
+/// One row of predictions of each of them.
+pub(crate) fn specimen_rows(seed: u64) -> Vec<Predictions> {
+    let row = |specimen: &Specimen| {
+        read(
+            &*specimen.head(),
+            &specimen.batch(1, seed),
+            1,
+            std::slice::from_ref(&(0..1)),
+        )
+    };
+    HeadSettings::specimens().iter().map(row).collect()
+}
+
+/// A head that reads the probabilities of these classes.
+pub(crate) fn classifier(classes: &[&str]) -> Box<dyn Head> {
+    let settings = serde_json::json!({"type": "classification", "from": "probabilities", "classes": classes});
+    Specimen::new(settings)
+        .gives("out", &[classes.len()], Fill::Probabilities)
+        .head()
+}
+
 /// Every specimen with each type of floating-point output.
 fn specimens() -> Vec<Specimen> {
     HeadSettings::specimens()
@@ -272,7 +303,9 @@ fn property_a_finite_row_is_valid_and_within_bounds() {
                 prop_assert_eq!(predictions.logits(row).len(), expected(holds.logits, values));
                 prop_assert_eq!(predictions.spread(row).len(), expected(holds.spread, values));
                 prop_assert_eq!(predictions.interval(row).len(), expected(holds.interval, 2 * values));
-                prop_assert!(!rendered(&*head, &predictions, row).is_empty());
+                let written = rendered(&*head, &predictions, row);
+                let members = head.members();
+                prop_assert_eq!(written.keys().collect::<Vec<_>>(), members.iter().map(|m| m.name).collect::<Vec<_>>());
             }
         });
     }

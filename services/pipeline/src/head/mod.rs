@@ -8,7 +8,8 @@
 
 mod classes;
 #[cfg(test)]
-mod laws;
+pub(crate) mod laws;
+mod members;
 mod numbers;
 mod outputs;
 mod predictions;
@@ -21,6 +22,7 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::members::{Content, Member};
 pub use self::numbers::Scale;
 pub(crate) use self::numbers::highest;
 use self::outputs::ModelOutputs;
@@ -54,6 +56,9 @@ pub trait Head: Send + Sync + Debug {
 
     /// Appends the members of a valid row's prediction, without braces: `"label":"7","confidence":0.98,…`.
     fn render(&self, predictions: &Predictions, row: usize, json: &mut Vec<u8>);
+
+    /// What [`Self::render`] writes: these members and no others.
+    fn members(&self) -> Vec<Member>;
 
     /// Names of the classes or labels, in the order of the probabilities; empty for heads that have none.
     fn classes(&self) -> &[String] {
@@ -136,6 +141,11 @@ trait HeadType {
     /// Matches the settings with a model.
     fn compile(&self, model: &ModelOutputs<'_>) -> Result<Box<dyn Head>, Vec<Problem>>;
 
+    /// What heads of this type write, whatever their settings and models.
+    fn members() -> Vec<Member>
+    where
+        Self: Sized;
+
     /// Heads of this type, each with a model that it fits, for the laws that all heads keep.
     #[cfg(test)]
     fn specimens() -> Vec<laws::Specimen>
@@ -159,6 +169,11 @@ macro_rules! heads {
             /// The word for the type.
             pub const fn type_name(&self) -> &'static str {
                 match self { $(Self::$variant(_) => $word,)+ }
+            }
+
+            /// What heads of each type write, whatever their settings and models, in the order of the reference.
+            pub fn members() -> Vec<(&'static str, Vec<Member>)> {
+                vec![$(($word, <$settings as HeadType>::members()),)+]
             }
 
             fn as_type(&self) -> &dyn HeadType {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::binary::threshold_problem;
 use super::classes::Classes;
 use super::classification::LOGITS_HINT;
+use super::members::{Content, Member, count};
 use super::numbers::{Scale, all_finite, logistic, probabilities};
 use super::outputs::{Elements, ModelOutputs, Need, Output, WidthNeed, problem};
 use super::{Head, HeadType, Holds, Predictions, Values, Widths};
@@ -79,6 +80,27 @@ const NEED: Need = Need {
     words: "one floating-point output [N,L] with a number for each label",
 };
 
+/// What is written about these labels; about any where none are named.
+fn label_members(labels: &[String]) -> Vec<Member> {
+    vec![
+        Member::new(
+            "labels",
+            Content::Labels(labels.to_vec()),
+            "The labels whose probability reaches their threshold.",
+        ),
+        Member::new(
+            "confidence",
+            Content::Probability,
+            "That of the least certain label: the minimum of max(p, 1 - p).",
+        ),
+        Member::new(
+            "probabilities",
+            Content::Probabilities(count(labels)),
+            "The probability of each label, in the order in which `labels` names them.",
+        ),
+    ]
+}
+
 impl HeadType for MultiLabelSettings {
     fn compile(&self, model: &ModelOutputs<'_>) -> Result<Box<dyn Head>, Vec<Problem>> {
         let output = model.find(&NEED, self.output.as_deref()).map_err(|p| vec![p])?;
@@ -91,6 +113,10 @@ impl HeadType for MultiLabelSettings {
             classes,
             thresholds,
         }))
+    }
+
+    fn members() -> Vec<Member> {
+        label_members(&[])
     }
 
     #[cfg(test)]
@@ -163,6 +189,10 @@ impl Head for MultiLabel {
 
     fn thresholds(&self) -> &[f32] {
         &self.thresholds
+    }
+
+    fn members(&self) -> Vec<Member> {
+        label_members(self.classes.names())
     }
 
     fn holds(&self) -> Holds {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::embedding::read_vectors;
+use super::members::{Content, Member};
 use super::outputs::{Elements, ModelOutputs, Need, Output, WidthNeed, bad};
 use super::{Head, HeadType, Holds, Predictions, Values};
 use crate::render::json;
@@ -31,10 +32,20 @@ const NEED: Need = Need {
     words: "one floating-point output with the input's numbers",
 };
 
+const ERROR: Member = Member::new(
+    "error",
+    Content::Number,
+    "Mean squared difference between the model's output and its input.",
+);
+
 impl HeadType for ReconstructionSettings {
     fn compile(&self, model: &ModelOutputs<'_>) -> Result<Box<dyn Head>, Vec<Problem>> {
         let output = model.find(&NEED, self.output.as_deref()).map_err(|p| vec![p])?;
         Ok(Box::new(Reconstruction { output }))
+    }
+
+    fn members() -> Vec<Member> {
+        vec![ERROR]
     }
 
     #[cfg(test)]
@@ -79,6 +90,10 @@ impl Head for Reconstruction {
     fn render(&self, predictions: &Predictions, row: usize, json: &mut Vec<u8>) {
         json.extend_from_slice(b"\"error\":");
         json::float(predictions.anomaly(row).unwrap_or(f32::NAN), json);
+    }
+
+    fn members(&self) -> Vec<Member> {
+        vec![ERROR]
     }
 
     fn holds(&self) -> Holds {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::members::{Content, Member};
 use super::numbers::all_finite;
 use super::outputs::{Elements, ModelOutputs, Need, Output, WidthNeed, bad, problem};
 use super::{Head, HeadType, Holds, Predictions, Values, Widths};
@@ -45,6 +46,30 @@ const VALUE: Need = Need {
 const SPREAD: Need = Need { key: "spread", ..VALUE };
 const LOWER: Need = Need { key: "lower", ..VALUE };
 const UPPER: Need = Need { key: "upper", ..VALUE };
+
+fn value(width: Option<usize>) -> Member {
+    Member::new(
+        "value",
+        Content::NumberOrNumbers(width),
+        "The value; a list where the model has several targets.",
+    )
+}
+
+fn spread(width: Option<usize>) -> Member {
+    Member::new(
+        "spread",
+        Content::NumberOrNumbers(width),
+        "The standard deviation of each value.",
+    )
+}
+
+fn interval(width: Option<usize>) -> Member {
+    Member::new(
+        "interval",
+        Content::Numbers(width.map(|width| 2 * width)),
+        "The lower and the upper end of each value in turn.",
+    )
+}
 
 impl HeadType for RegressionSettings {
     fn compile(&self, model: &ModelOutputs<'_>) -> Result<Box<dyn Head>, Vec<Problem>> {
@@ -90,6 +115,10 @@ impl HeadType for RegressionSettings {
             })),
             _ => Err(problems),
         }
+    }
+
+    fn members() -> Vec<Member> {
+        vec![value(None), spread(None).optional(), interval(None).optional()]
     }
 
     #[cfg(test)]
@@ -226,6 +255,14 @@ impl Head for Regression {
             json.extend_from_slice(b",\"interval\":");
             json::floats(predictions.interval(row), json);
         }
+    }
+
+    fn members(&self) -> Vec<Member> {
+        let width = self.value.width;
+        let mut members = vec![value(width)];
+        members.extend(self.spread.as_ref().map(|_| spread(width)));
+        members.extend(self.interval.as_ref().map(|_| interval(width)));
+        members
     }
 
     fn holds(&self) -> Holds {

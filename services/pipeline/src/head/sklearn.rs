@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::classes::Classes;
-use super::classification::render_class;
+use super::classification::{class_members, render_class};
+use super::members::Member;
 use super::numbers::{all_finite, probabilities};
 use super::outputs::{Elements, Labels, ModelOutputs, Need, Output, WidthNeed, bad};
 use super::{Head, HeadType, Holds, Predictions, Values, Widths};
@@ -73,6 +74,10 @@ impl HeadType for SklearnSettings {
             classes,
             positions,
         }))
+    }
+
+    fn members() -> Vec<Member> {
+        class_members(&[])
     }
 
     #[cfg(test)]
@@ -170,6 +175,10 @@ impl Head for Sklearn {
 
     fn render(&self, predictions: &Predictions, row: usize, json: &mut Vec<u8>) {
         render_class(&self.classes, predictions, row, json);
+    }
+
+    fn members(&self) -> Vec<Member> {
+        class_members(self.classes.names())
     }
 
     fn classes(&self) -> &[String] {

@@ -26,6 +26,7 @@ mod walk;
 use serde::de::DeserializeSeed;
 
 use self::trie::Trie;
+pub(super) use self::trie::member_name;
 use self::walk::{NodeSeed, Rules, Seen, Walk};
 use super::Captured;
 use super::format::{Event, Format, Sources};

@@ -63,6 +63,12 @@ pub(super) fn parse_pointer(pointer: &str) -> Result<Vec<String>, String> {
     rest.split('/').map(|part| unescape(pointer, part)).collect()
 }
 
+/// The member of a prediction that what stands at a pointer is passed through as: its last part, or `event` for all of it.
+pub(in crate::decode) fn member_name(pointer: &str) -> String {
+    let last = parse_pointer(pointer).ok().and_then(|mut parts| parts.pop());
+    last.unwrap_or_else(|| "event".to_owned())
+}
+
 fn unescape(pointer: &str, part: &str) -> Result<String, String> {
     let mut text = String::with_capacity(part.len());
     let mut chars = part.chars();
@@ -121,8 +127,7 @@ impl Trie {
         let mut repeated = Vec::new();
         for (position, pointer) in events.pass_through.iter().enumerate() {
             let key = format!("events.pass_through[{position}]");
-            let name = parse_pointer(pointer).ok().and_then(|parts| parts.last().cloned());
-            let name = name.unwrap_or_else(|| "event".to_owned());
+            let name = member_name(pointer);
             let member = format!("{}:", serde_json::Value::from(name.as_str()));
             plant(key.clone(), pointer, Role::PassThrough(member.into()));
             if members.contains(&name) {

@@ -1,0 +1,133 @@
+"""Reading Eddy's output topics: what the programs in this folder share.
+
+A topic is read from outside of any consumer group, from a moment on to its end. Nothing is committed, so that a program can
+be run again and finds the same.
+"""
+
+import argparse
+import datetime
+import json
+import re
+import sys
+
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+# The format of Eddy's headers and predictions that these programs read (header `eddy.format`).
+FORMAT = "1"
+# Longest silence of the brokers. They answer within milliseconds, and an outage is told by an error.
+PATIENCE_SECONDS = 60
+
+
+def arguments(about, topic):
+    """The words on the command line that all programs here take."""
+    words = argparse.ArgumentParser(description=about)
+    words.add_argument("--bootstrap", default="localhost:9092", help="brokers, as host:port,… (default: %(default)s)")
+    words.add_argument("--topic", default=topic, help="the topic to read (default: %(default)s)")
+    words.add_argument("--events", default="events", help="events topics of your pipeline, separated by commas; what came in \
+        on another one is another pipeline's and left out (default: %(default)s)")
+    words.add_argument("--since", default="7d", help="how far back, by the records' timestamps: 7d, 12h, 30m, or `all` \
+        (default: %(default)s)")
+    words.add_argument("--config", action="append", default=[], metavar="KEY=VALUE", help="a property of the Kafka client, \
+        such as security.protocol=SASL_SSL; may be given again")
+    return words
+
+
+def moment(since):
+    """What `--since` stands for: milliseconds since 1970, or nothing for all there is."""
+    if since == "all":
+        return None
+    span = re.fullmatch(r"(\d+)([dhm])", since)
+    if not span:
+        raise SystemExit(f"--since {since}: write a number and d, h or m, such as 7d, or `all`")
+    unit = {"d": "days", "h": "hours", "m": "minutes"}[span[2]]
+    begin = datetime.datetime.now(datetime.UTC) - datetime.timedelta(**{unit: int(span[1])})
+    return int(begin.timestamp() * 1000)
+
+
+def records(args, topic=None):
+    """Every record of a topic, as (value, headers, place). Reads to the end of each partition and no further, so it ends."""
+    topic = topic or args.topic
+    consumer = Consumer({
+        # Required by the client, and never used: partitions are assigned by hand, and nothing is committed.
+        "group.id": "eddy-consumers",
+        "bootstrap.servers": args.bootstrap,
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        # Exactly once holds for readers that leave out what was rolled back. This is librdkafka's default; Java clients
+        # have to ask for it.
+        "isolation.level": "read_committed",
+        # Tells when a partition's end is reached.
+        "enable.partition.eof": True,
+        **dict(pair.split("=", 1) for pair in args.config),
+    })
+    try:
+        yield from assigned(consumer, topic, moment(args.since))
+    finally:
+        consumer.close()
+
+
+def assigned(consumer, topic, since):
+    metadata = consumer.list_topics(topic, timeout=PATIENCE_SECONDS).topics[topic]
+    if metadata.error:
+        raise SystemExit(f"the topic {topic} cannot be read: {metadata.error}; check --topic and --bootstrap")
+    partitions = [TopicPartition(topic, number, 0 if since is None else since) for number in metadata.partitions]
+    if since is not None:
+        # Of a partition without such a record this is its end.
+        partitions = consumer.offsets_for_times(partitions, timeout=PATIENCE_SECONDS)
+    else:
+        partitions = [TopicPartition(topic, partition.partition) for partition in partitions]
+    consumer.assign(partitions)
+    unread = {partition.partition for partition in partitions}
+    while unread:
+        record = consumer.poll(PATIENCE_SECONDS)
+        if record is None:
+            raise SystemExit(f"the brokers have said nothing for {PATIENCE_SECONDS} s; is {topic} available?")
+        if record.error():
+            if record.error().code() != KafkaError._PARTITION_EOF:
+                raise SystemExit(f"reading {topic} failed: {record.error()}")
+            unread.discard(record.partition())
+        # What came in after the end was reached is left to the next run.
+        elif record.partition() in unread:
+            place = f"{topic}/{record.partition()}/{record.offset()}"
+            yield record.value(), texts(record.headers()), place
+
+
+def texts(headers):
+    """Headers as text by name; of several with one name the last. An event's own may hold any bytes."""
+    return {name: value.decode("utf-8", "replace") for name, value in headers or [] if value is not None}
+
+
+class Account:
+    """Which records count, and how many do not, by why."""
+
+    def __init__(self, args):
+        self.events = args.events.split(",")
+        self.counts = {"records": 0, "foreign": 0, "of_other_pipelines": 0, "duplicates": 0}
+
+    def is_ours(self, headers, place):
+        """Whether a record is an output of our pipeline. One that a newer Eddy wrote ends the program: to leave it out would
+        bias every number, and to guess what it says would be worse."""
+        self.counts["records"] += 1
+        source = headers.get("eddy.source", "").rsplit("/", 2)
+        if "eddy.format" not in headers or "eddy.id" not in headers or len(source) != 3:
+            self.counts["foreign"] += 1
+            return False
+        # Several pipelines may share an output topic.
+        if source[0] not in self.events:
+            self.counts["of_other_pipelines"] += 1
+            return False
+        if headers["eddy.format"] != FORMAT:
+            raise SystemExit(f"{place} is of format {headers['eddy.format']}, and this program reads format {FORMAT}; "
+                             "take the one that came with the Eddy that wrote it")
+        return True
+
+    def latest(self, found, key, item):
+        """Keeps one of those with the same key, the last. With `guarantee = "at-least-once"` a crash repeats outputs."""
+        if key in found:
+            self.counts["duplicates"] += 1
+        found[key] = item
+
+
+def report(document):
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
+    print()
