@@ -114,6 +114,10 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
                 of(topics.first().map_or(0, |events| events.partitions))
             }),
             models,
+            preset: settings
+                .kafka
+                .preset_name()
+                .map(|name| (name, settings.kafka.preset_lines())),
             warnings: match &kafka {
                 Some(kafka) => kafka.warnings.clone(),
                 None => settings.kafka.warnings(),
@@ -179,6 +183,8 @@ impl std::error::Error for Findings {}
 pub struct Report {
     file: String,
     models: ModelsReport,
+    /// The managed service of `kafka.preset`, and what the preset sets.
+    preset: Option<(&'static str, Vec<String>)>,
     /// `None` where it was not asked.
     kafka: Option<kafka::Report>,
     /// What works and is unwise.
@@ -291,6 +297,7 @@ impl fmt::Display for Report {
         let Self {
             file,
             models,
+            preset,
             kafka,
             warnings,
             forecast,
@@ -298,6 +305,12 @@ impl fmt::Display for Report {
         writeln!(f, "{file} is sound\n\n{}", models.runtime)?;
         for (title, lines) in &models.models {
             writeln!(f, "\nmodel {title}")?;
+            for line in lines {
+                writeln!(f, "  {line}")?;
+            }
+        }
+        if let Some((name, lines)) = preset {
+            writeln!(f, "\n[kafka] for {name}")?;
             for line in lines {
                 writeln!(f, "  {line}")?;
             }

@@ -145,7 +145,9 @@ pub fn read(
         );
         return Err(Problems::whole(source.name.to_owned(), message));
     }
-    settings::read(source, variables, PipelineFile::problems)
+    let mut loaded = settings::read(source, variables, PipelineFile::problems)?;
+    loaded.settings.kafka.apply_preset();
+    Ok(loaded)
 }
 
 /// The JSON schema of the file, as text.

@@ -67,7 +67,7 @@ impl<B> Watched<B> {
             beat,
             limits: Limits {
                 transaction: settings.transaction_timeout.0,
-                session: settings.session_timeout.0,
+                session: settings.session_timeout().0,
                 grace: GRACE,
             },
         }

@@ -32,13 +32,14 @@ pub(crate) fn stage(kafka: &Kafka, name: &str, partitions: i32, guarantee: Guara
     }
     let kafka = KafkaSettings {
         brokers: kafka.bootstrap(),
+        preset: None,
         group: None,
         instance: Some("test".into()),
         guarantee,
         start: Start::Earliest,
         lanes: 1,
         membership: Default::default(),
-        session_timeout: Span::seconds(6),
+        session_timeout: Some(Span::seconds(6)),
         transaction_timeout: Span::seconds(10),
         linger: Span::ms(0),
         compression: Default::default(),

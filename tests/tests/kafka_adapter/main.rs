@@ -127,7 +127,7 @@ fn a_successor_ends_the_transaction_of_a_dead_process_at_once() {
 fn a_member_that_was_given_up_for_dead_cannot_commit() {
     let kafka = Kafka::shared();
     let mut settings = stage(kafka, "zombie", 1, Guarantee::ExactlyOnce);
-    settings.kafka.session_timeout = Span::seconds(1);
+    settings.kafka.session_timeout = Some(Span::seconds(1));
     settings
         .kafka
         .consumer

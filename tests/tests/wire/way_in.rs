@@ -129,6 +129,53 @@ fn a_broker_that_nobody_we_trust_vouches_for_is_refused_with_the_authority_that_
 }
 
 #[test]
+fn without_an_authority_of_its_own_a_client_trusts_those_of_the_system() {
+    let secure = SecureKafka::shared();
+    let stage = stage("wire-system", EXACTLY_ONCE);
+    allow_all(&stage, "User:system");
+    secure.kafka().add_scram_user("system", "correct-horse");
+    let client = Client::at(&secure.address(Door::Sasl)).named("SCRAM-SHA-512", "system", "correct-horse");
+    let mut client = client.set("TLS", "{}");
+    // What a distribution calls its bundle, OpenSSL's own variable names too.
+    let bundle = client.write("bundle.pem", &secure.authority().pem());
+    client.settings.push(("SSL_CERT_FILE".into(), bundle.clone()));
+    client.works(&stage);
+    std::fs::write(&bundle, "").expect("the temporary folder takes a file");
+    client.fails(
+        &stage,
+        CONFIGURATION,
+        &["kafka.tls.ca", "bundle.pem", "holds no certificate"],
+    );
+}
+
+#[test]
+fn a_preset_gets_in_with_name_password_and_authority_alone_and_check_says_what_it_sets() {
+    let secure = SecureKafka::shared();
+    let stage = stage("wire-preset", EXACTLY_ONCE);
+    allow_all(&stage, "User:preset");
+    secure.kafka().add_scram_user("preset", "correct-horse");
+    let client = Client::through(Door::Sasl).set("PRESET", "msk-scram");
+    let unnamed = said(&client.check(&stage), CONFIGURATION);
+    for word in ["kafka.sasl.username", "AmazonMSK_", "kafka.sasl.password", "{ env = "] {
+        assert!(unnamed.contains(word), "{word}: {unnamed}");
+    }
+    let file = client.write("password", "correct-horse");
+    let client = client
+        .set("SASL__USERNAME", "preset")
+        .set("SASL__PASSWORD", &format!("{{ file = \"{file}\" }}"));
+    let report = said(&client.check(&stage), 0);
+    for line in [
+        "Amazon MSK",
+        "sasl.mechanism = SCRAM-SHA-512",
+        "socket.keepalive.enable\" = true",
+        "kafka.tls.ca",
+    ] {
+        assert!(report.contains(line), "{line}: {report}");
+    }
+    client.works(&stage);
+}
+
+#[test]
 fn a_broker_whose_certificate_expired_is_named_with_the_day() {
     let address = SecureKafka::shared().address(Door::Expired);
     let words = [

@@ -174,7 +174,7 @@ impl Access {
             );
             return is_shut_out.then(|| Obstacle::refused("kafka.sasl", message));
         };
-        let mechanism = sasl.mechanism.as_str();
+        let mechanism = sasl.mechanism().as_str();
         if words.contains("Failed to acquire SASL OAUTHBEARER token") {
             return self.tokens.failure();
         }
@@ -328,7 +328,10 @@ fn distrusted(address: &str, tls: &Tls, Distrust { subject, why }: Distrust) -> 
                     "write that authority's certificate there",
                 ),
                 None => (
-                    "this system does not know".into(),
+                    match tls.trusted() {
+                        Ok(place) => format!("this system does not know (`{}`)", place.display()),
+                        Err(_) => "this system does not know".into(),
+                    },
                     "write a file with that authority's certificate as kafka.tls.ca",
                 ),
             };

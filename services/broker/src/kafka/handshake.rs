@@ -134,9 +134,11 @@ fn connect(host: &str, port: u16) -> Option<TcpStream> {
 fn prepare(host: &str, tls: Option<&Tls>, distrust: &Arc<Mutex<Option<Distrust>>>) -> Result<Ssl, ErrorStack> {
     let mut context = SslContext::builder(SslMethod::tls_client())?;
     if let Some(tls) = tls {
-        match &tls.ca {
-            Some(ca) => context.set_ca_file(ca)?,
-            None => context.set_default_verify_paths()?,
+        match tls.trusted() {
+            Ok(folder) if folder.is_dir() => context.load_verify_locations(None, Some(&folder))?,
+            Ok(file) => context.set_ca_file(file)?,
+            // Said before anybody looks.
+            Err(_) => return Err(ErrorStack::get()),
         }
         if let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) {
             context.set_certificate_chain_file(certificate)?;

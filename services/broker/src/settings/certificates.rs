@@ -2,7 +2,7 @@
 //!
 //! Owns: reading them, our own name as brokers see it. Never does: keep a key.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use eddy_pipeline::settings::Problem;
@@ -11,12 +11,20 @@ use openssl::nid::Nid;
 use openssl::pkey::PKey;
 use openssl::x509::{X509, X509NameRef};
 
-use super::Tls;
+use super::{Tls, authorities};
 
 /// A certificate that expires sooner than this is worth a word.
 const SOON_DAYS: i32 = 14;
 
 impl Tls {
+    /// Who may vouch for the brokers: a PEM file, or the system's folder of hashed ones.
+    ///
+    /// # Errors
+    /// When nobody is named and this system knows nobody; one sentence.
+    pub(crate) fn trusted(&self) -> Result<PathBuf, String> {
+        self.ca.clone().map_or_else(authorities::public, Ok)
+    }
+
     /// What is wrong with the files, as they are now.
     pub(crate) fn file_problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
@@ -27,9 +35,16 @@ impl Tls {
                     .map(|message| Problem::new(format!("kafka.tls.{key}"), message)),
             );
         };
-        if let Some(ca) = &self.ca {
-            note("ca", certificates(ca).map(drop));
-        }
+        note(
+            "ca",
+            self.trusted().and_then(|ca| {
+                if ca.is_dir() {
+                    Ok(())
+                } else {
+                    certificates(&ca).map(drop)
+                }
+            }),
+        );
         let (Some(certificate), Some(key)) = (&self.certificate, &self.key) else {
             return problems;
         };

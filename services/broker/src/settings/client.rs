@@ -6,7 +6,7 @@
 
 use rdkafka::ClientConfig;
 
-use super::{Compression, Guarantee, Kafka, Mechanism, Membership, Properties, Settings, Start, Tls};
+use super::{Guarantee, Kafka, Mechanism, Membership, Properties, Settings, Start, Tls};
 
 impl Settings {
     /// A client that only asks for metadata.
@@ -55,7 +55,7 @@ impl Settings {
             // The newer protocol rejects transactions whenever the member epoch is a little behind.
             .set("group.protocol", "classic")
             .set("partition.assignment.strategy", "cooperative-sticky")
-            .set("session.timeout.ms", self.kafka.session_timeout.as_ms().to_string())
+            .set("session.timeout.ms", self.kafka.session_timeout().as_ms().to_string())
             .set(
                 "max.poll.interval.ms",
                 self.kafka.max_poll_interval().as_ms().to_string(),
@@ -69,7 +69,7 @@ impl Settings {
             .set("allow.auto.create.topics", "false");
         if !self.kafka.sets("heartbeat.interval.ms") {
             // A member without partitions hears nothing else, and silence is how an outage is noticed.
-            let heartbeat_ms = (self.kafka.session_timeout.as_ms() / 5).min(3000);
+            let heartbeat_ms = (self.kafka.session_timeout().as_ms() / 5).min(3000);
             config.set("heartbeat.interval.ms", heartbeat_ms.to_string());
         }
         if self.kafka.membership == Membership::Static {
@@ -112,18 +112,11 @@ impl Settings {
         hand_through(&self.kafka.properties, &mut config);
         hand_through(&self.kafka.producer, &mut config);
 
-        let compression = match self.kafka.compression {
-            Compression::None => "none",
-            Compression::Gzip => "gzip",
-            Compression::Snappy => "snappy",
-            Compression::Lz4 => "lz4",
-            Compression::Zstd => "zstd",
-        };
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("linger.ms", self.kafka.linger.as_ms().to_string())
-            .set("compression.type", compression)
+            .set("compression.type", self.kafka.compression().as_str())
             .set("message.max.bytes", max_output_bytes.to_string())
             .set("allow.auto.create.topics", "false")
             .set("delivery.report.only.error", "false");
@@ -160,14 +153,14 @@ impl Kafka {
             encrypt(tls, config)?;
         }
         let Some(sasl) = &self.sasl else { return Ok(()) };
-        config.set("sasl.mechanism", sasl.mechanism.as_str());
+        config.set("sasl.mechanism", sasl.mechanism().as_str());
         if let Some(username) = &sasl.username {
             config.set("sasl.username", username);
         }
         if let Some(password) = &sasl.password {
             config.set("sasl.password", password.reveal()?.as_str());
         }
-        if sasl.mechanism == Mechanism::OauthBearer {
+        if sasl.mechanism() == Mechanism::OauthBearer {
             config.set("enable.sasl.oauthbearer.unsecure.jwt", "false");
         }
         Ok(())
@@ -178,8 +171,9 @@ fn encrypt(tls: &Tls, config: &mut ClientConfig) -> Result<(), String> {
     config
         .set("enable.ssl.certificate.verification", "true")
         .set("ssl.endpoint.identification.algorithm", "https");
+    let trusted = Some(tls.trusted()?);
     let files = [
-        ("ssl.ca.location", &tls.ca),
+        ("ssl.ca.location", &trusted),
         ("ssl.certificate.location", &tls.certificate),
         ("ssl.key.location", &tls.key),
     ];

@@ -6,10 +6,12 @@
 //! Invariant: properties that are handed through come first and Eddy's own last, so that no setting weakens a
 //! guarantee.
 
+pub(crate) mod authorities;
 pub(crate) mod certificates;
 mod client;
 mod oidc;
 pub(crate) mod permissions;
+mod preset;
 mod properties;
 mod security;
 #[cfg(test)]
@@ -27,6 +29,7 @@ use serde::{Deserialize, Serialize};
 pub use eddy_secret::Secret;
 pub use oidc::Oidc;
 pub use permissions::{Operation, Permission, Resource, as_argument};
+pub use preset::Preset;
 pub use properties::{GUARDED, Guarded, Properties, PropertyValue};
 pub use security::{Mechanism, Sasl, Tls};
 pub use topics::Topics;
@@ -48,6 +51,10 @@ pub struct Settings {
 pub struct Kafka {
     /// Addresses of some brokers, `host:port`, separated by commas; the rest is learnt from them. Required.
     pub brokers: String,
+    /// The managed service that the brokers belong to: TLS, mechanism and properties as its documentation asks for them.
+    /// Whatever else this table says goes before it; `eddy check` prints what it sets. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
     /// The consumer group. Replicas of a pipeline share it; two pipelines must not. Default: `eddy-` and the pipeline's
     /// name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,9 +77,9 @@ pub struct Kafka {
     #[serde(default)]
     pub membership: Membership,
     /// How long the group waits for a silent process before it gives its partitions to others. Between 1s and 30m, and
-    /// within the brokers' own limits. Default: `"15s"`.
-    #[serde(default = "default_session_timeout")]
-    pub session_timeout: Span,
+    /// within the brokers' own limits. Default: that of `preset`, else `"15s"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_timeout: Option<Span>,
     /// How long a transaction may stay open. It bounds how long a dead process delays readers of its outputs. Exactly
     /// once only. Must be longer than `checkpoint.interval`; between 1s and 15m. Default: `"10s"`.
     #[serde(default = "default_transaction_timeout")]
@@ -81,14 +88,15 @@ pub struct Kafka {
     /// checkpoint waits that long as well. At most 1s; `"0ms"` sends at once. Default: `"1ms"`.
     #[serde(default = "default_linger")]
     pub linger: Span,
-    /// How requests with outputs are compressed. Default: `"lz4"`.
-    #[serde(default)]
-    pub compression: Compression,
+    /// How requests with outputs are compressed. Default: that of `preset`, else `"lz4"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
     /// The largest output, with its key and headers, before compression. A larger one becomes a dead letter. No more
     /// than `max.message.bytes` of each output topic. Between 1 KiB and 512 MiB. Default: 1000000 bytes.
     #[serde(default = "default_max_output_bytes")]
     pub max_output_bytes: Bytes,
-    /// Encrypts the connections. An empty table trusts the system's certificate authorities. Default: no encryption.
+    /// Encrypts the connections. An empty table trusts the public authorities that the system
+    /// knows. Default: no encryption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
     /// Proves to the brokers who we are, by name and password or token. Default: not at all.
@@ -166,12 +174,23 @@ pub enum Compression {
     Zstd,
 }
 
+impl Compression {
+    /// Kafka's own name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
 const fn default_lanes() -> u16 {
     1
 }
-const fn default_session_timeout() -> Span {
-    Span::seconds(15)
-}
+const DEFAULT_SESSION_TIMEOUT: Span = Span::seconds(15);
 const fn default_transaction_timeout() -> Span {
     Span::seconds(10)
 }
@@ -226,6 +245,13 @@ impl Settings {
 impl Kafka {
     /// Everything that is wrong with the table and can be seen without Kafka.
     pub fn problems(&self) -> Vec<Problem> {
+        let mut whole = self.clone();
+        whole.apply_preset();
+        whole.problems_of_all()
+    }
+
+    /// The same, once the preset is applied.
+    fn problems_of_all(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut check = |holds: bool, key: &str, message: &str| {
             if !holds {
@@ -256,7 +282,7 @@ impl Kafka {
         );
         let within = |span: Span, from: Span, to: Span| (from..=to).contains(&span);
         check(
-            within(self.session_timeout, Span::seconds(1), Span::seconds(30 * 60)),
+            within(self.session_timeout(), Span::seconds(1), Span::seconds(30 * 60)),
             "kafka.session_timeout",
             "not between 1s and 30m; write a span that is",
         );
@@ -276,11 +302,23 @@ impl Kafka {
             "not between 1 KiB and 512 MiB; write a size that is",
         );
         problems.extend(self.tls.iter().flat_map(Tls::problems));
-        problems.extend(self.sasl.iter().flat_map(Sasl::problems));
+        let asks_for = self.preset.and_then(Preset::asks_for);
+        problems.extend(self.sasl.iter().flat_map(|sasl| sasl.problems(asks_for.as_ref())));
+        problems.extend(self.preset_problems());
         problems.extend(properties::problems("kafka.properties", &self.properties));
         problems.extend(properties::problems("kafka.consumer", &self.consumer));
         problems.extend(properties::problems("kafka.producer", &self.producer));
         problems
+    }
+
+    /// How long the group waits for a silent process.
+    pub fn session_timeout(&self) -> Span {
+        self.session_timeout.unwrap_or(DEFAULT_SESSION_TIMEOUT)
+    }
+
+    /// How requests are compressed.
+    pub fn compression(&self) -> Compression {
+        self.compression.unwrap_or_default()
     }
 
     /// How long a member may be silent before the group takes it for stuck: librdkafka's `max.poll.interval.ms`.
@@ -291,7 +329,7 @@ impl Kafka {
             .flatten()
             .find_map(|value| value.to_string().parse().ok());
         // It may not be shorter than the session.
-        set.map_or(self.session_timeout.max(Span::seconds(300)), Span::ms)
+        set.map_or(self.session_timeout().max(Span::seconds(300)), Span::ms)
     }
 
     /// Makes relative file paths relative to `folder`: that of the pipeline file.
@@ -322,21 +360,26 @@ impl Kafka {
 
     /// What works and is unwise, as far as the settings themselves tell, without a look at files.
     pub fn warnings(&self) -> Vec<String> {
-        let Some(open) = self.addresses().find(|address| !is_loopback(address)) else {
-            return Vec::new();
-        };
+        let mut warnings = self.preset_warnings();
+        warnings.extend(self.open_connection());
+        warnings
+    }
+
+    /// That nothing is encrypted, where it should be.
+    fn open_connection(&self) -> Option<String> {
+        let open = self.addresses().find(|address| !is_loopback(address))?;
         if self.tls.is_some() {
-            return Vec::new();
+            return None;
         }
-        let is_open = |sasl: &Sasl| matches!(sasl.mechanism, Mechanism::Plain | Mechanism::OauthBearer);
+        let is_open = |sasl: &Sasl| matches!(sasl.mechanism(), Mechanism::Plain | Mechanism::OauthBearer);
         let what = if self.sasl.as_ref().is_some_and(is_open) {
             "events, and our password or token, travel"
         } else {
             "events travel"
         };
-        vec![format!(
+        Some(format!(
             "{what} to `{open}` without encryption; add [kafka.tls] unless the network is trusted"
-        )]
+        ))
     }
 
     fn addresses(&self) -> impl Iterator<Item = &str> {

@@ -14,7 +14,10 @@ use super::{Oidc, Secret};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    /// PEM file with the certificate authorities that may vouch for the brokers. Default: the system's.
+    /// PEM file with the certificate authorities that may vouch for the brokers. Default: the public ones, as this system has
+    /// them: in the file that the variable `SSL_CERT_FILE` names, else where distributions keep them
+    /// (`/etc/ssl/certs/ca-certificates.crt`, `/etc/pki/tls/certs/ca-bundle.crt`, …). A slim image needs its package
+    /// `ca-certificates`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
     /// PEM file with our own certificate, where the brokers ask for one. Needs `key`. Default: none.
@@ -29,11 +32,12 @@ pub struct Tls {
 }
 
 /// `[kafka.sasl]`: name and password, or a token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sasl {
-    /// How we prove who we are. Required.
-    pub mechanism: Mechanism,
+    /// How we prove who we are. Required, unless `kafka.preset` says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mechanism: Option<Mechanism>,
     /// Our name, for all mechanisms but `OAUTHBEARER`. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
@@ -96,12 +100,32 @@ impl Tls {
 }
 
 impl Sasl {
-    pub(super) fn problems(&self) -> Vec<Problem> {
+    /// How we prove who we are. Settings without a mechanism are refused before they are asked.
+    pub fn mechanism(&self) -> Mechanism {
+        self.mechanism.unwrap_or(Mechanism::Plain)
+    }
+
+    /// `asks_for`: a preset's service, and what it takes for our name and our password.
+    pub(super) fn problems(&self, asks_for: Option<&(String, &str, &str)>) -> Vec<Problem> {
+        if self.mechanism.is_none() {
+            let message = "it is not said how we prove who we are; write PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER, or \
+                           the service as kafka.preset";
+            return vec![Problem::new("kafka.sasl.mechanism", message)];
+        }
         let mut problems = Vec::new();
-        let by_token = self.mechanism == Mechanism::OauthBearer;
-        let mechanism = self.mechanism.as_str();
+        let by_token = self.mechanism() == Mechanism::OauthBearer;
+        let mechanism = self.mechanism().as_str();
         let mut say = |name: &str, message: String| {
             problems.push(Problem::new(format!("kafka.sasl.{name}"), message));
+        };
+        let needed = |name: &str| match asks_for {
+            Some((service, username, _)) if name == "username" => {
+                format!("{service} knows us by name, {username}; write it")
+            }
+            Some((service, _, password)) => format!(
+                "{service} wants a password, {password}; write where it is: {{ file = \"path\" }} or {{ env = \"NAME\" }}"
+            ),
+            None => format!("{mechanism} needs it; write it"),
         };
         let fields = [
             ("username", self.username.is_some(), !by_token),
@@ -113,7 +137,7 @@ impl Sasl {
             if is_there && !is_of_use {
                 say(name, format!("{mechanism} has no use for it; remove it"));
             } else if is_of_use && !is_there && !by_token {
-                say(name, format!("{mechanism} needs it; write it"));
+                say(name, needed(name));
             }
         }
         match (by_token, self.token.is_some(), self.oidc.is_some()) {

@@ -25,7 +25,7 @@ fn brokers_and_start_are_all_that_is_required() {
     let kafka = minimal();
     assert_eq!(kafka.problems(), vec![]);
     assert_eq!(kafka.guarantee, Guarantee::ExactlyOnce);
-    assert_eq!(kafka.session_timeout, Span::seconds(15));
+    assert_eq!(kafka.session_timeout(), Span::seconds(15));
     assert_eq!(kafka.transaction_timeout, Span::seconds(10));
     assert_eq!(settings(kafka).group(), "eddy-digits");
     assert!(read("brokers = \"localhost:9092\"").unwrap_err().contains("`start`"));
@@ -181,7 +181,7 @@ fn own_properties_come_last_and_recommended_ones_first() {
 fn a_member_may_be_busy_for_as_long_as_its_session_lasts_at_least() {
     let longest = |session_timeout| {
         let config = settings(Kafka {
-            session_timeout,
+            session_timeout: Some(session_timeout),
             ..minimal()
         });
         let config = config.consumer_config(0).unwrap();

@@ -34,7 +34,7 @@ pub(crate) fn settings_at(brokers: &str, guarantee: Guarantee) -> Settings {
     kafka.brokers = brokers.into();
     kafka.guarantee = guarantee;
     kafka.instance = Some("test".into());
-    kafka.session_timeout = Span::seconds(6);
+    kafka.session_timeout = Some(Span::seconds(6));
     kafka
         .consumer
         .insert("statistics.interval.ms".into(), PropertyValue::Integer(100));
