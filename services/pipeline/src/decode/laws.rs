@@ -13,10 +13,7 @@ use crate::tensor::{Buffer, DType, Inputs};
 /// A decoder of a format, and an event that it takes.
 fn sample(format: EventFormat) -> (Rig, Vec<u8>) {
     let (file, event): (&str, Vec<u8>) = match format {
-        EventFormat::Json => (
-            &MEMBERS.replace("FORMAT", "json"),
-            br#"{"id":"a","at":1,"x":1.5,"o":[0,{"p":4}],"v":[1,2,3],"junk":{"a":["b",null,true,-1e3]}}"#.to_vec(),
-        ),
+        EventFormat::Json => (&MEMBERS.replace("FORMAT", "json"), DOCUMENT.to_vec()),
         EventFormat::Raw => (
             r#"
             [events]
@@ -47,58 +44,55 @@ fn sample(format: EventFormat) -> (Rig, Vec<u8>) {
             ))
             .to_vec(),
         ),
+        EventFormat::Avro | EventFormat::Protobuf | EventFormat::JsonSchema => return framed_sample(format),
+    };
+    (rig_of(file, &[spec("x", DType::Float64, &[5])]), event)
+}
+
+/// The same for the formats of registries, each with its schema.
+fn framed_sample(format: EventFormat) -> (Rig, Vec<u8>) {
+    let (kind, schema, payload) = match format {
         EventFormat::Avro => (
-            &MEMBERS.replace("FORMAT", "avro"),
-            framed(
-                1,
-                &[
-                    // id "a", at 1 (an int), x 1.5, o: one block of two items of which the second is a record, v
-                    &b"\x02a\x02"[..],
-                    &1.5f64.to_le_bytes(),
-                    &b"\x04\x00\x02\x08\x00\x06"[..],
-                    &1f32.to_le_bytes(),
-                    &2f32.to_le_bytes(),
-                    &3f32.to_le_bytes(),
-                    &b"\x00\x02\x02j\x08junk\x00"[..],
-                ]
-                .concat(),
-            ),
+            SchemaKind::Avro,
+            AVRO,
+            // id "a", at 1 (an int), x 1.5, o: one block of two items of which the second is a record, v, junk
+            [
+                &b"\x02a\x02"[..],
+                &1.5f64.to_le_bytes(),
+                &b"\x04\x00\x02\x08\x00\x06"[..],
+                &1f32.to_le_bytes(),
+                &2f32.to_le_bytes(),
+                &3f32.to_le_bytes(),
+                &b"\x00\x02\x02j\x08junk\x00"[..],
+            ]
+            .concat(),
         ),
         EventFormat::Protobuf => (
-            &MEMBERS.replace("FORMAT", "protobuf"),
-            framed(
-                1,
-                &[
-                    // The first message; at 1, x 1.5, two `o` of which the second has p 4, v packed, junk, and at last the
-                    // id: without it, a message that is cut between two fields is a shorter message.
-                    &b"\x00\x10\x01\x19"[..],
-                    &1.5f64.to_le_bytes(),
-                    &b"\x22\x00\x22\x02\x08\x04\x2a\x0c"[..],
-                    &1f32.to_le_bytes(),
-                    &2f32.to_le_bytes(),
-                    &3f32.to_le_bytes(),
-                    &b"\x32\x09\x0a\x01j\x12\x04junk\x0a\x01a"[..],
-                ]
-                .concat(),
-            ),
+            SchemaKind::Protobuf,
+            PROTOBUF,
+            // The first message; at 1, x 1.5, two `o` of which the second has p 4, v packed, junk, and at last the id:
+            // without it, a message that is cut between two fields is a shorter message.
+            [
+                &b"\x00\x10\x01\x19"[..],
+                &1.5f64.to_le_bytes(),
+                &b"\x22\x00\x22\x02\x08\x04\x2a\x0c"[..],
+                &1f32.to_le_bytes(),
+                &2f32.to_le_bytes(),
+                &3f32.to_le_bytes(),
+                &b"\x32\x09\x0a\x01j\x12\x04junk\x0a\x01a"[..],
+            ]
+            .concat(),
         ),
-        EventFormat::JsonSchema => (
-            &MEMBERS.replace("FORMAT", "json_schema"),
-            framed(
-                1,
-                br#"{"id":"a","at":1,"x":1.5,"o":[0,{"p":4}],"v":[1,2,3],"junk":{"a":["b",null,true,-1e3]}}"#,
-            ),
-        ),
+        _ => (SchemaKind::Json, "{}", DOCUMENT.to_vec()),
     };
-    let rig = rig_of(file, &[spec("x", DType::Float64, &[5])]);
-    let schema = match format {
-        EventFormat::Avro => (SchemaKind::Avro, AVRO),
-        EventFormat::Protobuf => (SchemaKind::Protobuf, PROTOBUF),
-        EventFormat::JsonSchema => (SchemaKind::Json, "{}"),
-        EventFormat::Json | EventFormat::Raw | EventFormat::Image => return (rig, event),
-    };
-    (rig.with_schemas(&Shelf::of(schema.0, &[(1, schema.1)])), event)
+    let rig = rig_of(
+        &MEMBERS.replace("FORMAT", format.as_str()),
+        &[spec("x", DType::Float64, &[5])],
+    );
+    (rig.with_schemas(&Shelf::of(kind, &[(1, schema)])), framed(1, &payload))
 }
+
+const DOCUMENT: &[u8] = br#"{"id":"a","at":1,"x":1.5,"o":[0,{"p":4}],"v":[1,2,3],"junk":{"a":["b",null,true,-1e3]}}"#;
 
 /// The pipeline file of events with members.
 const MEMBERS: &str = r#"
