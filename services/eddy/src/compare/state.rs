@@ -155,7 +155,7 @@ fn of_topic(side: &Side, arguments: &ReplayArguments) -> Result<Origin, Error> {
     };
     let topic = recall::one_topic(&settings.topics.events, arguments.topic.as_deref());
     Ok(Origin::Topic {
-        brokers: settings.kafka.brokers.clone(),
+        brokers: settings.kafka.brokers,
         topic: topic.map_err(Error::Usage)?,
         from: arguments.from.map(words).unwrap_or_default(),
         to: arguments.to.map(words),
