@@ -247,6 +247,7 @@ impl<B: Broker> Lane<B> {
             }
         }
         (self.facts.poll, self.facts.decode) = times.end(self.clock.now().monotonic);
+        self.tell_of_new_schemas();
         match held_back {
             Some((source, awaited)) => self.hold_back(source, awaited),
             None => Ok(()),

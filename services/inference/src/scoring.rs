@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eddy_pipeline::decode::{Awaited, Captured, Decoder};
+use eddy_pipeline::decode::{Awaited, Captured, Decoder, NewSchema};
 use eddy_pipeline::drift::monitor::Values;
 use eddy_pipeline::event::Record;
 use eddy_pipeline::head::{Head, Predictions};
@@ -150,6 +150,11 @@ impl Scoring {
     /// As [`Self::prepare`].
     pub fn ready(&mut self, schema: u32) -> Result<(), Awaited> {
         self.decoder.ready(schema)
+    }
+
+    /// The schemas that were met for the first time since the last call.
+    pub fn take_new_schemas(&mut self) -> Vec<NewSchema> {
+        self.decoder.take_new_schemas()
     }
 
     /// Decodes one event into the next row of the tensors and notes what its outputs will need.

@@ -8,6 +8,7 @@
 //!
 //! A new metric is one row in `catalogue!` and one handle in [`crate::Metrics`]; a test finds a row without a handle.
 
+use eddy_pipeline::decode::Change;
 use eddy_pipeline::drift::distance::Distance;
 use eddy_pipeline::drift::watch::Standing;
 use eddy_pipeline::rejection::Reason;
@@ -264,6 +265,10 @@ fn reason_words() -> Vec<&'static str> {
     Reason::ALL.iter().map(|reason| reason.as_str()).collect()
 }
 
+fn change_words() -> Vec<&'static str> {
+    Change::ALL.iter().map(|change| change.as_str()).collect()
+}
+
 const fn closed(name: &'static str, words: fn() -> Vec<&'static str>) -> Label {
     Label {
         name,
@@ -303,6 +308,7 @@ const PROFILE: Label = configured("profile", "id of a reference profile");
 const SIDE: Label = closed("side", Side::words);
 const ARM: Label = closed("arm", arm_words);
 const CAUSE: Label = closed("cause", PauseCause::words);
+const CHANGE: Label = closed("change", change_words);
 const FAULT: Label = closed("fault", fault_words);
 const LANE: Label = configured("lane", "number of the lane, from 0 to `kafka.lanes` - 1");
 const MODEL: Label = configured("model", "`name` of a model");
@@ -445,6 +451,8 @@ catalogue! {
         "Partitions that the lane holds.";
     REBALANCES = "eddy_rebalances_total", COUNTER, Times, [LANE],
         "Times that the group gave or took partitions.";
+    SCHEMA_FINDINGS = "eddy_schema_findings_total", COUNTER, Times, [CHANGE],
+        "What did not fit the pipeline file in schemas that were new to a lane, as `events.evolution` has it.";
     BATCH_ROWS = "eddy_batch_rows", histogram(ROW_BUCKETS), Rows, [],
         "Rows of a batch.";
     STAGE_SECONDS = "eddy_stage_seconds", histogram(STAGE_BUCKETS), Seconds, [STAGE],

@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use eddy_pipeline::decode::{Change, NewSchema};
 use eddy_pipeline::drift::monitor::{Monitor, Tally as DriftTally};
 use eddy_pipeline::outcome::{Accounts, Remembers, Tally};
 use eddy_pipeline::rejection::Reason;
@@ -57,6 +58,7 @@ pub struct LaneMetrics {
     paused: Vec<(PauseCause, IntGauge)>,
     assigned: IntGauge,
     rebalances: IntCounter,
+    schema_findings: Vec<(Change, IntCounter)>,
     rows: LocalHistogram,
     stages: Vec<LocalHistogram>,
     checkpoints: Vec<LocalHistogram>,
@@ -114,6 +116,10 @@ impl LaneMetrics {
                 .map(|drawn| families.draws.with_label_values(&[arm.as_str(), drawn.as_str()]))
                 .collect()
         };
+        let by_change = |change: &Change| {
+            let findings = families.schema_findings.with_label_values(&[change.as_str()]);
+            (*change, findings)
+        };
         let by_cause = |cause: &PauseCause| (*cause, families.paused.with_label_values(&[&lane, cause.as_str()]));
         Self {
             models: models.iter().map(|model| ModelHandles::new(&families, model)).collect(),
@@ -123,6 +129,7 @@ impl LaneMetrics {
             paused: PauseCause::ALL.iter().map(by_cause).collect(),
             assigned: families.partitions_assigned.with_label_values(&[&lane]),
             rebalances: families.rebalances.with_label_values(&[&lane]),
+            schema_findings: Change::ALL.iter().map(by_change).collect(),
             rows: families.batch_rows.local(),
             stages: LaneStage::ALL.iter().map(by_stage).collect(),
             checkpoints: CheckpointOutcome::ALL.iter().map(by_outcome).collect(),
@@ -251,6 +258,13 @@ impl LaneMetrics {
     /// Counts a partition that stood still, at once.
     pub fn stalled(&mut self) {
         self.families.stalls.inc();
+    }
+
+    /// Counts what does not fit in a schema that is new to the lane, at once.
+    pub fn new_schema(&mut self, schema: &NewSchema) {
+        for (change, findings) in &self.schema_findings {
+            findings.inc_by(schema.count(*change) as u64);
+        }
     }
 
     /// Counts a rebalance and shows which partitions the lane now holds, at once; the lag of others is shown no more.

@@ -2,7 +2,11 @@
 //!
 //! Owns: nothing that judges. Each target states its own properties.
 
-use eddy_pipeline::decode::{Binding, Captured, Decoder, EventSettings, LimitSettings};
+use std::sync::Arc;
+
+use eddy_pipeline::decode::{
+    Binding, Captured, Decoder, EventSettings, Found, LimitSettings, SchemaKind, Schemas, WriterSchema,
+};
 use eddy_pipeline::event::{Header, Partition, Record, Source};
 use eddy_pipeline::fields::FieldSettings;
 use eddy_pipeline::rejection::Rejection;
@@ -77,6 +81,31 @@ impl Rig {
         }
     }
 
+    /// The same with a registry that has one schema, number 1.
+    pub fn with_schema(self, kind: SchemaKind, text: &str) -> Self {
+        let schema = WriterSchema {
+            id: 1,
+            kind,
+            text: text.to_owned(),
+            references: Vec::new(),
+        };
+        Self {
+            decoder: self.decoder.with_schemas(Arc::new(One(Arc::new(schema)))),
+            ..self
+        }
+    }
+
+    /// Decodes a value in the frame of a registry, as [`Self::decode`] does.
+    ///
+    /// # Errors
+    /// The decoder's refusal.
+    pub fn decode_framed(&mut self, payload: &[u8]) -> Result<(), Rejection> {
+        let value = [&[0, 0, 0, 0, 1], payload].concat();
+        let prepared = self.decoder.prepare(&record(Some(&value), &[]));
+        assert_eq!(prepared, Ok(()), "the schema is there");
+        self.decode(&value)
+    }
+
     /// Decodes a value, twice, and checks what holds whatever it is: it means the same each time, no other row is
     /// touched, and a refusal is one short sentence.
     ///
@@ -140,6 +169,16 @@ impl Rig {
             Buffer::Bool(data) => Buffer::Bool(data[cells].to_vec()),
             Buffer::String(data) => Buffer::String(data[cells].to_vec()),
         }
+    }
+}
+
+/// A registry of one schema.
+#[derive(Debug)]
+struct One(Arc<WriterSchema>);
+
+impl Schemas for One {
+    fn find(&self, id: u32) -> Found {
+        if id == 1 { Found::Known(self.0.clone()) } else { Found::Unknown }
     }
 }
 

@@ -268,7 +268,7 @@ impl<'a> Beside<'a> {
 const fn endings(format: EventFormat) -> &'static [&'static str] {
     match format {
         EventFormat::Json => &["json"],
-        EventFormat::Raw | EventFormat::Avro => &["bin"],
+        EventFormat::Raw | EventFormat::Avro | EventFormat::Protobuf | EventFormat::JsonSchema => &["bin"],
         EventFormat::Image => &["png", "jpg", "jpeg"],
     }
 }

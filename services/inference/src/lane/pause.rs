@@ -186,6 +186,23 @@ impl<B: Broker> Lane<B> {
         false
     }
 
+    /// Says of each schema that is new to the lane whether it fits the pipeline file.
+    pub(super) fn tell_of_new_schemas(&mut self) {
+        for schema in self.scoring.take_new_schemas() {
+            self.ledger.metrics().new_schema(&schema);
+            let (id, rule) = (schema.id, schema.rule.as_str());
+            if schema.findings.is_empty() {
+                tracing::info!(schema = id, "a schema is new, and fits the pipeline file");
+            } else {
+                tracing::warn!(
+                    schema = id,
+                    rule,
+                    "a schema is new, and does not fit the pipeline file: {schema}"
+                );
+            }
+        }
+    }
+
     /// Which events a model failed on.
     fn suspects(&self) -> String {
         let batch = self.scoring.batch();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::settings::{EventFormat, EventSettings, LimitSettings};
-use super::{Awaited, Captured, Schemas, avro, image, json, raw};
+use super::{Awaited, Captured, NewSchema, Schemas, avro, image, json, json_schema, protobuf, raw};
 use crate::fields::{Field, Row};
 use crate::rejection::Rejection;
 use crate::settings::Problem;
@@ -20,17 +20,25 @@ pub(crate) trait Format: Send + std::fmt::Debug {
     /// Where to ask for schemas, in formats that need them.
     fn connect(&mut self, _schemas: Arc<dyn Schemas>) {}
 
-    /// The number of the schema that an event says it was written with, in formats that say so.
-    fn schema_of(&self, _value: &[u8]) -> Option<u32> {
-        None
-    }
-
-    /// Gets ready for events that were written with this schema. Asked before every one of them.
+    /// Gets ready for one event. Asked before each.
     ///
     /// # Errors
-    /// When the schema is not there yet.
+    /// When the schema that it says it was written with is not there yet, or not to be read.
+    fn prepare(&mut self, _value: &[u8]) -> Result<(), Awaited> {
+        Ok(())
+    }
+
+    /// Whether events that had to wait for this schema can be judged now.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
     fn ready(&mut self, _schema: u32) -> Result<(), Awaited> {
         Ok(())
+    }
+
+    /// Takes what was found out about schemas since the last call.
+    fn take_new_schemas(&mut self) -> Vec<NewSchema> {
+        Vec::new()
     }
 
     /// Hands every value that the event holds to its row, and captures what is asked for. Need not call
@@ -69,6 +77,8 @@ pub(crate) const FORMATS: &[(EventFormat, Compile)] = &[
     (EventFormat::Raw, raw::compile),
     (EventFormat::Image, image::compile),
     (EventFormat::Avro, avro::compile),
+    (EventFormat::Protobuf, protobuf::compile),
+    (EventFormat::JsonSchema, json_schema::compile),
 ];
 
 /// Compiles the format that the settings name.

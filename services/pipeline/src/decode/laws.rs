@@ -13,10 +13,7 @@ use crate::tensor::{Buffer, DType, Inputs};
 /// A decoder of a format, and an event that it takes.
 fn sample(format: EventFormat) -> (Rig, Vec<u8>) {
     let (file, event): (&str, Vec<u8>) = match format {
-        EventFormat::Json => (
-            &MEMBERS.replace("FORMAT", "json"),
-            br#"{"id":"a","at":1,"x":1.5,"o":[0,{"p":4}],"v":[1,2,3],"junk":{"a":["b",null,true,-1e3]}}"#.to_vec(),
-        ),
+        EventFormat::Json => (&MEMBERS.replace("FORMAT", "json"), DOCUMENT.to_vec()),
         EventFormat::Raw => (
             r#"
             [events]
@@ -47,28 +44,55 @@ fn sample(format: EventFormat) -> (Rig, Vec<u8>) {
             ))
             .to_vec(),
         ),
-        EventFormat::Avro => (
-            &MEMBERS.replace("FORMAT", "avro"),
-            framed(
-                1,
-                &[
-                    // id "a", at 1 (an int), x 1.5, o: one block of two items of which the second is a record, v
-                    &b"\x02a\x02"[..],
-                    &1.5f64.to_le_bytes(),
-                    &b"\x04\x00\x00\x02\x08\x00\x06"[..],
-                    &1f32.to_le_bytes(),
-                    &2f32.to_le_bytes(),
-                    &3f32.to_le_bytes(),
-                    &b"\x00\x02\x02j\x06junk\x00"[..],
-                ]
-                .concat(),
-            ),
-        ),
+        EventFormat::Avro | EventFormat::Protobuf | EventFormat::JsonSchema => return framed_sample(format),
     };
-    let mut rig = rig_of(file, &[spec("x", DType::Float64, &[5])]);
-    rig.decoder = rig.decoder.with_schemas(Shelf::of(SchemaKind::Avro, &[(1, AVRO)]));
-    (rig, event)
+    (rig_of(file, &[spec("x", DType::Float64, &[5])]), event)
 }
+
+/// The same for the formats of registries, each with its schema.
+fn framed_sample(format: EventFormat) -> (Rig, Vec<u8>) {
+    let (kind, schema, payload) = match format {
+        EventFormat::Avro => (
+            SchemaKind::Avro,
+            AVRO,
+            // id "a", at 1 (an int), x 1.5, o: one block of two items of which the second is a record, v, junk
+            [
+                &b"\x02a\x02"[..],
+                &1.5f64.to_le_bytes(),
+                &b"\x04\x00\x02\x08\x00\x06"[..],
+                &1f32.to_le_bytes(),
+                &2f32.to_le_bytes(),
+                &3f32.to_le_bytes(),
+                &b"\x00\x02\x02j\x08junk\x00"[..],
+            ]
+            .concat(),
+        ),
+        EventFormat::Protobuf => (
+            SchemaKind::Protobuf,
+            PROTOBUF,
+            // The first message; at 1, x 1.5, two `o` of which the second has p 4, v packed, junk, and at last the id:
+            // without it, a message that is cut between two fields is a shorter message.
+            [
+                &b"\x00\x10\x01\x19"[..],
+                &1.5f64.to_le_bytes(),
+                &b"\x22\x00\x22\x02\x08\x04\x2a\x0c"[..],
+                &1f32.to_le_bytes(),
+                &2f32.to_le_bytes(),
+                &3f32.to_le_bytes(),
+                &b"\x32\x09\x0a\x01j\x12\x04junk\x0a\x01a"[..],
+            ]
+            .concat(),
+        ),
+        _ => (SchemaKind::Json, "{}", DOCUMENT.to_vec()),
+    };
+    let rig = rig_of(
+        &MEMBERS.replace("FORMAT", format.as_str()),
+        &[spec("x", DType::Float64, &[5])],
+    );
+    (rig.with_schemas(&Shelf::of(kind, &[(1, schema)])), framed(1, &payload))
+}
+
+const DOCUMENT: &[u8] = br#"{"id":"a","at":1,"x":1.5,"o":[0,{"p":4}],"v":[1,2,3],"junk":{"a":["b",null,true,-1e3]}}"#;
 
 /// The pipeline file of events with members.
 const MEMBERS: &str = r#"
@@ -94,6 +118,19 @@ const MEMBERS: &str = r#"
     [fields.v]
     type = "vector"
     length = 3
+"#;
+
+const PROTOBUF: &str = r#"
+    syntax = "proto3";
+    message Event {
+        string id = 1;
+        int32 at = 2;
+        double x = 3;
+        repeated P o = 4;
+        repeated float v = 5;
+        map<string, string> junk = 6;
+    }
+    message P { int64 p = 1; }
 "#;
 
 const AVRO: &str = r#"{"type": "record", "name": "Event", "fields": [

@@ -29,6 +29,8 @@ pub(crate) enum Leaf<'a> {
     Null,
     Boolean(bool),
     Integer(i64),
+    /// An integer beyond `i64`.
+    Large(u64),
     Float(f64),
     Text(&'a str),
     Bytes(&'a [u8]),
@@ -43,7 +45,7 @@ impl Leaf<'_> {
         match self {
             Self::Null => "null",
             Self::Boolean(_) => "a truth value",
-            Self::Integer(_) => "a number",
+            Self::Integer(_) | Self::Large(_) => "a number",
             Self::Float(_) => "a number with a fraction or exponent",
             Self::Text(_) => "a text",
             Self::Bytes(_) => "bytes",
@@ -61,6 +63,7 @@ pub(crate) fn to_field(row: &mut Row<'_>, field: usize, leaf: Leaf<'_>, text: &m
         Leaf::Null => row.null(field),
         Leaf::Boolean(b) => row.boolean(field, b),
         Leaf::Integer(i) => row.integer(field, i),
+        Leaf::Large(i) => row.large(field, i),
         Leaf::Float(x) => row.float(field, x),
         Leaf::Text(text) => row.text(field, text),
         other => strange_to_field(row, field, other, text),
@@ -111,6 +114,7 @@ pub(crate) fn to_element(
     match leaf {
         Leaf::Float(x) => row.element_float(field, at, x),
         Leaf::Integer(i) => row.element_integer(field, at, i),
+        Leaf::Large(i) => row.element_float(field, at, i as f64),
         Leaf::Boolean(b) => row.element_boolean(field, at, b),
         Leaf::Text(text) => row.element_text(field, at, text),
         Leaf::Moment(moment) => row.element_integer(field, at, moment.raw),
@@ -135,6 +139,7 @@ pub(crate) fn to_id(captured: &mut Captured, leaf: Leaf<'_>, text: &mut String) 
     match leaf {
         Leaf::Text(id) => return captured.name(id, PLACE),
         Leaf::Integer(raw) | Leaf::Moment(Moment { raw, .. }) => text.push_str(itoa::Buffer::new().format(raw)),
+        Leaf::Large(i) => text.push_str(itoa::Buffer::new().format(i)),
         Leaf::Uuid(uuid) => write_uuid(text, uuid),
         Leaf::Decimal(decimal) => decimal.write(text)?,
         other => return Err(not_an_id(other.name())),
@@ -153,6 +158,7 @@ pub(crate) fn to_time(
         Leaf::Null => return Ok(()),
         Leaf::Text(text) => reader.read_text(TIME, text)?,
         Leaf::Integer(i) => reader.read_integer(TIME, i)?,
+        Leaf::Large(_) => reader.read_integer(TIME, i64::MAX)?,
         Leaf::Float(x) => reader.read_float(TIME, x)?,
         Leaf::Decimal(decimal) => {
             text.clear();
@@ -176,6 +182,7 @@ pub(crate) fn to_json(out: &mut Vec<u8>, leaf: Leaf<'_>, text: &mut String) -> R
         Leaf::Null => out.extend_from_slice(b"null"),
         Leaf::Boolean(b) => out.extend_from_slice(if b { b"true" } else { b"false" }),
         Leaf::Integer(i) => out.extend_from_slice(itoa::Buffer::new().format(i).as_bytes()),
+        Leaf::Large(i) => out.extend_from_slice(itoa::Buffer::new().format(i).as_bytes()),
         Leaf::Float(x) if x.is_finite() => out.extend_from_slice(zmij::Buffer::new().format_finite(x).as_bytes()),
         // As in the JSON of Protobuf: JSON itself has no word for them.
         Leaf::Float(x) if x.is_nan() => out.extend_from_slice(b"\"NaN\""),

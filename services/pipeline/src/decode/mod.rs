@@ -8,14 +8,18 @@
 mod avro;
 mod captured;
 mod decimal;
+mod evolution;
 mod format;
 mod framing;
 mod image;
 mod json;
+mod json_schema;
 #[cfg(test)]
 mod laws;
 mod leaf;
 mod moment;
+mod outline;
+mod protobuf;
 mod raw;
 mod registry;
 mod rules;
@@ -30,6 +34,8 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 pub use captured::{Captured, ID_BYTES};
+pub use evolution::{Change, EvolutionRule, EvolutionSettings, Finding, NewSchema};
+pub(crate) use outline::Sort;
 pub use schemas::{Awaited, Found, SchemaKind, SchemaReference, Schemas, WriterSchema};
 pub use settings::{EventFormat, EventSettings, LimitSettings, RawSettings, UnknownFields};
 
@@ -181,8 +187,7 @@ impl Decoder {
     /// # Errors
     /// When it is not: the event must be held back, not rejected, until [`Self::ready`] says that it can be judged.
     pub fn prepare(&mut self, record: &Record<'_>) -> Result<(), Awaited> {
-        let id = record.value.and_then(|value| self.format.schema_of(value));
-        id.map_or(Ok(()), |id| self.format.ready(id))
+        record.value.map_or(Ok(()), |value| self.format.prepare(value))
     }
 
     /// Whether events that were written with this schema can be judged now.
@@ -191,6 +196,11 @@ impl Decoder {
     /// As [`Self::prepare`].
     pub fn ready(&mut self, schema: u32) -> Result<(), Awaited> {
         self.format.ready(schema)
+    }
+
+    /// The schemas that were met for the first time since the last call, with what about them does not fit.
+    pub fn take_new_schemas(&mut self) -> Vec<NewSchema> {
+        self.format.take_new_schemas()
     }
 
     /// Decodes one record into row `row` of each model's inputs, one [`Inputs`] per binding, in their order. Does not
@@ -319,6 +329,25 @@ impl Decoder {
 
 /// Settings of one format in a pipeline of another.
 fn misplaced(events: &EventSettings) -> Vec<Problem> {
+    let mut problems = misplaced_sections(events);
+    let has_schemas = matches!(
+        events.format,
+        EventFormat::Avro | EventFormat::Protobuf | EventFormat::JsonSchema
+    );
+    if events.evolution.is_some() && !has_schemas {
+        problems.push(Problem::new(
+            "events.evolution",
+            format!(
+                "has no meaning for {} events, which name no schema; remove it, or write format = \"avro\", \"protobuf\" or \
+                 \"json_schema\"",
+                events.format.as_str()
+            ),
+        ));
+    }
+    problems
+}
+
+fn misplaced_sections(events: &EventSettings) -> Vec<Problem> {
     let said = [
         ("raw", events.raw.is_some(), EventFormat::Raw),
         ("image", events.image.is_some(), EventFormat::Image),

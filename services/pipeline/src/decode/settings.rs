@@ -5,6 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::evolution::EvolutionSettings;
 use super::trie::member_name;
 use crate::fields::{ImageSettings, TimeUnit};
 use crate::settings::{Bytes, Problem};
@@ -23,6 +24,10 @@ pub enum EventFormat {
     Image,
     /// An Avro value in the framing of a schema registry.
     Avro,
+    /// A Protobuf message in the framing of a schema registry.
+    Protobuf,
+    /// A JSON document in the framing of a schema registry.
+    JsonSchema,
 }
 
 impl EventFormat {
@@ -38,6 +43,8 @@ impl EventFormat {
             Self::Raw => "raw",
             Self::Image => "image",
             Self::Avro => "avro",
+            Self::Protobuf => "protobuf",
+            Self::JsonSchema => "json_schema",
         }
     }
 }
@@ -93,8 +100,12 @@ pub struct EventSettings {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pass_through: Vec<String>,
     /// What to do with members that nothing here names, in the objects that fields are read from. Default: `ignore`.
+    /// Registry formats have `evolution` for that.
     #[serde(default)]
     pub unknown_fields: UnknownFields,
+    /// What to do when a writer's schema does not fit this file. Only for registry formats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evolution: Option<EvolutionSettings>,
     /// How to read raw tensors. Required for `format = "raw"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<RawSettings>,
@@ -109,6 +120,7 @@ impl EventSettings {
     pub fn as_documents(&self) -> Self {
         Self {
             format: EventFormat::Json,
+            evolution: None,
             ..self.clone()
         }
     }

@@ -14,6 +14,7 @@ mod number;
 mod row;
 mod rule;
 mod settings;
+mod sort;
 mod store;
 mod timestamp;
 mod vector;

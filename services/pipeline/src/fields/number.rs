@@ -18,8 +18,8 @@ pub(crate) struct FloatRule {
     out_of_range: OutOfRange,
     non_finite: NonFinite,
     allowed: Vec<f64>,
-    parse_strings: bool,
-    zero_one: bool,
+    pub(super) parse_strings: bool,
+    pub(super) zero_one: bool,
 }
 
 /// What an integer must be like.
@@ -29,8 +29,8 @@ pub(crate) struct IntegerRule {
     max: i64,
     out_of_range: OutOfRange,
     allowed: Vec<i64>,
-    parse_strings: bool,
-    zero_one: bool,
+    pub(super) parse_strings: bool,
+    pub(super) zero_one: bool,
 }
 
 /// The ends of the range, where they are sound.

@@ -18,11 +18,13 @@ mod walk;
 
 use self::bytes::Bytes;
 use self::plan::Plan;
+use self::types::Types;
 use self::walk::{Aim, Walk};
 use super::Captured;
 use super::format::{Event, Format, Sources};
 use super::framing::FRAME;
-use super::registry::{self, Framed, Language};
+use super::outline::Outline;
+use super::registry::{self, Framed, Language, Part};
 use super::rules::Rules;
 use super::schemas::{SchemaKind, WriterSchema};
 use super::trie::{Seen, Trie};
@@ -39,13 +41,7 @@ struct Avro {
 }
 
 pub(crate) fn compile(sources: &Sources<'_>) -> Result<Box<dyn Format>, Vec<Problem>> {
-    let mut problems = Vec::new();
-    registry::check(sources, &mut problems);
-    let trie = Trie::compile(sources.events, sources.fields, sources.limits.depth);
-    let trie = trie.map_err(|found| problems.extend(found)).ok();
-    let Some(trie) = trie.filter(|_| problems.is_empty()) else {
-        return Err(problems);
-    };
+    let trie = registry::trie(sources)?;
     let avro = Avro {
         seen: Seen::of(&trie),
         rules: Rules::of(sources),
@@ -57,10 +53,19 @@ pub(crate) fn compile(sources: &Sources<'_>) -> Result<Box<dyn Format>, Vec<Prob
 
 impl Language for Avro {
     const KIND: SchemaKind = SchemaKind::Avro;
+    type Source = Types;
     type Plan = Plan;
 
-    fn compile(&self, schema: &WriterSchema) -> Result<Plan, String> {
-        Plan::compile(types::parse(schema)?, &self.trie)
+    fn trie(&self) -> &Trie {
+        &self.trie
+    }
+
+    fn parse(&self, schema: &WriterSchema) -> Result<Types, String> {
+        types::parse(schema)
+    }
+
+    fn compile(&self, source: &Types, _: Part) -> Result<(Plan, Outline), String> {
+        Ok((Plan::compile(source, &self.trie)?, source.outline()))
     }
 
     fn read(&mut self, plan: &Plan, value: &[u8], event: &mut Event<'_>) -> Result<(), Rejection> {

@@ -53,9 +53,9 @@ struct Compiler<'a> {
 }
 
 impl Plan {
-    pub(super) fn compile(types: Types, trie: &Trie) -> Result<Self, String> {
+    pub(super) fn compile(types: &Types, trie: &Trie) -> Result<Self, String> {
         let mut compiler = Compiler {
-            types: &types,
+            types,
             trie,
             nodes: Vec::new(),
             known: HashMap::new(),

@@ -9,6 +9,7 @@ use apache_avro::schema::{InnerDecimalSchema, UuidSchema};
 use serde_json::{Value, json};
 
 use crate::decode::moment::{Meaning, Unit};
+use crate::decode::outline::{Look, Outline, Sort};
 use crate::decode::schemas::WriterSchema;
 
 /// Index of a type.
@@ -49,6 +50,31 @@ pub(super) enum Type {
 pub(super) struct Types {
     pub(super) types: Vec<Type>,
     pub(super) root: TypeId,
+}
+
+impl Types {
+    pub(super) fn outline(&self) -> Outline {
+        let look = |found: &Type| match found {
+            Type::Null => Look::Leaf(Sort::Null),
+            Type::Boolean => Look::Leaf(Sort::Boolean),
+            Type::Int | Type::Long | Type::Little32 => Look::Leaf(Sort::Integer),
+            Type::Float | Type::Double => Look::Leaf(Sort::Float),
+            Type::Text | Type::Enum(_) => Look::Leaf(Sort::Text),
+            Type::Bytes | Type::Fixed(_) => Look::Leaf(Sort::Bytes),
+            Type::Decimal { .. } | Type::BigDecimal => Look::Leaf(Sort::Decimal),
+            Type::Uuid => Look::Leaf(Sort::Uuid),
+            Type::Moment(Meaning::TimeOfDay(_)) => Look::Leaf(Sort::TimeOfDay),
+            Type::Moment(_) => Look::Leaf(Sort::Time),
+            Type::Array(item) => Look::List(*item),
+            Type::Map(item) => Look::Map(*item),
+            Type::Record(members) => Look::Object(members.to_vec()),
+            Type::Union(branches) => Look::Either(branches.to_vec()),
+        };
+        Outline {
+            looks: self.types.iter().map(look).collect(),
+            root: self.root,
+        }
+    }
 }
 
 /// Parses a schema with what it refers to.

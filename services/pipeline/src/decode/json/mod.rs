@@ -35,7 +35,7 @@ use crate::rejection::{Reason, Rejection};
 use crate::settings::Problem;
 
 #[derive(Debug)]
-struct Json {
+pub(super) struct Json {
     trie: Trie,
     rules: Rules,
     unknown: UnknownFields,
@@ -43,24 +43,27 @@ struct Json {
 }
 
 pub(crate) fn compile(sources: &Sources<'_>) -> Result<Box<dyn Format>, Vec<Problem>> {
-    Ok(Box::new(Json::compile(sources)?))
+    let trie = Trie::compile(sources.events, sources.fields, sources.limits.depth)?;
+    Ok(Box::new(Json::new(trie, sources)))
 }
 
 impl Json {
-    fn compile(sources: &Sources<'_>) -> Result<Self, Vec<Problem>> {
-        let trie = Trie::compile(sources.events, sources.fields, sources.limits.depth)?;
-        Ok(Self {
+    pub(super) fn new(trie: Trie, sources: &Sources<'_>) -> Self {
+        Self {
             seen: Seen::of(&trie),
             rules: Rules::of(sources),
             unknown: sources.events.unknown_fields,
             trie,
-        })
+        }
     }
-}
 
-impl Format for Json {
-    fn read(&mut self, value: &[u8], event: &mut Event<'_>) -> Result<(), Rejection> {
-        let document = text_of(value)?;
+    pub(super) fn trie(&self) -> &Trie {
+        &self.trie
+    }
+
+    /// Reads the document behind the first `frame` bytes of a value.
+    pub(super) fn read_behind(&mut self, frame: usize, value: &[u8], event: &mut Event<'_>) -> Result<(), Rejection> {
+        let document = text_of(&value[frame..])?;
         self.seen.begin();
         let mut walk = Walk {
             trie: &self.trie,
@@ -81,16 +84,26 @@ impl Format for Json {
         };
         let result = root.deserialize(&mut deserializer).and_then(|()| deserializer.end());
         result.map_err(|error| {
-            let byte = walk.refused_at.unwrap_or_else(|| byte_of(document, &error));
+            let byte = frame + walk.refused_at.unwrap_or_else(|| byte_of(document, &error));
             let rejection = walk.refusal.take().unwrap_or_else(|| unreadable(&error));
             Rejection::new(rejection.reason, format!("{}, at byte {byte}", rejection.detail))
         })
     }
 
-    fn salvage(&mut self, value: &[u8], captured: &mut Captured) {
+    pub(super) fn salvage_from(&self, document: &[u8], captured: &mut Captured) {
         if let Some(pointer) = &self.trie.id {
-            salvage::salvage(value, pointer, captured);
+            salvage::salvage(document, pointer, captured);
         }
+    }
+}
+
+impl Format for Json {
+    fn read(&mut self, value: &[u8], event: &mut Event<'_>) -> Result<(), Rejection> {
+        self.read_behind(0, value, event)
+    }
+
+    fn salvage(&mut self, value: &[u8], captured: &mut Captured) {
+        self.salvage_from(value, captured);
     }
 }
 

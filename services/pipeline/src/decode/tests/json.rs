@@ -231,7 +231,7 @@ fn broken_documents_are_malformed() {
 #[test]
 fn the_framing_of_a_schema_registry_is_named() {
     let rejection = rig(TWO).decode(b"\x00\x00\x00\x00\x01{}").unwrap_err();
-    assert_eq!(rejection.reason, Reason::Malformed);
+    assert_eq!(rejection.reason, Reason::Framed);
     assert!(rejection.detail.contains("registry"), "{rejection}");
 }
 

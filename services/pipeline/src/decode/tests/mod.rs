@@ -1,11 +1,16 @@
 //! What a decoder promises, seen from outside.
 
 mod avro;
+mod avro_peer;
 mod bindings;
+mod evolution;
 mod features;
+mod fixtures;
 mod json;
+mod json_schema;
 mod limits;
 mod other_formats;
+mod protobuf;
 pub(super) mod registry;
 
 use indexmap::IndexMap;
@@ -180,14 +185,17 @@ fn every_reason_of_decoding_and_validating_can_be_met() {
         (Reason::NotFinite, Some(event("1", r#"["NaN",2]"#)), &[]),
         (Reason::OutOfRange, Some(event("11", "[1,2]")), &[]),
         (Reason::NotAllowed, Some(event("1.5", "[1,2]")), &[]),
+        (Reason::Framed, Some("\0\0\0\0\u{1}{}".into()), &[]),
     ];
+    // Those of registry formats are met in `registry`.
+    let of_schemas = [Reason::UnknownSchema, Reason::SchemaRefused];
     let reachable = |reason: &&Reason| {
         use crate::rejection::Stage;
         matches!(reason.stage(), Stage::Decode | Stage::Validate)
     };
     for reason in Reason::ALL.iter().filter(reachable) {
         assert!(
-            cases.iter().any(|(met, ..)| met == reason),
+            cases.iter().any(|(met, ..)| met == reason) || of_schemas.contains(reason),
             "{reason:?} has no case here"
         );
     }
