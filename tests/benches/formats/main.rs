@@ -36,7 +36,7 @@ use whole::Whole;
 const USAGE: &str = "usage: formats [--events N] [--rounds N]";
 
 /// A format by its word in the pipeline file.
-const FORMATS: [&str; 2] = ["json", "avro"];
+const FORMATS: [&str; 4] = ["json", "avro", "protobuf", "json_schema"];
 
 fn main() -> ExitCode {
     let (events, rounds) = match arguments(std::env::args().skip(1)) {
@@ -92,7 +92,19 @@ fn schema(format: &str) -> Value {
             let record = json!({ "type": "record", "name": "Event", "fields": fields });
             json!({ "schema": record.to_string() })
         }
-        _ => json!({ "schema": "{}", "schemaType": "JSON" }),
+        "protobuf" => {
+            let numbered = events::NAMES.iter().zip(1..);
+            let fields: String = numbered
+                .map(|(name, number)| format!("double {name} = {number};\n"))
+                .collect();
+            json!({ "schema": format!("syntax = \"proto3\";\nmessage Event {{\n{fields}}}\n"), "schemaType": "PROTOBUF" })
+        }
+        _ => {
+            let fields = events::NAMES.map(|name| (name.to_owned(), json!({ "type": "number" })));
+            let fields: serde_json::Map<String, Value> = fields.into_iter().collect();
+            let object = json!({ "type": "object", "properties": fields });
+            json!({ "schema": object.to_string(), "schemaType": "JSON" })
+        }
     }
 }
 
@@ -100,16 +112,26 @@ fn schema(format: &str) -> Value {
 fn encoded(format: &str, id: u32, event: &str) -> Vec<u8> {
     let mut bytes = vec![0];
     bytes.extend(id.to_be_bytes());
+    let values: Value = serde_json::from_str(event).expect("it is JSON");
+    let value = |name: &str| values[name].as_f64().expect("a number").to_le_bytes();
     match format {
-        "avro" => {
-            let values: Value = serde_json::from_str(event).expect("it is JSON");
-            for name in events::NAMES {
-                bytes.extend(values[name].as_f64().expect("a number").to_le_bytes());
+        "json" => return event.as_bytes().to_vec(),
+        "avro" => events::NAMES.iter().for_each(|name| bytes.extend(value(name))),
+        "protobuf" => {
+            // The first message of the file, then for each field its number and that it has eight bytes.
+            bytes.push(0);
+            for (name, number) in events::NAMES.iter().zip(1_u16..) {
+                let tag = number << 3 | 1;
+                match tag < 0x80 {
+                    true => bytes.push(tag as u8),
+                    false => bytes.extend([tag as u8 | 0x80, (tag >> 7) as u8]),
+                }
+                bytes.extend(value(name));
             }
-            bytes
         }
-        _ => event.as_bytes().to_vec(),
+        _ => bytes.extend(event.as_bytes()),
     }
+    bytes
 }
 
 fn arguments(mut words: impl Iterator<Item = String>) -> Result<(usize, usize), String> {

@@ -46,6 +46,132 @@ const SECOND: &str = r#"{"type":"record","name":"Order","namespace":"shop","fiel
 
 const PASSED: [&str; 8] = ["customer", "tags", "amount", "at", "day", "raw", "note", "region"];
 
+/// A format with its schemas, the earlier and the later one, as the reference's script takes them.
+struct Language {
+    format: &'static str,
+    schemas: [Value; 2],
+    /// The event of a number; whether it is of the later schema.
+    event: fn(usize, bool) -> Value,
+}
+
+fn avro_orders() -> Language {
+    Language {
+        format: "avro",
+        schemas: [FIRST, SECOND].map(|schema| json!({ "format": "avro", "schema": schema })),
+        event: order,
+    }
+}
+
+/// Orders in JSON Schema.
+fn json_orders() -> Language {
+    let schema = |more: Value| {
+        let mut properties = json!({
+            "id": { "type": "string" },
+            "features": { "type": "array", "items": { "type": "number" } },
+            "customer": { "oneOf": [
+                { "type": "null" },
+                { "type": "object", "properties": { "name": { "type": "string" }, "limit": { "type": ["number", "null"] } } }
+            ] },
+            "tags": { "type": "object", "additionalProperties": { "type": ["integer", "null"] } },
+            "note": { "type": ["string", "null"] }
+        });
+        properties
+            .as_object_mut()
+            .expect("an object")
+            .extend(more.as_object().expect("an object").clone());
+        let schema = json!({ "title": "Order", "type": "object", "properties": properties, "required": ["id"] });
+        json!({ "format": "json_schema", "schema": schema.to_string() })
+    };
+    let event = |number: usize, is_later: bool| {
+        let mut order = order(number, is_later);
+        let members = order.as_object_mut().expect("an object");
+        members.retain(|name, _| {
+            matches!(
+                name.as_str(),
+                "id" | "features" | "customer" | "tags" | "note" | "region"
+            )
+        });
+        order
+    };
+    Language {
+        format: "json_schema",
+        schemas: [
+            schema(json!({})),
+            schema(json!({ "region": { "type": ["string", "null"] } })),
+        ],
+        event,
+    }
+}
+
+/// Orders in Protobuf. What has its default is left out of a message, so each member that is compared has another value, or is
+/// not there.
+fn protobuf_orders() -> Language {
+    let field = |name: &str, number: u32, kind: &str| json!({ "name": name, "number": number, "type": kind, "label": "LABEL_OPTIONAL", "jsonName": name });
+    let repeated = |mut field: Value| {
+        field["label"] = "LABEL_REPEATED".into();
+        field
+    };
+    let of = |mut field: Value, name: &str| {
+        field["typeName"] = name.into();
+        field
+    };
+    let optional = |mut field: Value, index: u32| {
+        field["oneofIndex"] = index.into();
+        field["proto3Optional"] = true.into();
+        field
+    };
+    let schema = |is_later: bool| {
+        let mut fields = vec![
+            field("id", 1, "TYPE_STRING"),
+            repeated(field("features", 2, "TYPE_DOUBLE")),
+            of(field("customer", 3, "TYPE_MESSAGE"), ".shop.Order.Customer"),
+            repeated(of(field("tags", 4, "TYPE_MESSAGE"), ".shop.Order.TagsEntry")),
+            field("raw", 5, "TYPE_BYTES"),
+            optional(field("note", 6, "TYPE_STRING"), 0),
+        ];
+        let mut oneofs = vec![json!({ "name": "_note" })];
+        if is_later {
+            fields.push(optional(field("region", 7, "TYPE_STRING"), 1));
+            oneofs.push(json!({ "name": "_region" }));
+        }
+        let customer = json!({ "name": "Customer", "field": [
+            field("name", 1, "TYPE_STRING"), of(field("tier", 2, "TYPE_ENUM"), ".shop.Tier"), field("limit", 3, "TYPE_DOUBLE")
+        ] });
+        let entry = json!({ "name": "TagsEntry", "options": { "mapEntry": true }, "field": [
+            field("key", 1, "TYPE_STRING"), field("value", 2, "TYPE_INT32")
+        ] });
+        let tiers = json!({ "name": "Tier", "value": [
+            { "name": "NONE", "number": 0 }, { "name": "GOLD", "number": 1 }, { "name": "SILVER", "number": 2 }
+        ] });
+        let message = json!({ "name": "Order", "field": fields, "oneofDecl": oneofs, "nestedType": [customer, entry] });
+        let file = json!({
+            "name": "order.proto", "package": "shop", "syntax": "proto3", "messageType": [message], "enumType": [tiers]
+        });
+        json!({ "format": "protobuf", "file": file, "message": "shop.Order" })
+    };
+    let event = |number: usize, is_later: bool| {
+        let mut order = json!({
+            "id": format!("{number:04}"), "features": [(number % 10) as f64, 1.0], "tags": { "a": number + 1, "b": 7 },
+            "raw": encode_block(&[number as u8, 0, 255]),
+        });
+        if number % 3 > 0 {
+            order["customer"] = json!({ "name": "Åse", "tier": "SILVER", "limit": 1.0 + number as f64 / 8.0 });
+        }
+        if number % 2 > 0 {
+            order["note"] = json!(format!("n{number}"));
+        }
+        if is_later && number % 5 > 0 {
+            order["region"] = "north".into();
+        }
+        order
+    };
+    Language {
+        format: "protobuf",
+        schemas: [schema(false), schema(true)],
+        event,
+    }
+}
+
 fn order(number: usize, has_region: bool) -> Value {
     let customer = match number % 3 {
         0 => Value::Null,
@@ -74,21 +200,26 @@ fn order(number: usize, has_region: bool) -> Value {
     order
 }
 
+/// A task of the reference's script with these members more.
+fn task(mut task: Value, topic: &str, values: Value) -> Value {
+    task["topic"] = topic.into();
+    task["values"] = values;
+    task
+}
+
 /// Events as Confluent's serializer writes them.
-fn written(url: &str, topic: &str, schema: &str, values: Vec<Value>) -> Vec<Vec<u8>> {
-    let task = json!({ "format": "avro", "topic": topic, "schema": schema, "values": values });
-    let answer = python(&json!({ "url": url, "write": [task] }));
+fn written(url: &str, topic: &str, schema: &Value, values: Vec<Value>) -> Vec<Vec<u8>> {
+    let answer = python(&json!({ "url": url, "write": [task(schema.clone(), topic, values.into())] }));
     let written = answer["written"][0].as_array().expect("a list");
     let bytes = |text: &Value| decode_block(text.as_str().expect("a text")).expect("base64");
     written.iter().map(bytes).collect()
 }
 
 /// Values as Confluent's deserializer reads them.
-fn read(url: &str, format: &str, topic: &str, messages: &[Message]) -> Vec<Value> {
+fn read(url: &str, schema: &Value, topic: &str, messages: &[Message]) -> Vec<Value> {
     let bytes = |message: &Message| encode_block(message.value.as_deref().expect("a value"));
     let values: Vec<String> = messages.iter().map(bytes).collect();
-    let task = json!({ "format": format, "topic": topic, "values": values });
-    let answer = python(&json!({ "url": url, "read": [task] }));
+    let answer = python(&json!({ "url": url, "read": [task(schema.clone(), topic, values.into())] }));
     answer["read"][0].as_array().expect("a list").clone()
 }
 
@@ -102,11 +233,11 @@ fn stage(name: &str, partitions: i32, text: &str) -> Stage {
     })
 }
 
-/// The file of a pipeline of Avro events.
-fn avro(url: &str) -> String {
+/// The file of a pipeline of framed events.
+fn framed(url: &str, format: &str) -> String {
     let passed = PASSED.map(|name| format!("/{name}"));
     format!(
-        "[registry]\nurl = \"{url}\"\nretry = \"1s\"\ntimeout = \"2s\"\n[events]\nformat = \"avro\"\nid_field = \
+        "[registry]\nurl = \"{url}\"\nretry = \"1s\"\ntimeout = \"2s\"\n[events]\nformat = \"{format}\"\nid_field = \
          \"/id\"\npass_through = {passed:?}\n{PICK}"
     )
 }
@@ -115,46 +246,57 @@ fn value(message: &Message) -> Value {
     serde_json::from_slice(message.value.as_deref().expect("a prediction has a value")).expect("JSON")
 }
 
-#[test]
-fn avro_events_have_the_values_of_the_reference_also_when_their_schema_changes_while_it_runs() {
+/// Events of the earlier schema, then of the later one, then of the earlier one again, while one replica runs.
+fn reads_like_the_reference(name: &str, language: &Language) {
     let url = Apicurio::shared().url();
-    let stage = stage("avro", 1, &avro(&url));
+    let stage = stage(name, 1, &framed(&url, language.format));
     let topic = stage.topic("events");
-    let events = |schema, numbers: std::ops::Range<usize>, has_region| -> Vec<Event> {
-        let orders = numbers.map(|number| order(number, has_region)).collect();
-        written(&url, &topic, schema, orders)
-            .into_iter()
-            .map(Event::new)
-            .collect()
-    };
-    stage.send(&events(FIRST, 0..30, false));
     let mut replica = stage.start(BINARY, &[]);
-    stage.wait_for_end(&mut replica);
-    stage.send(&events(SECOND, 30..60, true));
-    stage.wait_for_end(&mut replica);
-    stage.send(&events(FIRST, 60..70, false));
-    stage.wait_for_end(&mut replica);
+    for (is_later, numbers) in [(false, 0..30), (true, 30..60), (false, 60..70)] {
+        let values = numbers.map(|number| (language.event)(number, is_later)).collect();
+        let events = written(&url, &topic, &language.schemas[usize::from(is_later)], values);
+        stage.send(&events.into_iter().map(Event::new).collect::<Vec<_>>());
+        stage.wait_for_end(&mut replica);
+    }
     assert_eq!(replica.terminate().code(), Some(0), "{}", replica.log());
     let outputs = stage.outputs();
     assert!(outputs.dead_letters.is_empty(), "{:?}", outputs.dead_letters);
     let predictions = by_id(&outputs.predictions);
     let sent = stage.kafka().read_all(&topic, Isolation::ReadCommitted);
-    let reference = read(&url, "avro", &topic, &sent);
+    let reference = read(&url, &language.schemas[1], &topic, &sent);
     assert_eq!((predictions.len(), reference.len()), (70, 70));
-    let mut of_second = 0;
+    let mut compared = BTreeMap::new();
     for expected in &reference {
         let id = expected["id"].as_str().expect("an id");
         let prediction = value(predictions[id]);
         for name in PASSED {
             assert_eq!(prediction["fields"].get(name), expected.get(name), "{name} of {id}");
+            let count: &mut usize = compared.entry(name).or_default();
+            *count += usize::from(expected.get(name).is_some_and(|value| !value.is_null()));
         }
-        of_second += usize::from(expected.get("region").is_some());
         let number: f64 = id.parse().expect("a number");
         let row = number % 10.0 * 4.0;
         let values = &prediction["models"]["pick"]["value"];
         assert_eq!(values, &json!([row, row + 1.0, row + 2.0, row + 3.0]), "{prediction}");
     }
-    assert_eq!(of_second, 30);
+    for name in ["customer", "tags", "note", "region"] {
+        assert!(compared[name] > 10, "{compared:?}");
+    }
+}
+
+#[test]
+fn avro_events_have_the_values_of_the_reference_also_when_their_schema_changes_while_it_runs() {
+    reads_like_the_reference("avro", &avro_orders());
+}
+
+#[test]
+fn json_schema_events_have_the_values_of_the_reference_also_when_their_schema_changes_while_it_runs() {
+    reads_like_the_reference("json-schema", &json_orders());
+}
+
+#[test]
+fn protobuf_events_have_the_values_of_the_reference_also_when_their_schema_changes_while_it_runs() {
+    reads_like_the_reference("protobuf", &protobuf_orders());
 }
 
 /// A metric of one series.
@@ -199,21 +341,24 @@ fn stays_put(stage: &Stage, replica: &mut Replica, durable: i64) {
 fn a_registry_that_is_away_pauses_the_stream_and_nothing_is_lost_or_dead_lettered_or_out_of_order() {
     let direct = Apicurio::shared().url();
     let proxy = Proxy::start(([127, 0, 0, 1], Apicurio::shared().port()).into());
-    let stage = stage("away", 3, &avro(&Apicurio::url_at(proxy.port())));
+    let stage = stage("away", 3, &framed(&Apicurio::url_at(proxy.port()), "avro"));
     let topic = stage.topic("events");
-    let events = |schema, numbers: std::ops::Range<usize>, has_region| -> Vec<Event> {
-        let orders = numbers.clone().map(|number| order(number, has_region)).collect();
-        let written = written(&direct, &topic, schema, orders).into_iter().zip(numbers);
+    let schemas = avro_orders().schemas;
+    let events = |version: usize, numbers: std::ops::Range<usize>| -> Vec<Event> {
+        let orders = numbers.clone().map(|number| order(number, version == 1)).collect();
+        let written = written(&direct, &topic, &schemas[version], orders)
+            .into_iter()
+            .zip(numbers);
         written
             .map(|(value, number)| Event::new(value).at(number as i32 % 3))
             .collect()
     };
     proxy.cut();
-    stage.send(&events(FIRST, 0..300, false));
+    stage.send(&events(0, 0..300));
     let mut replica = stage.start(BINARY, &[]);
     stays_put(&stage, &mut replica, 0);
     // Load goes on meanwhile.
-    stage.send(&events(FIRST, 300..600, false));
+    stage.send(&events(0, 300..600));
     proxy.pass();
     stage.wait_for_end(&mut replica);
     wait_for("it to be ready again", || {
@@ -222,12 +367,12 @@ fn a_registry_that_is_away_pauses_the_stream_and_nothing_is_lost_or_dead_lettere
 
     proxy.cut();
     // What is known goes on working.
-    stage.send(&events(FIRST, 600..900, false));
+    stage.send(&events(0, 600..900));
     stage.wait_for_end(&mut replica);
     assert_eq!(replica.code("/ready"), Some(200));
-    stage.send(&events(SECOND, 900..903, true));
+    stage.send(&events(1, 900..903));
     stays_put(&stage, &mut replica, 900);
-    stage.send(&events(FIRST, 903..1200, false));
+    stage.send(&events(0, 903..1200));
     proxy.pass();
     stage.wait_for_end(&mut replica);
     wait_for("it to be ready again", || {
@@ -263,7 +408,7 @@ fn framed_events_of_a_pipeline_of_plain_json_have_one_clear_reason() {
     let values = written(
         &url,
         &stage.topic("events"),
-        FIRST,
+        &avro_orders().schemas[0],
         (0..20).map(|number| order(number, false)).collect(),
     );
     let id = u32::from_be_bytes(values[0][1..5].try_into().expect("four bytes"));
@@ -287,12 +432,12 @@ fn a_number_that_the_registry_does_not_have_is_a_dead_letter_after_it_said_so_se
     let stage = stage(
         "nobody",
         1,
-        &format!("{}\n[dead_letters]\nflood_share = 1.0\n", avro(&url)),
+        &format!("{}\n[dead_letters]\nflood_share = 1.0\n", framed(&url, "avro")),
     );
     let known = written(
         &url,
         &stage.topic("events"),
-        FIRST,
+        &avro_orders().schemas[0],
         vec![order(1, false), order(2, false)],
     );
     let foreign = Event::new([0, 0x7f, 0xff, 0xff, 0xff, 1, 2, 3]).named("foreign");
@@ -334,7 +479,7 @@ fn predictions_with_a_schema_are_what_the_reference_reads_and_the_start_waits_fo
     // The reference validates each value against the schema that it fetches.
     let values = read(
         &direct,
-        "json_schema",
+        &json!({ "format": "json_schema" }),
         &stage.topic("predictions"),
         &outputs.predictions,
     );

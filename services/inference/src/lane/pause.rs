@@ -141,7 +141,11 @@ impl<B: Broker> Lane<B> {
         self.pauses.awaited = Some(awaited);
         match self.link.broker.rewind(&[(source.partition, source.offset)]) {
             Ok(()) => Ok(()),
-            Err(error) => self.undo(Some(error)),
+            Err(error) => {
+                // The ledger puts back what it knows of, and tries until it is put back.
+                self.ledger.consume(source);
+                self.undo(Some(error))
+            }
         }
     }
 

@@ -120,6 +120,7 @@ impl EventSettings {
     pub fn as_documents(&self) -> Self {
         Self {
             format: EventFormat::Json,
+            evolution: None,
             ..self.clone()
         }
     }

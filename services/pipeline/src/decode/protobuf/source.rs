@@ -2,6 +2,10 @@
 
 use std::collections::HashMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use prost_reflect::prost::Message as _;
+use prost_reflect::prost_types::FileDescriptorProto;
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
@@ -30,10 +34,22 @@ struct Shelf {
 impl FileResolver for Shelf {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
         match self.texts.get(name) {
-            Some(text) => File::from_source(name, text),
+            Some(text) => match descriptor(name, text) {
+                Some(file) => Ok(file),
+                None => File::from_source(name, text),
+            },
             None => Err(protox::Error::file_not_found(name)),
         }
     }
+}
+
+/// A file that is not text but a descriptor in base64. Confluent's Python client registers files so; its own registry gives
+/// their text back, others what they were given.
+fn descriptor(name: &str, text: &str) -> Option<File> {
+    let bytes = STANDARD.decode(text.trim()).ok()?;
+    let mut file = FileDescriptorProto::decode(bytes.as_slice()).ok()?;
+    file.name = Some(name.to_owned());
+    Some(File::from_file_descriptor_proto(file))
 }
 
 impl Source {
