@@ -11,8 +11,8 @@ use crate::settings::Problem;
 /// Reads the values of one format.
 ///
 /// Called from the lane's thread, once for every record that passed the limits on its size, between two polls of the
-/// broker: it costs what a record costs, never waits, and allocates nothing per event in the steady state (an image
-/// decoder excepted). One instance belongs to one lane.
+/// broker: it costs what a record costs, never waits, and allocates nothing per event in the steady state (images
+/// and Protobuf excepted). One instance belongs to one lane.
 ///
 /// Laws, tested for every format in [`FORMATS`]: arbitrary bytes never panic; the same bytes twice give the same row; no
 /// other row is touched; what is larger than the limits is rejected.

@@ -340,7 +340,7 @@ impl<L: Language> Format for Framed<L> {
 }
 
 /// What a registry format has no use for.
-pub(crate) fn check(sources: &Sources<'_>, problems: &mut Vec<Problem>) {
+fn check(sources: &Sources<'_>, problems: &mut Vec<Problem>) {
     if sources.events.unknown_fields == UnknownFields::Reject {
         problems.push(Problem::new(
             "events.unknown_fields",

@@ -135,7 +135,8 @@ impl EventSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitSettings {
-    /// Largest value of a record. Default: 1 MiB. Beyond it: `too_large`.
+    /// Largest value of a record. Default: 1 MiB. Beyond it: `too_large`. A Protobuf event that is made for it takes up to 200
+    /// times as much memory while it is read.
     pub record_bytes: Bytes,
     /// Deepest nesting of objects and arrays, 1 to 120; ignored members count. Default: 64. Beyond it:
     /// `limit_exceeded`.

@@ -10,8 +10,9 @@
 //! presence (`optional`, messages, members of a `oneof`) is missing then, and so is a repeated field without elements. A
 //! timestamp field takes a `Timestamp`; `/at/seconds` reaches into it.
 //!
-//! An event becomes a tree of values, at most 100 levels deep, before the limits are looked at: in the worst case, a list of
-//! empty messages, it takes about 50 times the bytes of the event (`limits.record_bytes`), and is freed with it.
+//! An event becomes a tree of values, at most 100 levels deep, before `limits.depth` and `limits.elements` are looked at, and is
+//! freed with it. Made for it, an event takes up to 200 times its bytes (measured: 185 MB for a list of messages of one field in
+//! 1 MB), so what bounds the memory is `limits.record_bytes`.
 
 mod plan;
 mod source;
