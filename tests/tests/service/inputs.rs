@@ -201,8 +201,12 @@ fn a_topic_that_comes_to_match_is_read_from_its_beginning_and_one_too_many_is_to
         let committed = stage.kafka().committed(&stage.group(), first);
         (committed == [Some(1), Some(0)]).then_some(())
     });
+    // Frozen for a moment, so that it hears of the topic when its events are there.
+    assert!(replica.signal("STOP"), "{}", replica.log());
+    replica.wait_until_frozen();
     stage.kafka().create_topic(second, 2, &[]);
     send(stage.kafka(), second, &events("b"));
+    assert!(replica.signal("CONT"), "{}", replica.log());
     wait_for_end(&stage, &mut replica, &[first, second]);
     let outputs = stage.outputs();
     assert_each_came_in_on(&outputs, &[("b", second)]);

@@ -112,10 +112,17 @@ fn grows(name: &str, guarantee: &str, start: &str) {
     while (load.events.len() as u64) < BEFORE {
         load.chunk();
     }
+    // Frozen for a moment, less than a session: however fast they hear of the partitions, they hear of them late.
+    for replica in &mut replicas {
+        assert!(replica.signal("STOP"), "{}", replica.log());
+        replica.wait_until_frozen();
+    }
     stage.kafka().raise_partitions(&stage.topic("events"), 6);
     load.wait_for_partitions(6);
-    // The replicas have not heard of them, or have just.
     (3..6).for_each(|partition| load.chunk_into(partition));
+    for replica in &mut replicas {
+        assert!(replica.signal("CONT"), "{}", replica.log());
+    }
     let new_ends = || -> Vec<i64> { stage.kafka().end_offsets(&stage.topic("events"))[3..].to_vec() };
     while new_ends().iter().any(|end| *end < ENOUGH) {
         load.chunk();

@@ -228,9 +228,9 @@ fn a_crashed_lanes_transaction_dangles_until_its_successor_comes() {
 fn the_next_owner_waits_while_an_offset_of_its_partition_is_pending() {
     let cluster = cluster();
     let mut first = reading(&cluster, "lane-0");
+    let mut second = transactional(&cluster, "lane-1");
     in_transaction(&mut first, "p", 2);
     cluster.kick(first.id());
-    let mut second = transactional(&cluster, "lane-1");
     let given = settle(&mut second);
     assert_eq!(given.len(), 2);
     assert_eq!(poll(&mut second).0, Polled::Idle);
@@ -238,6 +238,25 @@ fn the_next_owner_waits_while_an_offset_of_its_partition_is_pending() {
     first
         .commit()
         .expect("the generation was checked when the offsets were added");
+    fill(&cluster, 0, &["c"]);
+    assert_eq!(poll_all(&mut second), ["0/2=c"]);
+}
+
+#[test]
+fn a_newcomer_does_not_take_a_partition_whose_beginning_it_cannot_see_yet() {
+    let cluster = cluster();
+    let mut first = reading(&cluster, "lane-0");
+    in_transaction(&mut first, "p", 2);
+    cluster.kick(first.id());
+    let mut second = transactional(&cluster, "lane-1");
+    let Some(Polled::Assigned(given)) = notice(&mut second) else {
+        panic!("nothing was given")
+    };
+    assert_eq!(fault(second.accept(&given)), Fault::Retriable);
+    first
+        .commit()
+        .expect("the generation was checked when the offsets were added");
+    second.accept(&given).expect("nothing is open");
     fill(&cluster, 0, &["c"]);
     assert_eq!(poll_all(&mut second), ["0/2=c"]);
 }
