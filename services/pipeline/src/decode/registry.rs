@@ -4,6 +4,16 @@
 //! [`Language`] does.
 //!
 //! Invariant: a schema is judged once, and all its events fare alike: they are read, refused, or wait.
+//!
+//! Best time per event of 32 named doubles in ns, `benches/decode.rs`, two shared cores, beside what the library that is known for
+//! the format takes to make its tree of values:
+//!
+//! | format | this decoder | the library alone |
+//! |---|---|---|
+//! | JSON, without a frame | 1379 | 4212, `serde_json::Value` |
+//! | JSON Schema | 1420 | 4043, `serde_json::Value` |
+//! | Avro | 506 | 970, `apache-avro` |
+//! | Protobuf | 3356 | 1888, `prost-reflect`, whose tree this decoder walks |
 
 use std::collections::HashMap;
 use std::fmt;

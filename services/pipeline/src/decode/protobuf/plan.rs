@@ -2,7 +2,7 @@
 //!
 //! Invariant: a place has one type. `Struct` and its like, whose parts have theirs from the event, have no node.
 
-use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, Value};
 
 use super::view::{Known, known};
 use crate::decode::trie::{NodeId, Trie};
@@ -11,23 +11,33 @@ use crate::decode::trie::{NodeId, Trie};
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(super) message: MessageDescriptor,
-    /// For each place of the trie that is a message: its fields that are looked at, by ascending number.
-    pub(super) members: Vec<Vec<Member>>,
+    /// For each place of the trie, what to do with the fields of the message that stands there.
+    pub(super) nodes: Vec<Node>,
+}
+
+/// The fields of a message.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    pub(super) members: Vec<Member>,
+    /// Those that nothing looks at, and their kinds.
+    pub(super) others: Vec<(FieldDescriptor, Kind)>,
 }
 
 /// A field that is looked at.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) field: FieldDescriptor,
-    pub(super) number: u32,
+    pub(super) kind: Kind,
     pub(super) place: NodeId,
+    /// What stands for it where it is absent; `None`: nothing, it is missing.
+    pub(super) default: Option<Value>,
 }
 
 impl Plan {
     pub(super) fn compile(message: &MessageDescriptor, trie: &Trie) -> Self {
         let mut plan = Self {
             message: message.clone(),
-            members: std::iter::repeat_with(Vec::new).take(trie.nodes.len()).collect(),
+            nodes: std::iter::repeat_with(Node::default).take(trie.nodes.len()).collect(),
         };
         plan.one(trie, 0, &Kind::Message(message.clone()));
         plan
@@ -42,20 +52,24 @@ impl Plan {
             return;
         }
         let here = &trie.nodes[place as usize];
-        let mut members = Vec::new();
-        for (name, child) in here.keys.iter().zip(&here.children) {
-            let Some(field) = message.get_field_by_name(name) else {
+        let mut node = Node::default();
+        for field in message.fields() {
+            let kind = field.kind();
+            let Some(position) = here.keys.find(field.name()) else {
+                node.others.push((field, kind));
                 continue;
             };
-            self.field(trie, *child, &field);
-            members.push(Member {
-                number: field.number(),
+            let place = here.children[position];
+            self.field(trie, place, &field);
+            let is_always_there = !field.supports_presence() && !field.is_list() && !field.is_map();
+            node.members.push(Member {
+                default: is_always_there.then(|| field.default_value()),
                 field,
-                place: *child,
+                kind,
+                place,
             });
         }
-        members.sort_by_key(|member| member.number);
-        self.members[place as usize] = members;
+        self.nodes[place as usize] = node;
     }
 
     fn field(&mut self, trie: &Trie, place: NodeId, field: &FieldDescriptor) {

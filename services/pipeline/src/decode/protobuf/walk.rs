@@ -2,6 +2,7 @@
 //!
 //! Invariant: what is of no interest is counted against the limits as well.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, ReflectMessage, Value};
@@ -164,21 +165,26 @@ impl<'w> Walk<'w, '_> {
     fn message(&mut self, place: NodeId, message: &DynamicMessage, depth: usize) -> Result<(), Rejection> {
         let depth = self.rules.enter(depth)?;
         let plan = self.plan;
-        let members = plan.members.get(place as usize).map_or(&[][..], Vec::as_slice);
-        for (field, value) in message.fields() {
-            self.count(1)?;
-            let value = view(value, &field.kind());
-            match members.binary_search_by_key(&field.number(), |member| member.number) {
-                // Empty and absent are the same bytes: none.
-                Ok(_) if matches!(value, View::List([], _)) => {}
-                Ok(at) => self.at(members[at].place, &value, depth)?,
-                Err(_) => self.skip(&value, depth)?,
+        let node = &plan.nodes[place as usize];
+        for member in &node.members {
+            let value = match (present(message, &member.field), &member.default) {
+                (Some(value), _) => {
+                    self.count(1)?;
+                    value
+                }
+                (None, Some(default)) => default,
+                (None, None) => continue,
+            };
+            let value = view(value, &member.kind);
+            // Empty and absent are the same bytes: none.
+            if !matches!(value, View::List([], _)) {
+                self.at(member.place, &value, depth)?;
             }
         }
-        for member in members {
-            if has_default(&member.field) && !message.has_field(&member.field) {
-                let default = member.field.default_value();
-                self.at(member.place, &view(&default, &member.field.kind()), depth)?;
+        for (field, kind) in &node.others {
+            if let Some(value) = present(message, field) {
+                self.count(1)?;
+                self.skip(&view(value, kind), depth)?;
             }
         }
         Ok(())
@@ -212,6 +218,14 @@ impl<'w> Walk<'w, '_> {
                 Ok(())
             }
         }
+    }
+}
+
+/// The value of a field that is there.
+fn present<'m>(message: &'m DynamicMessage, field: &FieldDescriptor) -> Option<&'m Value> {
+    match message.has_field(field).then(|| message.get_field(field)) {
+        Some(Cow::Borrowed(value)) => Some(value),
+        _ => None,
     }
 }
 
