@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::drift::distance::psi;
-use crate::head::{Head, Holds, Predictions, Values};
+use crate::head::{Head, Holds, Member, Predictions, Values};
 use crate::score::RunError;
 use crate::tensor::View;
 
@@ -25,6 +25,10 @@ impl Head for Talk {
     }
 
     fn render(&self, _: &Predictions, _: usize, _: &mut Vec<u8>) {}
+
+    fn members(&self) -> Vec<Member> {
+        Vec::new()
+    }
 
     fn classes(&self) -> &[String] {
         &self.classes
