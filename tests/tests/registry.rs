@@ -6,6 +6,8 @@
 mod client;
 #[path = "registry/commands.rs"]
 mod commands;
+#[path = "registry/orders.rs"]
+mod orders;
 #[path = "registry/real.rs"]
 mod real;
 #[path = "registry/stream.rs"]
