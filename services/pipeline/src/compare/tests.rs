@@ -26,10 +26,6 @@ impl Head for Talk {
 
     fn render(&self, _: &Predictions, _: usize, _: &mut Vec<u8>) {}
 
-    fn members(&self) -> Vec<Member> {
-        Vec::new()
-    }
-
     fn classes(&self) -> &[String] {
         &self.classes
     }
