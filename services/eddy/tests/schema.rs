@@ -122,18 +122,20 @@ fn whatever_an_example_writes_conforms_to_its_own_schema_and_to_that_of_all() {
         });
         let mut scoring = assembly.scoring().unwrap();
         let (mut emitter, mut selection, clock) = (assembly.emitter(), assembly.selection(), SystemClock::start());
-        let headers = ["id", "traceparent", "tenant"].map(|name| Header {
-            name,
-            value: Some(b"a"),
-        });
         let (mut predicted, mut selected, mut refused) = (0, 0, 0);
         let events = events(&folder);
         for (offset, event) in events
             .iter()
             .map(|event| Some(event.as_slice()))
-            .chain([None, Some(b"{")])
+            .chain([None, Some(&b"{"[..])])
             .enumerate()
         {
+            // Images are named by a header of this name; each event has a draw of its own.
+            let id = format!("e-{offset}");
+            let headers = ["id", "traceparent", "tenant"].map(|name| Header {
+                name,
+                value: Some(id.as_bytes()),
+            });
             scoring.clear();
             scoring.push(&Record {
                 source: Source {
