@@ -167,30 +167,28 @@ pub(crate) fn refused(failure: Failure, settings: &PredictionSettings) -> Failur
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
-    fn keys(text: &str, has_registry: bool) -> Vec<String> {
-        let settings: PredictionSettings = toml::from_str(text).expect("it can be read");
+    fn keys(table: Value, has_registry: bool) -> Vec<String> {
+        let settings: PredictionSettings = serde_json::from_value(table).expect("it can be read");
         let problems = settings.check(has_registry);
         problems.into_iter().map(|problem| problem.key).collect()
     }
 
     #[test]
     fn a_schema_needs_a_registry_and_plain_json_has_no_use_for_one() {
-        assert_eq!(keys("", false), [""; 0]);
+        assert_eq!(keys(json!({}), false), [""; 0]);
+        let all = json!({ "format": "json_schema", "subject": "s", "register": false });
+        assert_eq!(keys(all, true), [""; 0]);
+        assert_eq!(keys(json!({ "format": "json_schema" }), false), ["predictions.format"]);
         assert_eq!(
-            keys("format = \"json_schema\"\nsubject = \"s\"\nregister = false", true),
-            [""; 0]
-        );
-        assert_eq!(keys("format = \"json_schema\"", false), ["predictions.format"]);
-        assert_eq!(
-            keys("subject = \"s\"\nregister = false", true),
+            keys(json!({ "subject": "s", "register": false }), true),
             ["predictions.subject", "predictions.register"]
         );
-        assert_eq!(
-            keys("format = \"json_schema\"\nsubject = \" \"", true),
-            ["predictions.subject"]
-        );
+        let empty = json!({ "format": "json_schema", "subject": " " });
+        assert_eq!(keys(empty, true), ["predictions.subject"]);
     }
 
     #[test]

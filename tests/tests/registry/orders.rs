@@ -143,13 +143,13 @@ pub(crate) fn protobuf_orders() -> Language {
             "id": format!("{number:04}"), "features": [(number % 10) as f64, 1.0], "tags": { "a": number + 1, "b": 7 },
             "raw": encode_block(&[number as u8, 0, 255]),
         });
-        if number % 3 > 0 {
+        if !number.is_multiple_of(3) {
             order["customer"] = json!({ "name": "Åse", "tier": "SILVER", "limit": 1.0 + number as f64 / 8.0 });
         }
-        if number % 2 > 0 {
+        if !number.is_multiple_of(2) {
             order["note"] = json!(format!("n{number}"));
         }
-        if is_later && number % 5 > 0 {
+        if is_later && !number.is_multiple_of(5) {
             order["region"] = "north".into();
         }
         order
