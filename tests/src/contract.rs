@@ -55,7 +55,10 @@ impl Contract {
     pub fn hold(&self, outputs: &Outputs) {
         for message in &outputs.predictions {
             self.hold_one(Destination::Predictions, message);
-            conforms(&self.value, &json(message.value.as_deref().unwrap_or_default()));
+            conforms(
+                &self.value,
+                &json(unframed(message.value.as_deref().unwrap_or_default())),
+            );
         }
         for message in &outputs.samples {
             self.hold_one(Destination::Retraining, message);
@@ -78,6 +81,14 @@ impl Contract {
             );
         }
         conforms(&self.headers[to as usize], &Value::Object(document));
+    }
+}
+
+/// Without the frame of a schema registry: a zero and the four bytes of a schema's number.
+fn unframed(value: &[u8]) -> &[u8] {
+    match value {
+        [0, _, _, _, _, document @ ..] => document,
+        plain => plain,
     }
 }
 

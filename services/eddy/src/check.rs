@@ -189,19 +189,22 @@ impl Findings {
         let Some(registry) = assembly.registry() else {
             return lines;
         };
-        let subject = format!("{}-value", file.topics.events);
-        match registry.latest(&subject) {
-            Ok(Latest { version, schema }) => lines.push(format!(
-                "`{subject}`: version {version}, schema {}, {}",
-                schema.id,
-                schema.kind.as_str()
-            )),
-            Err(failure) if failure.outcome == RegistryOutcome::Unknown => lines.push(format!(
-                "there is no subject `{subject}`; events name their schemas by number, so that producers may use another"
-            )),
-            Err(failure) => {
-                self.take(assembly, failure);
-                return lines;
+        // Of a pattern nobody knows the topics here.
+        for topic in file.topics.events.names().iter().take(STREAMS) {
+            let subject = format!("{topic}-value");
+            match registry.latest(&subject) {
+                Ok(Latest { version, schema }) => lines.push(format!(
+                    "`{subject}`: version {version}, schema {}, {}",
+                    schema.id,
+                    schema.kind.as_str()
+                )),
+                Err(failure) if failure.outcome == RegistryOutcome::Unknown => lines.push(format!(
+                    "there is no subject `{subject}`; events name their schemas by number, so that producers may use another"
+                )),
+                Err(failure) => {
+                    self.take(assembly, failure);
+                    return lines;
+                }
             }
         }
         if !file.predictions.is_framed() {
