@@ -92,6 +92,11 @@ def assigned(consumer, topic, since):
             yield record.value(), texts(record.headers()), place
 
 
+def unframed(value):
+    """The document of a prediction: with `[predictions] format = "json_schema"` a zero and four bytes of a number precede it."""
+    return value[5:] if value[:1] == b"\0" else value
+
+
 def texts(headers):
     """Headers as text by name; of several with one name the last. An event's own may hold any bytes."""
     return {name: value.decode("utf-8", "replace") for name, value in headers or [] if value is not None}

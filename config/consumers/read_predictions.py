@@ -9,7 +9,7 @@ import json
 from collections import Counter
 
 import pandas as pd
-from outputs import Account, arguments, records, report
+from outputs import Account, arguments, records, report, unframed
 
 
 def main():
@@ -18,7 +18,7 @@ def main():
     for value, headers, place in records(args):
         if account.is_ours(headers, place):
             # By the record that the event came in as: the same record predicted again is the same prediction.
-            account.latest(found, headers["eddy.source"], json.loads(value))
+            account.latest(found, headers["eddy.source"], json.loads(unframed(value)))
 
     # One row for each model that scored an event. Members that this program does not know may be there; it ignores them.
     rows = [

@@ -38,7 +38,7 @@ fn values() -> Vec<(&'static str, Event, Fate)> {
         text("nothing", "", Err("malformed")),
         text("a space", " ", Err("malformed")),
         bytes("noise", &[0xFF; 64], Err("malformed")),
-        bytes("a schema registry's framing", b"\0\0\0\0\x07{}", Err("malformed")),
+        bytes("a schema registry's framing", b"\0\0\0\0\x07{}", Err("framed")),
         text("a byte order mark", "\u{FEFF}{}", Err("malformed")),
         text("a truncated document", &pair("")[..12], Err("malformed")),
         text("two documents", &pair("").repeat(2), Err("malformed")),
