@@ -31,7 +31,8 @@ test-slow:
 	@tests/setup/all
 	EDDY_SCHEDULES=50000 cargo test --locked --workspace --test schedules
 	cargo test --locked --workspace --features eddy-tests/slow --test cluster --test drain --test failpoints --test outage \
-		--test registry -- --nocapture $(ARGS)
+		-- --nocapture $(ARGS)
+	cargo test --locked --workspace --features eddy-tests/slow --test registry -- --nocapture away $(ARGS)
 	cargo test --locked --workspace --features eddy-tests/slow --test service -- --nocapture recall::replay $(ARGS)
 
 chaos:

@@ -178,7 +178,11 @@ struct One(Arc<WriterSchema>);
 
 impl Schemas for One {
     fn find(&self, id: u32) -> Found {
-        if id == 1 { Found::Known(self.0.clone()) } else { Found::Unknown }
+        if id == 1 {
+            Found::Known(self.0.clone())
+        } else {
+            Found::Unknown
+        }
     }
 }
 

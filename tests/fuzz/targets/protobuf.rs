@@ -92,6 +92,9 @@ fuzz_target!(|bytes: &[u8]| {
     RIG.with_borrow_mut(|rig| {
         _ = rig.decode_framed(bytes);
         let members = [b"{", rig.captured.fields.as_slice(), b"}"].concat();
-        assert!(serde_json::from_slice::<serde_json::Value>(&members).is_ok(), "members are JSON");
+        assert!(
+            serde_json::from_slice::<serde_json::Value>(&members).is_ok(),
+            "members are JSON"
+        );
     });
 });

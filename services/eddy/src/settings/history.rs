@@ -3,7 +3,7 @@
 //! Owns: the search for old names, in the tree and in the names of variables, and the sentences about them.
 //! Never does: know a key of Eddy's, or look at a value.
 //!
-//! Invariant: after [`upgrade`] no old name is left in the tree, and each that was there is among what is deprecated or
+//! Invariant: after `upgrade` no old name is left in the tree, and each that was there is among what is deprecated or
 //! among what is wrong.
 //!
 //! A new name may stand in a file of an old format; an old name in a file of a new format is a mistake. Variables of the
