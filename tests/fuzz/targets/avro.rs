@@ -81,7 +81,7 @@ thread_local! {
             ],
         )
         .with_schema(SchemaKind::Avro, SCHEMA);
-        taking(rig, b"\0\0\0\0\x02\0\0\0\0")
+        taking(rig, b"\x02\x02a\0\0\0\0\0\0\0\0")
     });
 }
 
