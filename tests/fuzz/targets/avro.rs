@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 
-use eddy_fuzz::Rig;
+use eddy_fuzz::{Rig, taking};
 use eddy_pipeline::decode::SchemaKind;
 use eddy_pipeline::tensor::DType;
 use libfuzzer_sys::fuzz_target;
@@ -13,11 +13,11 @@ const SCHEMA: &str = r#"{"type":"record","name":"E","fields":[
     {"name":"id","type":["null","string","long",{"type":"fixed","name":"U","size":16,"logicalType":"uuid"}]},
     {"name":"at","type":["null",{"type":"long","logicalType":"timestamp-micros"},"double","string"]},
     {"name":"x","type":["null","int","long","float","double","string","boolean",
-        {"type":"bytes","logicalType":"decimal","precision":30,"scale":3},{"type":"bytes","logicalType":"big-decimal"}]},
+        {"type":"bytes","logicalType":"decimal","precision":30,"scale":3}]},
+    {"name":"big","type":["null",{"type":"bytes","logicalType":"big-decimal"}]},
     {"name":"word","type":{"type":"enum","name":"W","symbols":["red","green","blue"]}},
-    {"name":"seen","type":["null",{"type":"int","logicalType":"date"},{"type":"int","logicalType":"time-millis"},
-        {"type":"long","logicalType":"local-timestamp-nanos"}]},
-    {"name":"v","type":["null",{"type":"array","items":"double"},{"type":"array","items":["null","int","string"]}]},
+    {"name":"seen","type":["null",{"type":"int","logicalType":"date"},{"type":"long","logicalType":"local-timestamp-nanos"}]},
+    {"name":"v","type":["null",{"type":"array","items":["null","double","int","string"]}]},
     {"name":"m","type":{"type":"map","values":["null","long",{"type":"array","items":"E"},
         {"type":"fixed","name":"D","size":12,"logicalType":"duration"}]}},
     {"name":"next","type":["null","E","bytes"]}
@@ -40,6 +40,9 @@ const FILE: &str = r#"
     parse_strings = true
     zero_one = true
     default = 0
+    [fields.big]
+    type = "float"
+    default = "nan"
     [fields.n]
     type = "integer"
     pointer = "/m/k/1/x"
@@ -67,18 +70,19 @@ const FILE: &str = r#"
 "#;
 
 thread_local! {
-    static RIG: RefCell<Rig> = RefCell::new(
-        Rig::new(
+    static RIG: RefCell<Rig> = RefCell::new({
+        let rig = Rig::new(
             FILE,
             &[
-                ("floats", DType::Float64, &["x", "days", "seen", "v"], 6),
+                ("floats", DType::Float64, &["x", "big", "days", "seen", "v"], 7),
                 ("plain", DType::Float32, &["v"], 3),
                 ("integers", DType::Int64, &["n", "word"], 2),
                 ("words", DType::String, &["deep"], 1),
             ],
         )
-        .with_schema(SchemaKind::Avro, SCHEMA),
-    );
+        .with_schema(SchemaKind::Avro, SCHEMA);
+        taking(rig, b"\x02\x02a\0\0\0\0\0\0\0\0")
+    });
 }
 
 fuzz_target!(|bytes: &[u8]| {

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 
-use eddy_fuzz::Rig;
+use eddy_fuzz::{Rig, taking};
 use eddy_pipeline::decode::SchemaKind;
 use eddy_pipeline::tensor::DType;
 use libfuzzer_sys::fuzz_target;
@@ -75,8 +75,8 @@ const FILE: &str = r#"
 "#;
 
 thread_local! {
-    static RIG: RefCell<Rig> = RefCell::new(
-        Rig::new(
+    static RIG: RefCell<Rig> = RefCell::new({
+        let rig = Rig::new(
             FILE,
             &[
                 ("floats", DType::Float64, &["x", "inner", "k", "seen", "v"], 7),
@@ -84,8 +84,9 @@ thread_local! {
                 ("integers", DType::Int64, &["n", "word"], 2),
             ],
         )
-        .with_schema(SchemaKind::Protobuf, SCHEMA),
-    );
+        .with_schema(SchemaKind::Protobuf, SCHEMA);
+        taking(rig, b"\0\x0a\x01a")
+    });
 }
 
 fuzz_target!(|bytes: &[u8]| {
