@@ -437,6 +437,7 @@ impl<B: Broker> Lane<B> {
 
     fn take_up(&mut self, rebalance: &Polled) -> Result<Result<(), BrokerError>, Stopped> {
         let (partitions, lost) = match rebalance {
+            Polled::Assigned(partitions) if self.link.has_lost(partitions) => return Ok(Ok(())),
             Polled::Assigned(partitions) => return Ok(self.accept(partitions)),
             Polled::Revoked { partitions, lost } => (partitions, *lost),
             Polled::Record | Polled::Idle => return Ok(Ok(())),
@@ -447,6 +448,9 @@ impl<B: Broker> Lane<B> {
             let started = self.clock.now().monotonic;
             let settled = self.ledger.settle_all(&mut self.link, self.clock.as_ref())?;
             self.settled(settled, started);
+            if self.link.has_lost(partitions) {
+                return Ok(Ok(()));
+            }
         }
         self.ledger.forget(partitions);
         self.link.forget(partitions);
@@ -473,6 +477,7 @@ impl<B: Broker> Lane<B> {
                     );
                 }
                 self.report.revoked(partitions);
+                self.pauses.let_go(partitions);
             }
             Polled::Record | Polled::Idle => {}
         }
@@ -490,6 +495,8 @@ impl<B: Broker> Lane<B> {
         if lag_is_due {
             self.lag_shown = now.monotonic;
             self.ledger.look_at_kafka(&self.link);
+            let all = self.link.broker.partitions_of_inputs();
+            self.ledger.selection().set_partitions(all.unsigned_abs());
             self.end_skips(now.monotonic);
             self.report.durable(self.ledger.durable());
             let mut behind = 0;

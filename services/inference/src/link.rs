@@ -66,6 +66,17 @@ impl<B: Broker> Link<B> {
             .any(|polled| matches!(polled, Polled::Revoked { partitions, .. } if partitions.contains(&partition)))
     }
 
+    /// Whether these partitions are lost, as a rebalance says that waits to be taken up. What came before it about them is
+    /// void: the client waits for the answer to the loss.
+    pub(crate) fn has_lost(&self, partitions: &[Partition]) -> bool {
+        let is_lost = |partition: &Partition| {
+            self.rebalances.iter().any(
+                |polled| matches!(polled, Polled::Revoked { partitions, lost: true } if partitions.contains(partition)),
+            )
+        };
+        !partitions.is_empty() && partitions.iter().all(is_lost)
+    }
+
     /// Waits for the producer or the cluster for about `time`. Call it again and again until what was waited for is
     /// there, then [`Link::go_on`].
     pub(crate) fn wait(&mut self, time: Duration) -> Result<(), BrokerError> {

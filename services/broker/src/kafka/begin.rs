@@ -191,8 +191,11 @@ impl Intake {
         if is_later || self.beginnings.have.iter().any(has) {
             return Ok(true);
         }
-        let committed = self.committed(&self.partitions(topic))?;
-        Ok(committed.iter().any(Option::is_some))
+        let asked = match self.beginnings.later {
+            Some(first) => (0..first as u16).flat_map(|topic| self.partitions(topic)).collect(),
+            None => self.partitions(topic),
+        };
+        Ok(self.committed(&asked)?.iter().any(Option::is_some))
     }
 
     /// Asks how many partitions a topic has that came later.
@@ -250,12 +253,39 @@ impl Intake {
     }
 
     fn offsets_at(&self, place: Place, partitions: &[Partition]) -> Result<Vec<(Partition, i64)>, BrokerError> {
-        let doing = || format!("asking where {} begin", self.names(partitions));
         let wanted = match place {
             Place::Beginning => Offset::Beginning,
             Place::End => Offset::End,
-            Place::Time(ms) => Offset::Offset(ms),
+            Place::Time(ms) => return self.offsets_at_time(ms, partitions),
         };
+        let found = self.ask_for_offsets(wanted, partitions)?;
+        let of = |(partition, offset): (Partition, Offset)| match offset {
+            Offset::Offset(offset) => Ok((partition, offset)),
+            other => Err(self.no_offset(partitions, other)),
+        };
+        found.into_iter().map(of).collect()
+    }
+
+    /// The ends stand in where nothing is that new yet. They are asked for first: an event that comes between the two
+    /// questions is read.
+    fn offsets_at_time(&self, ms: i64, partitions: &[Partition]) -> Result<Vec<(Partition, i64)>, BrokerError> {
+        let ends = self.offsets_at(Place::End, partitions)?;
+        let found = self.ask_for_offsets(Offset::Offset(ms), partitions)?;
+        let of = |((partition, offset), end): ((Partition, Offset), (Partition, i64))| match offset {
+            Offset::Offset(offset) => Ok((partition, offset)),
+            Offset::End => Ok(end),
+            other => Err(self.no_offset(partitions, other)),
+        };
+        found.into_iter().zip(ends).map(of).collect()
+    }
+
+    /// One request: what the brokers say of each partition, in the order of the question.
+    fn ask_for_offsets(
+        &self,
+        wanted: Offset,
+        partitions: &[Partition],
+    ) -> Result<Vec<(Partition, Offset)>, BrokerError> {
+        let doing = || format!("asking where {} begin", self.names(partitions));
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for partition in partitions {
             list.add_partition_offset(self.topic(*partition), partition.number, wanted)
@@ -263,24 +293,20 @@ impl Intake {
         }
         let found = self.consumer.offsets_for_times(list, ANSWER_WITHIN);
         let found = found.map_err(|error| self.explained(self.failed(doing(), &error)))?;
-        check_each(&found, "asking for the offset at an end of")?;
+        check_each(&found, "asking for an offset of")?;
         let of = |partition: &Partition| {
             let element = found.find_partition(self.topic(*partition), partition.number);
-            match element.map(|element| element.offset()) {
-                Some(Offset::Offset(offset)) => Ok((*partition, offset)),
-                // Nothing is that new yet.
-                Some(Offset::End) if matches!(place, Place::Time(_)) => {
-                    let end = self.offsets_at(Place::End, std::slice::from_ref(partition))?;
-                    Ok(end[0])
-                }
-                other => Err(BrokerError {
-                    fault: Fault::Retriable,
-                    doing: doing(),
-                    message: format!("the brokers said {other:?}; it is asked again"),
-                }),
-            }
+            (*partition, element.map_or(Offset::Invalid, |element| element.offset()))
         };
-        partitions.iter().map(of).collect()
+        Ok(partitions.iter().map(of).collect())
+    }
+
+    fn no_offset(&self, partitions: &[Partition], said: Offset) -> BrokerError {
+        BrokerError {
+            fault: Fault::Retriable,
+            doing: format!("asking where {} begin", self.names(partitions)),
+            message: format!("the brokers said {said:?}; it is asked again"),
+        }
     }
 }
 

@@ -83,19 +83,19 @@ impl State {
                 return Some(Notice::Taken { slots, lost: true });
             }
         }
-        if !answered {
-            return None;
-        }
         let (group, held_nothing) = (connection.group, connection.held.is_empty());
-        if !self.groups[group].members.contains_key(&id) {
-            if held_nothing {
+        let generation = self.groups[group].generation;
+        let Some(member) = self.groups[group].members.get_mut(&id) else {
+            if answered && held_nothing {
                 self.join(id);
             }
             return None;
-        }
-        let generation = self.groups[group].generation;
-        let member = self.groups[group].members.get_mut(&id).expect("it was found above");
+        };
+        // A real group does not go on without a member that has not answered: it is no later than the generation is.
         member.generation = generation;
+        if !answered {
+            return None;
+        }
         let notice = member.notices.pop_front()?;
         match &notice {
             Notice::Given(slots) => self.connection_mut(id).held.extend(slots),

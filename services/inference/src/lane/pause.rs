@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use eddy_broker::Broker;
 use eddy_pipeline::decode::Awaited;
-use eddy_pipeline::event::Source;
+use eddy_pipeline::event::{Partition, Source};
 use eddy_telemetry::catalogue::PauseCause;
 
 use super::{IDLE, Lane, Turn};
@@ -24,8 +24,18 @@ const SHOWN_AFTER: Duration = Duration::from_secs(1);
 struct Pause {
     cause: PauseCause,
     retry_at: Duration,
-    /// The schema whose arrival ends it before that, and from when on it is shown.
-    schema: Option<(u32, Duration)>,
+    /// What ends it before that.
+    schema: Option<AwaitedSchema>,
+}
+
+/// A schema that is waited for.
+#[derive(Debug, Clone, Copy)]
+struct AwaitedSchema {
+    id: u32,
+    /// Where the event lies that needs it. When that partition is let go, the wait is another member's.
+    partition: Partition,
+    /// From when on the pause is shown.
+    shown_at: Duration,
 }
 
 /// Why a lane takes no records now, or has just begun to take them again.
@@ -37,8 +47,8 @@ pub(super) struct Pauses {
     /// A model was sick on events that are not done again yet: they are scored one by one, so that the one that ails it
     /// can be named.
     is_suspicious: bool,
-    /// A schema was not there; the event that needs it was put back.
-    awaited: Option<Awaited>,
+    /// A schema was not there; the event that needs it, in this partition, was put back.
+    awaited: Option<(Partition, Awaited)>,
     /// Who asked for a pause.
     asked_by: Option<String>,
     /// Whether that is obeyed already.
@@ -61,6 +71,15 @@ impl Pauses {
     fn retry_now(&mut self) {
         if let Some(pause) = &mut self.pause {
             pause.retry_at = Duration::ZERO;
+        }
+    }
+
+    /// Partitions are let go: what lies in them is waited for no more.
+    pub(super) fn let_go(&mut self, partitions: &[Partition]) {
+        self.awaited.take_if(|(partition, _)| partitions.contains(partition));
+        let schema = self.pause.as_ref().and_then(|pause| pause.schema);
+        if schema.is_some_and(|schema| partitions.contains(&schema.partition)) {
+            self.retry_now();
         }
     }
 }
@@ -138,7 +157,7 @@ impl<B: Broker> Lane<B> {
 
     /// Puts an event back whose schema is not there yet. It was not consumed, and what came before it goes on.
     pub(super) fn hold_back(&mut self, source: Source, awaited: Awaited) -> Result<(), Stopped> {
-        self.pauses.awaited = Some(awaited);
+        self.pauses.awaited = Some((source.partition, awaited));
         match self.link.broker.rewind(&[(source.partition, source.offset)]) {
             Ok(()) => Ok(()),
             Err(error) => {
@@ -151,7 +170,7 @@ impl<B: Broker> Lane<B> {
 
     /// Makes what came before that event durable, and pauses until its schema is there.
     pub(super) fn await_schema(&mut self) -> Result<(), Stopped> {
-        let Some(awaited) = self.pauses.awaited.take() else {
+        let Some((partition, awaited)) = self.pauses.awaited.take() else {
             return Ok(());
         };
         let started = self.clock.now().monotonic;
@@ -168,20 +187,28 @@ impl<B: Broker> Lane<B> {
         self.pauses.pause = Some(Pause {
             cause: PauseCause::Schema,
             retry_at: Duration::MAX,
-            schema: Some((awaited.id, shown_at)),
+            schema: Some(AwaitedSchema {
+                id: awaited.id,
+                partition,
+                shown_at,
+            }),
         });
         Ok(())
     }
 
     /// Whether the schema that a pause waits for is there. If not, shows after a moment what it waits for.
-    fn has_come(&mut self, (id, shown_at): (u32, Duration)) -> bool {
-        let Err(awaited) = self.scoring.ready(id) else {
+    fn has_come(&mut self, schema: AwaitedSchema) -> bool {
+        let Err(awaited) = self.scoring.ready(schema.id) else {
             return true;
         };
-        let is_shown = self.clock.now().monotonic >= shown_at;
+        let is_shown = self.clock.now().monotonic >= schema.shown_at;
         if is_shown && self.ledger.hold(PauseCause::Schema, &awaited.why, Duration::ZERO) {
             let why = awaited.why;
-            tracing::error!(schema = id, why, "the stream waits for a schema, offsets untouched");
+            tracing::error!(
+                schema = schema.id,
+                why,
+                "the stream waits for a schema, offsets untouched"
+            );
         }
         false
     }
@@ -232,13 +259,21 @@ impl<B: Broker> Lane<B> {
             return false;
         }
         if let Err(sick) = self.scoring.revive() {
-            let retry_at = now + self.settings.dead_letters.retry.0;
-            self.pauses.pause = self.pauses.pause.take().map(|pause| Pause { retry_at, ..pause });
+            // What was waited for is there. What it is from now on is a pause because of the model.
+            if schema.is_some() {
+                self.ledger.free(cause);
+            }
+            let cause = if schema.is_some() { PauseCause::Model } else { cause };
+            self.pauses.pause = Some(Pause {
+                cause,
+                retry_at: now + self.settings.dead_letters.retry.0,
+                schema: None,
+            });
             self.ledger.hold(cause, &sick.to_string(), Duration::ZERO);
             return false;
         }
         self.pauses.pause = None;
-        if schema.is_none_or(|(_, shown_at)| now >= shown_at) {
+        if schema.is_none_or(|schema| now >= schema.shown_at) {
             tracing::info!(cause = cause.as_str(), "the stream is tried again");
             self.pauses.trying = Some((cause, now));
         }

@@ -4,6 +4,8 @@
 //!
 //! Invariant: what is found does not depend on events.
 
+use std::collections::HashSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -172,12 +174,16 @@ impl FieldTypes {
     }
 }
 
-/// Compares a schema with what the pipeline file names.
+/// Most findings about one schema. Who reads so many reads the schema.
+const MOST_FINDINGS: usize = 256;
+
+/// Compares a schema with what the pipeline file names. Finds each thing once, and no more than [`MOST_FINDINGS`].
 pub(crate) fn judge(outline: &Outline, expected: Expected<'_>) -> Vec<Finding> {
     let mut judge = Judge {
         outline,
         expected,
         reached: vec![false; expected.trie.nodes.len()],
+        seen: HashSet::new(),
         findings: Vec::new(),
         path: String::new(),
     };
@@ -191,6 +197,8 @@ struct Judge<'a> {
     expected: Expected<'a>,
     /// For each node of the trie whether the schema has such a place.
     reached: Vec<bool>,
+    /// What was looked at where: a schema may come back to itself, and by many ways at once.
+    seen: HashSet<(NodeId, LookId)>,
     findings: Vec<Finding>,
     path: String,
 }
@@ -205,11 +213,14 @@ fn roles(role: &Role) -> &[Role] {
 
 impl<'a> Judge<'a> {
     fn find(&mut self, change: Change, detail: String) {
-        self.findings.push(Finding {
+        let finding = Finding {
             change,
             place: self.path.clone(),
             detail,
-        });
+        };
+        if self.findings.len() < MOST_FINDINGS && !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
     }
 
     /// Does something one level further down.
@@ -222,6 +233,9 @@ impl<'a> Judge<'a> {
     }
 
     fn at(&mut self, place: NodeId, look: LookId) {
+        if !self.seen.insert((place, look)) {
+            return;
+        }
         self.reached[place as usize] = true;
         let trie = self.expected.trie;
         let here = &trie.nodes[place as usize];

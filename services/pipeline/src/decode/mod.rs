@@ -330,11 +330,7 @@ impl Decoder {
 /// Settings of one format in a pipeline of another.
 fn misplaced(events: &EventSettings) -> Vec<Problem> {
     let mut problems = misplaced_sections(events);
-    let has_schemas = matches!(
-        events.format,
-        EventFormat::Avro | EventFormat::Protobuf | EventFormat::JsonSchema
-    );
-    if events.evolution.is_some() && !has_schemas {
+    if events.evolution.is_some() && !events.format.has_schemas() {
         problems.push(Problem::new(
             "events.evolution",
             format!(

@@ -116,13 +116,18 @@ fn date(text: &mut String, seconds: i64) -> bool {
 fn time_of_day(text: &mut String, seconds: i64, nanos: i64) -> bool {
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     _ = write!(text, "{hour:02}:{minute:02}:{second:02}");
+    fraction(text, nanos);
+    true
+}
+
+/// Appends a fraction of a second with as many digits as are needed: none, 3, 6 or 9.
+pub(crate) fn fraction(text: &mut String, nanos: i64) {
     _ = match nanos {
         0 => Ok(()),
         _ if nanos % 1_000_000 == 0 => write!(text, ".{:03}", nanos / 1_000_000),
         _ if nanos % 1_000 == 0 => write!(text, ".{:06}", nanos / 1_000),
         _ => write!(text, ".{nanos:09}"),
     };
-    true
 }
 
 /// Year, month and day of a number of days since the epoch, in the years 1 to 9999.

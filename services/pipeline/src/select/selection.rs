@@ -92,9 +92,9 @@ impl Selection {
     /// Takes up partitions, each with what its last owner wrote down, out of `all` partitions of the topic.
     pub fn take(&mut self, partitions: &[(Partition, Option<Note>)], all: u32, now: Now) {
         let is_first = self.live.purse.share() == 0.0;
+        self.set_partitions(all);
         let states = [&mut self.live, &mut self.durable];
         for state in states.into_iter().chain(&mut self.marked) {
-            state.purse.set_partitions(all);
             for (partition, note) in partitions {
                 state.purse.take(*partition, note.as_ref(), now);
             }
@@ -105,6 +105,14 @@ impl Selection {
         if let Some(explore) = explore.filter(|_| is_first && most > 0.0) {
             self.live.explore = explore.min(most);
             self.durable.explore = self.live.explore;
+        }
+    }
+
+    /// Takes up how many partitions all topics have by now: a lane's share of a budget is that of its partitions.
+    pub fn set_partitions(&mut self, all: u32) {
+        let states = [&mut self.live, &mut self.durable];
+        for state in states.into_iter().chain(&mut self.marked) {
+            state.purse.set_partitions(all);
         }
     }
 

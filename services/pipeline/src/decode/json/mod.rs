@@ -63,7 +63,7 @@ impl Json {
 
     /// Reads the document behind the first `frame` bytes of a value.
     pub(super) fn read_behind(&mut self, frame: usize, value: &[u8], event: &mut Event<'_>) -> Result<(), Rejection> {
-        let document = text_of(&value[frame..])?;
+        let document = text_of(value, frame)?;
         self.seen.begin();
         let mut walk = Walk {
             trie: &self.trie,
@@ -107,23 +107,33 @@ impl Format for Json {
     }
 }
 
-/// The document as text, or what its first bytes betray.
-fn text_of(value: &[u8]) -> Result<&str, Rejection> {
+/// The document behind a frame, of no bytes where there is none, as text; or what its first bytes betray.
+fn text_of(value: &[u8], frame: usize) -> Result<&str, Rejection> {
     let malformed = |detail: String| Err(Rejection::new(Reason::Malformed, detail));
-    match value {
-        [] => return malformed("the value is empty; the pipeline expects a JSON document".into()),
-        [0, ..] => {
-            return Err(framed(value));
+    let document = &value[frame..];
+    let what = match frame {
+        0 => "the value",
+        _ => "what follows the number of the schema",
+    };
+    match document {
+        [] => return malformed(format!("{what} is empty; the pipeline expects a JSON document")),
+        [0, ..] if frame > 0 => {
+            let detail =
+                format!("{what} begins with byte 0 and not with JSON; was it framed for a schema registry twice?");
+            return Err(Rejection::new(Reason::Framed, detail));
         }
+        [0, ..] => return Err(framed(value)),
         [0xEF, 0xBB, 0xBF, ..] => {
-            return malformed("the value begins with a byte order mark, which JSON does not allow".into());
+            return malformed(format!(
+                "{what} begins with a byte order mark, which JSON does not allow"
+            ));
         }
         _ => {}
     }
-    std::str::from_utf8(value).or_else(|error| {
+    std::str::from_utf8(document).or_else(|error| {
         malformed(format!(
             "the value is not UTF-8 text and so not JSON, from byte {} on",
-            error.valid_up_to()
+            frame + error.valid_up_to()
         ))
     })
 }

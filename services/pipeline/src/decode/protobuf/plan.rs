@@ -61,9 +61,8 @@ impl Plan {
             };
             let place = here.children[position];
             self.field(trie, place, &field);
-            let is_always_there = !field.supports_presence() && !field.is_list() && !field.is_map();
             node.members.push(Member {
-                default: is_always_there.then(|| field.default_value()),
+                default: has_default(&field).then(|| field.default_value()),
                 field,
                 kind,
                 place,
@@ -83,4 +82,9 @@ impl Plan {
             kind => self.one(trie, place, &kind),
         }
     }
+}
+
+/// Whether an absent field is there all the same.
+pub(super) fn has_default(field: &FieldDescriptor) -> bool {
+    !field.supports_presence() && !field.is_list() && !field.is_map()
 }

@@ -8,7 +8,7 @@ use prost_reflect::prost::Message as _;
 use prost_reflect::prost_types::FileDescriptorProto;
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 use protox::Compiler;
-use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
+use protox::file::{ChainFileResolver, DescriptorSetFileResolver, File, FileResolver, GoogleFileResolver};
 
 use crate::decode::outline::{Look, LookId, Outline, Sort};
 use crate::decode::registry::Part;
@@ -16,6 +16,9 @@ use crate::decode::schemas::WriterSchema;
 
 /// The name of the file that has the schema itself, which a registry does not name.
 const ITSELF: &str = "the-schema-itself.proto";
+/// Files that serializers do not register with a schema, because every client brings them along: `google/type/*` and those
+/// of Confluent. Made by `tests/fixtures/known-protos.py`.
+const KNOWN: &[u8] = include_bytes!("known.binpb");
 /// Most levels of brackets in a file, within which a parser has to call itself.
 const DEEPEST: usize = 100;
 
@@ -70,6 +73,7 @@ impl Source {
         let mut resolver = ChainFileResolver::new();
         resolver.add(Shelf { texts });
         resolver.add(GoogleFileResolver::new());
+        resolver.add(DescriptorSetFileResolver::decode(KNOWN).expect("what is built in can be read"));
         let mut compiler = Compiler::with_file_resolver(resolver);
         // In their order, so that a chain of imports is not followed down, one level of the stack for each.
         for name in names {

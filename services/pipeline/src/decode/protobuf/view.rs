@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use prost_reflect::{DynamicMessage, Kind, MapKey, MessageDescriptor, ReflectMessage, Value};
 
 use crate::decode::leaf::Leaf;
-use crate::decode::moment::date_time;
+use crate::decode::moment::{date_time, fraction};
 
 /// What a message is known to stand for.
 #[derive(Debug, Clone, Copy)]
@@ -129,14 +129,8 @@ pub(super) fn spell(text: &mut String, written: Written, message: &DynamicMessag
         }
         Written::Duration => {
             let sign = if seconds < 0 || nanos < 0 { "-" } else { "" };
-            let (seconds, nanos) = (seconds.unsigned_abs(), nanos.unsigned_abs());
-            _ = write!(text, "{sign}{seconds}");
-            _ = match nanos {
-                0 => Ok(()),
-                _ if nanos % 1_000_000 == 0 => write!(text, ".{:03}", nanos / 1_000_000),
-                _ if nanos % 1_000 == 0 => write!(text, ".{:06}", nanos / 1_000),
-                _ => write!(text, ".{nanos:09}"),
-            };
+            _ = write!(text, "{sign}{}", seconds.unsigned_abs());
+            fraction(text, nanos.saturating_abs());
             text.push('s');
         }
     }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, ReflectMessage, Value};
 
-use super::plan::Plan;
+use super::plan::{Plan, has_default};
 use super::view::{View, Written, key_text, parts, spell, view};
 use crate::decode::captured::{Captured, TIME, not_an_id};
 use crate::decode::format::Event;
@@ -147,7 +147,7 @@ impl<'w> Walk<'w, '_> {
             View::Map(Some(map), kind) => {
                 let depth = self.rules.enter(depth)?;
                 self.count(map.len())?;
-                for (key, value) in *map {
+                for (key, value) in ordered(Some(map)) {
                     let (key, value) = (key_text(key), view(value, kind));
                     self.rules.admit_text(&key)?;
                     match here.keys.find(&key) {
@@ -211,7 +211,7 @@ impl<'w> Walk<'w, '_> {
             View::Map(map, kind) => {
                 let depth = self.rules.enter(depth)?;
                 self.count(map.map_or(0, HashMap::len))?;
-                for (key, value) in map.iter().copied().flatten() {
+                for (key, value) in ordered(*map) {
                     self.rules.admit_text(&key_text(key))?;
                     self.skip(&view(value, kind), depth)?;
                 }
@@ -229,9 +229,11 @@ fn present<'m>(message: &'m DynamicMessage, field: &FieldDescriptor) -> Option<&
     }
 }
 
-/// Whether an absent field is there all the same.
-fn has_default(field: &FieldDescriptor) -> bool {
-    !field.supports_presence() && !field.is_list() && !field.is_map()
+/// A map's entries in the order of their keys: it has none of its own, and one event gives one text and one rejection.
+fn ordered(map: Option<&HashMap<MapKey, Value>>) -> Vec<(&MapKey, &Value)> {
+    let mut entries: Vec<_> = map.into_iter().flatten().collect();
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    entries
 }
 
 fn instant_us(message: &DynamicMessage) -> i64 {
@@ -293,11 +295,8 @@ fn json(value: &View<'_>, out: &mut Vec<u8>, text: &mut String) -> Result<(), Re
             Ok(())
         }
         View::Map(map, kind) => {
-            // Maps have no order; what is written has the order of the keys, so that one event gives one text.
-            let mut members: Vec<(&MapKey, &Value)> = map.iter().copied().flatten().collect();
-            members.sort_by_key(|(key, _)| *key);
             out.push(b'{');
-            for (at, (key, value)) in members.into_iter().enumerate() {
+            for (at, (key, value)) in ordered(*map).into_iter().enumerate() {
                 if at > 0 {
                     out.push(b',');
                 }

@@ -68,6 +68,24 @@ fn a_schema_that_fits_has_no_findings() {
     }
 }
 
+/// Each way through it would be one of eight, twenty times over.
+#[test]
+fn a_schema_that_comes_back_to_itself_by_many_ways_is_looked_at_once_in_each_place() {
+    let branch = |n: usize| format!(r##"{{"properties":{{"a":{{"$ref":"#"}},"b{n}":{{"type":"string"}}}}}}"##);
+    let branches: Vec<String> = (0..8).map(branch).collect();
+    let schema = format!(r#"{{"anyOf":[{}]}}"#, branches.join(","));
+    let file = format!(
+        "[events]\nformat = \"json_schema\"\n[fields.x]\ntype = \"float\"\npointer = \"{}\"",
+        "/a".repeat(20)
+    );
+    let mut rig = rig(&file).with_schemas(&Shelf::of(SchemaKind::Json, &[(4, &schema)]));
+    let event = framed(4, b"{}");
+    assert_eq!(rig.decoder.prepare(&record(Some(&event), &[])), Ok(()));
+    let new = rig.decoder.take_new_schemas();
+    assert_eq!(new[0].count(Change::UnknownField), 20 * 8);
+    assert_eq!(new[0].count(Change::ChangedType), 1);
+}
+
 #[test]
 fn what_does_not_fit_is_found_by_place_and_kind() {
     for (format, kind, _, differs) in LANGUAGES {

@@ -40,3 +40,22 @@ fn a_document_without_its_frame_is_named() {
     assert_eq!(rejection.reason, Reason::Malformed);
     assert!(rejection.detail.contains("plain JSON"), "{rejection}");
 }
+
+#[test]
+fn what_is_no_document_behind_the_frame_is_told_apart() {
+    let mut rig = rig_for("[fields.x]\ntype = \"float\"", "{}");
+    let twice = framed(1, &framed(1, b"{}"));
+    for (event, reason, words) in [
+        (
+            framed(1, b""),
+            Reason::Malformed,
+            "what follows the number of the schema is empty",
+        ),
+        (twice, Reason::Framed, "framed for a schema registry twice"),
+        (framed(1, b"{\"x\":\"\xff\"}"), Reason::Malformed, "from byte 11 on"),
+    ] {
+        let rejection = rig.decode(event).unwrap_err();
+        assert_eq!(rejection.reason, reason, "{rejection}");
+        assert!(rejection.detail.contains(words), "{rejection}");
+    }
+}

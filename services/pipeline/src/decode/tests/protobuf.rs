@@ -175,6 +175,36 @@ fn a_schema_is_read_with_its_imports() {
     assert_eq!(rig.decode(first(&[10, 4, 10, 2, 8, 3])), Ok(vec![3.0]));
 }
 
+/// Confluent's serializers register a schema without these: every client has them.
+#[test]
+fn files_that_every_client_has_are_there_without_a_reference() {
+    let schema = "import \"google/type/money.proto\"; import \"confluent/meta.proto\"; import \"confluent/type/decimal.proto\"; \
+                  message E { google.type.Money paid = 1; confluent.type.Decimal tax = 2 [(confluent.field_meta).doc = \"d\"]; }";
+    let mut rig = rig_for("[fields.x]\ntype = \"integer\"\npointer = \"/paid/units\"", schema);
+    // Field 1, Money, whose field 2 is `units`.
+    assert_eq!(rig.decode(first(&[0x0a, 2, 0x10, 7])), Ok(vec![7.0]));
+}
+
+#[test]
+fn of_two_faults_in_a_map_the_one_with_the_lesser_key_is_told_whatever_the_order_of_the_bytes() {
+    let file = "[limits]\nstring_bytes = 5\n[events]\npass_through = [\"/m\"]\n[fields.x]\ntype = \"integer\"";
+    let mut rig = rig_for(file, "message E { int32 x = 1; map<string, string> m = 2; }");
+    let entry = |key: u8, value: &[u8]| {
+        [
+            &[0x12, value.len() as u8 + 5, 0x0a, 1, key, 0x12, value.len() as u8],
+            value,
+        ]
+        .concat()
+    };
+    let (a, b) = (entry(b'a', b"seven77"), entry(b'b', b"nine99999"));
+    for event in [[a.clone(), b.clone()].concat(), [b, a].concat()] {
+        for _ in 0..8 {
+            let rejection = rig.decode(first(&event)).unwrap_err();
+            assert!(rejection.detail.contains('7'), "{rejection}");
+        }
+    }
+}
+
 #[test]
 fn limits_hold_for_what_is_skipped_too() {
     let schema = "message E { int32 x = 1; repeated int32 l = 2; E e = 3; string s = 4; }";
