@@ -71,7 +71,8 @@ impl Inputs {
         }
         if names.len() >= usize::from(*most) {
             return Err(format!(
-                "topic `{topic}` is one more than topics.events.most ({most}) allows; raise it, or narrow topics.events.pattern"
+                "topic `{topic}` is one more than topics.events.most ({most}) allows; raise it, narrow topics.events.pattern, or \
+                 start the process anew if topics were deleted since its start, which count until then"
             ));
         }
         names.push(topic.into());

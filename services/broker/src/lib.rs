@@ -13,7 +13,7 @@ mod inputs;
 pub mod kafka;
 pub mod registry;
 pub mod settings;
-mod start;
+pub mod start;
 pub mod twin;
 mod web;
 

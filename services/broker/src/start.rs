@@ -10,7 +10,7 @@ use crate::settings::Start;
 
 /// A place in a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub enum Place {
     /// Before the oldest event.
     Beginning,
     /// Behind the newest one that can be read.
@@ -21,7 +21,7 @@ pub(crate) enum Place {
 
 /// Where to begin; `None` where the settings say that nobody may choose. `is_known` says whether the group has an offset
 /// in another partition of the topic.
-pub(crate) fn place(start: Start, is_known: bool) -> Option<Place> {
+pub fn place(start: Start, is_known: bool) -> Option<Place> {
     match start {
         _ if is_known => Some(Place::Beginning),
         Start::Earliest => Some(Place::Beginning),

@@ -7,6 +7,7 @@ use std::fmt;
 use eddy_broker::BrokerError;
 use eddy_broker::kafka::{Committed, Stretch, TopicReader};
 use eddy_broker::settings::Start;
+use eddy_broker::start::{Place, place};
 
 use crate::recall::counted;
 
@@ -27,18 +28,24 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
-    /// Asks Kafka. Needs no more than the service itself.
+    /// Asks Kafka. Needs no more than the service itself. `is_known` says whether what the group has in other topics makes this
+    /// one a topic that came later.
     ///
     /// # Errors
     /// When Kafka cannot be asked.
-    pub(crate) fn of(reader: &TopicReader, start: Start) -> Result<Self, BrokerError> {
+    pub(crate) fn of(reader: &TopicReader, start: Start, is_known: bool) -> Result<Self, BrokerError> {
         let (there, committed) = (reader.all()?, reader.committed()?);
         let since = match start {
             Start::At(ms) => Some(reader.between(Some(ms), None)?),
             _ => None,
         };
         let since = since.as_deref().unwrap_or(&there);
-        Ok(Self::count(reader.topic(), (&there, since), &committed, start))
+        Ok(Self::count(
+            reader.topic(),
+            (&there, since),
+            &committed,
+            (start, is_known),
+        ))
     }
 
     /// `there` is all that the topic holds, `since` what is not older than the start.
@@ -46,7 +53,7 @@ impl Backlog {
         topic: &str,
         (there, since): (&[Stretch], &[Stretch]),
         committed: &[Option<Committed>],
-        start: Start,
+        (start, is_known): (Start, bool),
     ) -> Self {
         let mut backlog = Self {
             topic: topic.to_owned(),
@@ -58,7 +65,8 @@ impl Backlog {
             start,
         };
         let holds = |stretch: &Stretch| u64::try_from(stretch.offsets.end - stretch.offsets.start).unwrap_or(0);
-        let is_known = committed.iter().any(Option::is_some);
+        let is_known = is_known || committed.iter().any(Option::is_some);
+        let begins = place(start, is_known);
         for ((stretch, since), committed) in there.iter().zip(since).zip(committed) {
             let (low, end) = (stretch.offsets.start, stretch.offsets.end);
             backlog.there += holds(stretch);
@@ -66,11 +74,12 @@ impl Backlog {
                 Some(offset) if (low..=end).contains(&offset) => {
                     backlog.behind += u64::try_from(end - offset).unwrap_or(0)
                 }
-                // A partition that came later is read from its beginning.
                 None if is_known => backlog.behind += holds(stretch),
-                _ => {
+                offset => {
                     backlog.without_offset += 1;
-                    backlog.new += holds(since);
+                    // Where an offset is gone, no time is looked for.
+                    let is_timed = offset.is_none() && matches!(begins, Some(Place::Time(_)));
+                    backlog.new += holds(if is_timed { since } else { stretch });
                 }
             }
         }
@@ -134,12 +143,16 @@ mod tests {
     }
 
     fn said(committed: &[Option<Committed>], start: Start) -> String {
+        said_of(committed, (start, false))
+    }
+
+    fn said_of(committed: &[Option<Committed>], (start, is_known): (Start, bool)) -> String {
         let there = [stretch(0, 10..110), stretch(1, 0..50)];
         let since = match start {
             Start::At(_) => [stretch(0, 100..110), stretch(1, 50..50)],
             _ => there.clone(),
         };
-        Backlog::count("events", (&there, &since), committed, start).to_string()
+        Backlog::count("events", (&there, &since), committed, (start, is_known)).to_string()
     }
 
     #[test]
@@ -181,6 +194,25 @@ mod tests {
             expired,
             "`events` holds up to 150 events in 2 partitions; the group is 1 event behind; of 1 partition it has no offset: \
              with start = \"earliest\" it reads 100 events before it is up to date"
+        );
+    }
+
+    #[test]
+    fn a_topic_that_came_later_is_read_whole_whatever_the_start() {
+        for start in [Start::Earliest, Start::Latest, Start::At(7), Start::Error] {
+            assert_eq!(
+                said_of(&[None, None], (start, true)),
+                "`events` holds up to 150 events in 2 partitions; the group is 150 events behind"
+            );
+        }
+    }
+
+    #[test]
+    fn where_an_offset_expired_a_time_means_the_oldest_event() {
+        let expired = said(&[at(3), at(49)], Start::At(1_777_593_600_000));
+        assert!(
+            expired.ends_with("with start = \"2026-05-01T00:00:00Z\" it reads 100 events before it is up to date"),
+            "{expired}"
         );
     }
 }

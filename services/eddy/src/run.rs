@@ -280,7 +280,6 @@ impl Service {
     }
 }
 
-/// Starts one lane: its clients, its sessions, its thread.
 /// Why there is no broker: of what has to be mended not only the first thing that was met.
 fn no_broker(pipeline: &Pipeline, error: BrokerError) -> NotStarted {
     if matches!(error.fault, checkpoint::Fault::Retriable | checkpoint::Fault::TimedOut) {
@@ -294,6 +293,7 @@ fn no_broker(pipeline: &Pipeline, error: BrokerError) -> NotStarted {
     }
 }
 
+/// Starts one lane: its clients, its sessions, its thread.
 fn start_lane(
     (pipeline, assembly, schema): (&Pipeline, &Assembly, Option<u32>),
     common: &Common,

@@ -187,7 +187,8 @@ impl<B: Broker> Broker for Watched<B> {
     }
 
     fn accept(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
-        let _entered = self.local("accept");
+        // It asks where the group begins, for each topic that is new.
+        let _entered = self.remote("accept", CLIENT);
         self.broker.accept(partitions)
     }
 

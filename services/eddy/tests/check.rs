@@ -61,13 +61,15 @@ fn offline_neither_brokers_nor_secrets_are_needed_and_all_else_is_looked_at() {
         let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         examine_offline(&example("digits").join("pipeline.toml"), variables)
     };
-    let report = offline(&[]).unwrap_or_else(|error| panic!("{error}")).to_string();
+    let registry = [("EDDY__REGISTRY__URL", "http://127.0.0.1:1")];
+    let report = offline(&registry).unwrap_or_else(|error| panic!("{error}")).to_string();
     for part in [
         "pipeline.toml is sound",
         "model digits 1",
         "Kafka was not asked, and no secret was read (--offline)",
         "Prometheus: ",
         "series of the partitions of the events topic are not among them",
+        "schema registry\n  not asked (--offline)",
     ] {
         assert!(report.contains(part), "`{part}` is missing in:\n{report}");
     }

@@ -14,7 +14,7 @@ use super::handshake::{self, Distrust, Sight, Why};
 use super::token::Tokens;
 use super::{fault, refused};
 use crate::settings::permissions::{as_argument, quoted};
-use crate::settings::{Guarantee, Permission, Resource, Sasl, Settings, Tls};
+use crate::settings::{Guarantee, Operation, Permission, Resource, Sasl, Settings, Tls};
 use crate::{BrokerError, Fault};
 
 /// What a client knows of itself.
@@ -88,9 +88,9 @@ impl Access {
         })
     }
 
-    /// What an operator can do about a code, as the end of a sentence. `topic` is the one that it is about.
+    /// What an operator can do about a code, as the end of a sentence. `topic` is the one that it is about; where that is not
+    /// known, it is one of those that are read.
     pub(super) fn next_step(&self, code: Code, topic: Option<&str>) -> Option<String> {
-        let topic = topic.unwrap_or_else(|| self.settings.topics.events.stand_in());
         let resource = match code {
             Code::TopicAuthorizationFailed => Resource::Topic,
             Code::GroupAuthorizationFailed => Resource::Group,
@@ -103,13 +103,17 @@ impl Access {
             _ => return fault::next_step(code).map(str::to_owned),
         };
         let permissions = self.settings.permissions();
-        let is_meant = |one: &&Permission| match (resource, one.resource) {
-            (Resource::Topic, Resource::Topic) => one.name == topic,
-            (Resource::Topic, Resource::Topics) => self.settings.topics.events.reads().has(topic),
-            (resource, other) => resource == other,
+        let is_meant = |one: &&Permission| match (resource, one.resource, topic) {
+            (Resource::Topic, Resource::Topic, Some(topic)) => one.name == topic,
+            (Resource::Topic, Resource::Topics, Some(topic)) => {
+                topic.starts_with(&one.name) && self.settings.topics.events.reads().has(topic)
+            }
+            (Resource::Topic, Resource::Topic | Resource::Topics, None) => one.operation == Operation::Read,
+            (resource, other, _) => resource == other,
         };
-        let lacking = permissions.iter().find(is_meant)?;
-        Some(self.allow(&lacking.described(), &lacking.arguments()))
+        let lacking: Vec<&Permission> = permissions.iter().filter(is_meant).collect();
+        let described: Vec<String> = lacking.iter().map(|one| one.described()).collect();
+        (!lacking.is_empty()).then(|| self.allow(&described.join(" and "), &Permission::arguments_of(&lacking)))
     }
 
     /// What no question can tell beforehand.
@@ -336,7 +340,7 @@ fn distrusted(address: &str, tls: &Tls, Distrust { subject, why }: Distrust) -> 
                     "write that authority's certificate there",
                 ),
                 None => (
-                    match tls.trusted() {
+                    match tls.trusted("kafka.tls") {
                         Ok(place) => format!("this system does not know (`{}`)", place.display()),
                         Err(_) => "this system does not know".into(),
                     },

@@ -142,12 +142,17 @@ impl Intake {
         let config = settings
             .reader_config()
             .map_err(|message| super::refused(&doing, message))?;
+        let list = self.list_with_offsets(&offsets)?;
         // A client of its own: a static member is put out for good by an answer that says it is somebody else.
         let events = ConsumerEvents::new("start of the group".into(), self.names.clone(), Access::of(settings));
         let outsider: BaseConsumer<ConsumerEvents> = super::create(&config, events, &doing)?;
         group::serve(&outsider);
-        let list = self.list_with_offsets(&offsets)?;
-        match native::commit_within(outsider.client(), &list, ANSWER_WITHIN) {
+        let committed = native::commit_within(outsider.client(), &list, ANSWER_WITHIN);
+        if let Err(error) = group::leave(&outsider) {
+            tracing::warn!(%error, "the client that committed where the group begins is left behind");
+            std::mem::forget(outsider);
+        }
+        match committed {
             Ok(()) => self.begun(place, &offsets),
             Err(error) if is_one_of(&error, &HAS_MEMBERS) => {}
             Err(error) => return Err(self.explained(self.failed(doing, &error))),

@@ -3,6 +3,7 @@
 //! Owns: finding out whether the brokers answer and the topics are there. Never does: change anything: it joins no
 //! group, takes over no transactional id, creates no topic.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::access::{Access, Obstacle};
 use super::events::ConsumerEvents;
-use super::group;
+use super::group::{self, Committed};
 use super::metadata::{self, Ear};
 use crate::settings::{Guarantee, Settings, Topics};
 use crate::{BrokerError, Fault, Inputs};
@@ -70,6 +71,23 @@ pub fn input_topics(settings: &Settings) -> Result<Vec<String>, BrokerError> {
     if settings.topics.events.matching().is_none() {
         return Ok(settings.topics.events.names().to_vec());
     }
+    let (_, found) = open_inputs(settings)?;
+    Ok(found.into_iter().map(|(name, _)| name).collect())
+}
+
+/// What the group has committed of each partition of the topics that a pipeline reads, by topic; `None` where it has nothing.
+///
+/// # Errors
+/// When the topics or the group cannot be asked, or may not be seen.
+pub fn committed(settings: &Settings) -> Result<BTreeMap<String, Vec<Option<Committed>>>, BrokerError> {
+    let (client, topics) = open_inputs(settings)?;
+    let committed = group::committed(&client, &settings.group(), &topics)?;
+    let names = topics.into_iter().map(|(name, _)| name);
+    Ok(names.zip(committed).collect())
+}
+
+/// A client, and the topics that a pipeline reads with their partitions.
+fn open_inputs(settings: &Settings) -> Result<(BaseConsumer<ConsumerEvents>, Vec<(String, i32)>), BrokerError> {
     let doing = "looking for the topics of events";
     let access = Access::of(settings);
     access.prepared(doing)?;
@@ -80,7 +98,7 @@ pub fn input_topics(settings: &Settings) -> Result<Vec<String>, BrokerError> {
         listen: &|| group::serve(&client),
     };
     let found = metadata::inputs(client.client(), &settings.topics.events, &ear)?;
-    Ok(found.into_iter().map(|(name, _)| name).collect())
+    Ok((client, found))
 }
 
 /// Reaches the brokers and looks for every topic, without any side effect.

@@ -39,7 +39,7 @@ impl Intake {
                 format!("finding where to begin in {}", self.without_position()),
                 format!(
                     "group `{}` has no offset there, or one whose event is gone ({reason}), and kafka.start is \"error\"; \
-                     set it to \"earliest\" or \"latest\", or set the group's offset by hand",
+                     set it to \"earliest\", \"latest\" or a time, or set the group's offset by hand",
                     self.group
                 ),
             ),

@@ -52,7 +52,8 @@ pub(super) struct ConsumerEvents {
     pub(super) words: Words,
     inputs: Inputs,
     closing: AtomicBool,
-    is_rebalancing: AtomicBool,
+    /// Whether there is a rebalance to take, or something that cannot be read: looked at with every poll.
+    has_news: AtomicBool,
     noted: Mutex<Noted>,
 }
 
@@ -130,7 +131,7 @@ impl ConsumerEvents {
             words: Words::of(client, access),
             inputs,
             closing: AtomicBool::new(false),
-            is_rebalancing: AtomicBool::new(false),
+            has_news: AtomicBool::new(false),
             noted: Mutex::default(),
         }
     }
@@ -141,14 +142,20 @@ impl ConsumerEvents {
     }
 
     /// The oldest rebalance that was not taken yet.
-    pub(super) fn take_rebalance(&self) -> Option<Polled> {
-        if !self.is_rebalancing.load(Relaxed) {
-            return None;
+    ///
+    /// # Errors
+    /// After the last one: why something that the group gave us cannot be read.
+    pub(super) fn take_rebalance(&self) -> Result<Option<Polled>, String> {
+        if !self.has_news.load(Relaxed) {
+            return Ok(None);
         }
         let mut noted = self.noted();
         let rebalance = noted.rebalances.pop_front();
-        self.is_rebalancing.store(!noted.rebalances.is_empty(), Relaxed);
-        rebalance
+        if let (None, Some(why)) = (&rebalance, &noted.unreadable) {
+            return Err(why.clone());
+        }
+        self.has_news.store(rebalance.is_some(), Relaxed);
+        Ok(rebalance)
     }
 
     pub(super) fn end_of(&self, partition: Partition) -> Option<i64> {
@@ -205,11 +212,6 @@ impl ConsumerEvents {
         }
     }
 
-    /// Why something that the group gave us cannot be read.
-    pub(super) fn unreadable(&self) -> Option<String> {
-        self.noted().unreadable.clone()
-    }
-
     fn noted(&self) -> MutexGuard<'_, Noted> {
         self.noted.lock().expect("no code panics under this lock")
     }
@@ -242,15 +244,15 @@ impl ClientContext for ConsumerEvents {
         let round_trips = statistics.brokers.values().filter_map(|broker| broker.rtt.as_ref());
         sum.round_trip_us = round_trips.map(|window| window.avg.max(0) as u64).max().unwrap_or(0);
         for (topic, of_topic) in &statistics.topics {
-            if let Some(partition) = self.partition(topic, 0) {
-                noted.set_partitions_of(partition.topic.into(), partitions_in(of_topic));
+            let input = self.inputs.number(topic);
+            if let Some(input) = input {
+                noted.set_partitions_of(input.into(), partitions_in(of_topic));
             }
             for (number, of_partition) in &of_topic.partitions {
                 sum.fetched_ahead_records += of_partition.fetchq_cnt.max(0) as u64;
                 sum.fetched_ahead_bytes += of_partition.fetchq_size;
-                let Some(partition) = self.partition(topic, *number) else {
-                    continue;
-                };
+                let Some(topic) = input else { continue };
+                let partition = Partition { topic, number: *number };
                 // What waits in the client's own queue has not come either.
                 let fetched = of_partition.next_offset - of_partition.fetchq_cnt.max(0);
                 noted.fetched.insert(partition, fetched.max(0));
@@ -306,7 +308,7 @@ impl ConsumerContext for ConsumerEvents {
         noted.session_ran_out &= !is_assigned || consumer.client().fatal_error().is_some();
         noted.rebalances.push_back(rebalance);
         drop(noted);
-        self.is_rebalancing.store(true, Relaxed);
+        self.has_news.store(true, Relaxed);
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {

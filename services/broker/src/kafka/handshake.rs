@@ -134,7 +134,7 @@ fn connect(host: &str, port: u16) -> Option<TcpStream> {
 fn prepare(host: &str, tls: Option<&Tls>, distrust: &Arc<Mutex<Option<Distrust>>>) -> Result<Ssl, ErrorStack> {
     let mut context = SslContext::builder(SslMethod::tls_client())?;
     if let Some(tls) = tls {
-        match tls.trusted() {
+        match tls.trusted("kafka.tls") {
             Ok(folder) if folder.is_dir() => context.load_verify_locations(None, Some(&folder))?,
             Ok(file) => context.set_ca_file(file)?,
             // Said before anybody looks.

@@ -6,7 +6,7 @@
 //! Invariants: a record of a partition that the lane does not hold is never handed over; every offset given to the
 //! client goes through a fresh list that carries it as it is (other calls of the client add one).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,8 +28,6 @@ use crate::{BrokerError, Fault, Inputs, Polled, Reach};
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// How long a look at the end of a partition may take: nothing depends on it.
 const LOOK_WITHIN: Duration = Duration::from_secs(1);
-/// How long the consumer may take to leave the group.
-const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 /// A partition that was just taken has no position yet; it is asked again after this.
 const POSITION_PAUSE: Duration = Duration::from_millis(5);
 /// What the client answers to a seek while a partition is being started.
@@ -39,6 +37,8 @@ pub(super) struct Intake {
     pub(super) consumer: Arc<BaseConsumer<ConsumerEvents>>,
     /// Their names by their numbers, as far as this lane has heard of them.
     pub(super) inputs: Vec<Arc<str>>,
+    /// The same the other way round: every record is looked up.
+    numbers: HashMap<Arc<str>, u16>,
     pub(super) names: Inputs,
     /// What is subscribed to, where it is no list of names.
     pub(super) pattern: Option<String>,
@@ -91,9 +91,10 @@ impl Intake {
         let consumer: BaseConsumer<ConsumerEvents> = super::create(&config, events, "making a consumer")?;
         let consumer = Arc::new(consumer);
         let group = settings.group();
-        let intake = Self {
+        let mut intake = Self {
             consumer,
-            inputs: inputs.names(),
+            inputs: Vec::new(),
+            numbers: HashMap::new(),
             names: inputs.clone(),
             pattern: settings
                 .topics
@@ -108,6 +109,7 @@ impl Intake {
             beginnings: Beginnings::none(settings.kafka.start),
             is_closed: false,
         };
+        intake.learn();
         // Serves the first token refresh, without which no connection is made.
         intake.poll_events_only();
         Ok(intake)
@@ -143,27 +145,23 @@ impl Intake {
     }
 
     fn hand_over(&self, message: &BorrowedMessage<'_>, on_record: &mut dyn FnMut(&Record<'_>)) -> Polled {
-        let topic = match self.inputs.as_slice() {
-            [_] => 0,
-            several => several
-                .iter()
-                .position(|name| **name == *message.topic())
-                .unwrap_or(usize::MAX),
+        let topic = match self.inputs.len() {
+            1 => Some(0),
+            _ => self.numbers.get(message.topic()).copied(),
         };
-        let partition = Partition {
-            topic: topic as u16,
+        let partition = topic.map(|topic| Partition {
+            topic,
             number: message.partition(),
-        };
-        if self.assigned.binary_search(&partition).is_err() {
-            return Polled::Idle;
-        }
+        });
+        let ours = partition.filter(|partition| self.assigned.binary_search(partition).is_ok());
+        let Some(partition) = ours else { return Polled::Idle };
         native::with_headers(message, |headers| {
             on_record(&Record {
                 source: Source {
                     partition,
                     offset: message.offset(),
                 },
-                topic: &self.inputs[topic],
+                topic: self.topic(partition),
                 timestamp_ms: message.timestamp().to_millis(),
                 key: message.key(),
                 value: message.payload(),
@@ -176,11 +174,15 @@ impl Intake {
     /// Takes up the names of topics that have come to be known.
     pub(super) fn learn(&mut self) {
         self.inputs = self.names.names();
+        self.numbers = (0..)
+            .zip(&self.inputs)
+            .map(|(number, name)| (Arc::clone(name), number))
+            .collect();
     }
 
     /// The next rebalance for the lane. Cooperative ones may be empty: those are answered here.
     pub(super) fn next_rebalance(&mut self) -> Result<Option<Polled>, BrokerError> {
-        while let Some(rebalance) = self.consumer.context().take_rebalance() {
+        while let Some(rebalance) = self.taken_rebalance()? {
             self.learn();
             match &rebalance {
                 Polled::Assigned(partitions) if partitions.is_empty() => self.accept(&[])?,
@@ -191,23 +193,18 @@ impl Intake {
                 }
             }
         }
-        match self.consumer.context().unreadable() {
-            Some(why) => Err(super::refused(&self.reading(), why)),
-            None => Ok(None),
-        }
+        Ok(None)
+    }
+
+    fn taken_rebalance(&self) -> Result<Option<Polled>, BrokerError> {
+        let taken = self.consumer.context().take_rebalance();
+        taken.map_err(|why| super::refused(&self.reading(), why))
     }
 
     pub(super) fn accept(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
-        let names = self.names(partitions);
-        let doing = || format!("taking {names}");
-        let held = self.held(doing)?;
-        let fresh: Vec<Partition> = partitions.iter().filter(|one| !held.contains(one)).copied().collect();
+        let fresh = self.fresh(partitions)?;
         self.settle_beginnings(&fresh)?;
-        // With nothing new and something named, it is a second try of a call that was answered.
-        if !fresh.is_empty() || partitions.is_empty() {
-            let assigned = self.consumer.incremental_assign(&self.list(&fresh));
-            assigned.map_err(|error| self.failed(doing(), &error))?;
-        }
+        self.take(partitions, &fresh)?;
         self.unanswered = None;
         self.assigned.extend_from_slice(partitions);
         self.assigned.sort_unstable();
@@ -216,6 +213,22 @@ impl Intake {
             self.pause_these(&self.list(partitions))?;
         }
         Ok(())
+    }
+
+    /// Those of these partitions that the client does not hold yet.
+    fn fresh(&self, partitions: &[Partition]) -> Result<Vec<Partition>, BrokerError> {
+        let held = self.held(|| format!("taking {}", self.names(partitions)))?;
+        Ok(partitions.iter().filter(|one| !held.contains(one)).copied().collect())
+    }
+
+    /// Answers an assignment of `partitions`, of which the client does not hold the `fresh` ones yet.
+    fn take(&self, partitions: &[Partition], fresh: &[Partition]) -> Result<(), BrokerError> {
+        // With nothing new and something named, it is a second try of a call that was answered.
+        if fresh.is_empty() && !partitions.is_empty() {
+            return Ok(());
+        }
+        let assigned = self.consumer.incremental_assign(&self.list(fresh));
+        assigned.map_err(|error| self.failed(format!("taking {}", self.names(partitions)), &error))
     }
 
     pub(super) fn release(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
@@ -443,35 +456,25 @@ impl Intake {
         let mut unanswered = self.unanswered.take();
         while let Some(rebalance) = unanswered {
             let answered = match rebalance {
-                Polled::Assigned(partitions) => self.accept(&partitions),
+                // Nothing of it is read, so that it does not matter where it begins, which Kafka would have to be asked.
+                Polled::Assigned(partitions) => {
+                    self.fresh(&partitions).and_then(|fresh| self.take(&partitions, &fresh))
+                }
                 Polled::Revoked { partitions, .. } => self.release(&partitions),
                 Polled::Record | Polled::Idle => Ok(()),
             };
             if let Err(error) = answered {
                 tracing::warn!(%error, "a rebalance was not answered before closing");
             }
-            unanswered = self.consumer.context().take_rebalance();
+            unanswered = self.consumer.context().take_rebalance().unwrap_or_default();
         }
-        let closed = self.consumer.close_queue();
-        let deadline = Instant::now() + CLOSE_WITHIN;
-        while closed.is_ok() && !self.consumer.closed() && Instant::now() < deadline {
-            drop(self.consumer.poll(Duration::from_millis(20)));
-        }
-        if self.consumer.closed() {
-            return Ok(());
-        }
-        // Dropped, an unclosed consumer waits without a limit; leaked, it ends with the process.
-        std::mem::forget(Arc::clone(&self.consumer));
-        Err(BrokerError {
-            fault: Fault::TimedOut,
-            doing: format!("leaving group `{}`", self.group),
-            message: match closed {
-                Ok(()) => format!(
-                    "the client did not close within {} s; end the process",
-                    CLOSE_WITHIN.as_secs()
-                ),
-                Err(error) => format!("{error}; end the process"),
-            },
+        group::leave(&self.consumer).map_err(|message| {
+            std::mem::forget(Arc::clone(&self.consumer));
+            BrokerError {
+                fault: Fault::TimedOut,
+                doing: format!("leaving group `{}`", self.group),
+                message: format!("{message}; end the process"),
+            }
         })
     }
 }

@@ -13,8 +13,9 @@ use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::fault;
+use super::group::Committed;
 use super::outflow::Outflow;
-use super::reader::{Committed, TopicReader};
+use super::reader::TopicReader;
 use crate::settings::{Guarantee, Settings};
 use crate::{BrokerError, Fault, SendError};
 

@@ -38,10 +38,11 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult};
 
-pub use check::{CheckError, Report, TopicReport, answers, check, input_topics};
+pub use check::{CheckError, Report, TopicReport, answers, check, committed, input_topics};
 pub use events::ConsumerStatistics;
+pub use group::Committed;
 pub use job::JobWriter;
-pub use reader::{Committed, Stretch, TopicReader};
+pub use reader::{Stretch, TopicReader};
 pub use topics::{Configuration, Created, Existing, TopicAdmin, Wanted};
 
 use crate::settings::Settings;

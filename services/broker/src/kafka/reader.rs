@@ -19,13 +19,14 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::access::Access;
 use super::events::ConsumerEvents;
+use super::group::Committed;
 use super::lists::check_each;
 use super::metadata::{self, Ear};
 use super::{fault, group, native};
 use crate::settings::Settings;
 use crate::{BrokerError, Fault, Inputs};
 
-/// How long the ends of a partition, its offsets at a time or those of a group may take.
+/// How long the ends of a partition or its offsets at a time may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// How long one poll waits; what else is looked at meanwhile is looked at this often.
 const LOOK: Duration = Duration::from_millis(200);
@@ -41,15 +42,6 @@ pub struct Stretch {
     pub partition: i32,
     /// Its offsets: the first that is read, and the one behind the last.
     pub offsets: Range<i64>,
-}
-
-/// What a group has committed of a partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Committed {
-    /// Offset of the next record to be read.
-    pub offset: i64,
-    /// What stands beside it; empty for nothing.
-    pub note: String,
 }
 
 /// A reader of one topic.
@@ -179,26 +171,9 @@ impl TopicReader {
     /// # Errors
     /// When the group cannot be asked, or may not be seen.
     pub fn committed(&self) -> Result<Vec<Option<Committed>>, BrokerError> {
-        group::may_be_read(&self.consumer, &self.topic, &self.group)?;
-        let doing = || format!("asking group `{}` for its offsets", self.group);
-        let mut wanted = TopicPartitionList::with_capacity(self.partitions as usize);
-        wanted.add_partition_range(&self.topic, 0, self.partitions - 1);
-        let found = self
-            .consumer
-            .committed_offsets(wanted, ANSWER_WITHIN)
-            .map_err(|error| self.failed(doing(), &error))?;
-        check_each(&found, "asking for the committed offset of")?;
-        let of = |partition| {
-            let element = found.find_partition(&self.topic, partition)?;
-            match element.offset() {
-                Offset::Offset(offset) => Some(Committed {
-                    offset,
-                    note: element.metadata().to_owned(),
-                }),
-                _ => None,
-            }
-        };
-        Ok((0..self.partitions).map(of).collect())
+        let topics = [(self.topic.clone(), self.partitions)];
+        let committed = group::committed(&self.consumer, &self.group, &topics)?;
+        Ok(committed.concat())
     }
 
     /// Hands over every committed record of these stretches, those of a partition in their order. Returns how many there

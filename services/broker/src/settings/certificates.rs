@@ -18,12 +18,13 @@ use super::{Tls, authorities};
 const SOON_DAYS: i32 = 14;
 
 impl Tls {
-    /// Who may vouch for the other side: a PEM file, or the system's folder of hashed ones.
+    /// Who may vouch for the other side of the table at `table`: a PEM file, or the system's folder of hashed ones.
     ///
     /// # Errors
     /// When nobody is named and this system knows nobody; one sentence.
-    pub(crate) fn trusted(&self) -> Result<PathBuf, String> {
-        self.ca.clone().map_or_else(authorities::public, Ok)
+    pub(crate) fn trusted(&self, table: &str) -> Result<PathBuf, String> {
+        let public = || authorities::public(&format!("{table}.ca"));
+        self.ca.clone().map_or_else(public, Ok)
     }
 
     /// What is wrong with the files that the table at `table` names, as they are now.
@@ -38,7 +39,7 @@ impl Tls {
         };
         note(
             "ca",
-            self.trusted().and_then(|ca| {
+            self.trusted(table).and_then(|ca| {
                 if ca.is_dir() {
                     Ok(())
                 } else {

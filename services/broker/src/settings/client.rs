@@ -183,7 +183,7 @@ fn encrypt(tls: &Tls, config: &mut ClientConfig) -> Result<(), String> {
     config
         .set("enable.ssl.certificate.verification", "true")
         .set("ssl.endpoint.identification.algorithm", "https");
-    let trusted = Some(tls.trusted()?);
+    let trusted = Some(tls.trusted("kafka.tls")?);
     let files = [
         ("ssl.ca.location", &trusted),
         ("ssl.certificate.location", &tls.certificate),

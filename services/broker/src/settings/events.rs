@@ -9,6 +9,8 @@ use std::fmt;
 
 use eddy_pipeline::settings::Problem;
 use regex::Regex;
+use regex_syntax::hir::Look;
+use regex_syntax::hir::literal::{Extractor, Literal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +41,8 @@ pub struct Matching {
     /// and `\.`. It must match no output topic. A topic that comes later is found within a minute
     /// (`topic.metadata.refresh.interval.ms` under `kafka.consumer`) and read from its beginning.
     pub pattern: String,
-    /// The most topics that may match; the service ends when one more comes. Between 1 and 1000. Default: 100.
+    /// The most topics that may match; the service ends when one more comes. One that is deleted goes on counting until the
+    /// process is started anew. Between 1 and 1000. Default: 100.
     #[serde(default = "default_most")]
     pub most: u16,
 }
@@ -137,18 +140,24 @@ pub(super) fn no_name(name: &str) -> String {
 }
 
 impl Matching {
-    /// What every topic that matches begins with, as far as it can be told at a glance.
-    pub(super) fn beginning(&self) -> &str {
-        let rest = self.pattern.trim_start_matches('^');
-        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
-        let end = rest.find(|letter| !is_plain(letter)).unwrap_or(rest.len());
-        // What may follow a letter can take it back; alternatives have nothing in common.
-        let end = if rest[end..].starts_with(['*', '?']) {
-            end.saturating_sub(1)
-        } else {
-            end
+    /// What topics that match begin with: one of these. An empty one where nothing can be told.
+    pub(super) fn beginnings(&self) -> Vec<String> {
+        let Some(literals) = self.literals() else {
+            return vec![String::new()];
         };
-        if rest.contains('|') { "" } else { &rest[..end] }
+        let text = |literal: &Literal| String::from_utf8_lossy(literal.as_bytes()).into_owned();
+        let mut beginnings: Vec<String> = literals.iter().map(text).collect();
+        beginnings.sort();
+        beginnings.dedup_by(|longer, shorter| longer.starts_with(shorter.as_str()));
+        beginnings
+    }
+
+    fn literals(&self) -> Option<Vec<Literal>> {
+        let expression = regex_syntax::parse(&self.pattern).ok()?;
+        // In `^a|b` the second alternative may stand anywhere.
+        let is_anchored = expression.properties().look_set_prefix().contains(Look::Start);
+        let literals = Extractor::new().extract(&expression);
+        literals.literals().filter(|_| is_anchored).map(<[Literal]>::to_vec)
     }
 
     fn problems(&self) -> Vec<Problem> {
@@ -181,6 +190,14 @@ impl Matching {
         }
         if pattern.contains("(?") || pattern.contains("--") {
             return Some("has `(?` or `--`, which librdkafka would read in its own way; write it otherwise".to_owned());
+        }
+        let is_repeat = |sign: char| "*+?".contains(sign);
+        let mut pairs = pattern.chars().zip(pattern.chars().skip(1));
+        if let Some((one, other)) = pairs.find(|(one, other)| (is_repeat(*one) || *one == '^') && is_repeat(*other)) {
+            return Some(format!(
+                "has `{one}{other}`, which librdkafka would read in its own way; write at most one of `*`, `+` and `?` after \
+                 what is repeated"
+            ));
         }
         let error = Regex::new(pattern).err()?;
         let words = error.to_string();
@@ -237,6 +254,9 @@ mod tests {
             ("^(?i)orders", "(?"),
             ("^orders-[a--b]", "--"),
             ("^orders{2}", "'{'"),
+            ("^orders-a+?", "`+?`"),
+            ("^orders-.**", "`**`"),
+            ("^*orders", "`^*`"),
             ("^orders-(", "no regular expression"),
         ] {
             let problems = matching(pattern).problems();
@@ -247,19 +267,24 @@ mod tests {
     }
 
     #[test]
-    fn what_all_matching_topics_begin_with_is_never_too_long() {
-        for (pattern, beginning) in [
-            ("^orders-.*$", "orders-"),
-            ("^orders-?eu", "orders"),
-            ("^orders\\.eu$", "orders"),
-            ("^(a|b)-", ""),
-            ("^a|b", ""),
-            ("^a+b", "a"),
+    fn every_alternative_has_a_beginning_of_its_own_and_none_is_too_long() {
+        for (pattern, beginnings) in [
+            ("^orders-.*$", &["orders-"][..]),
+            ("^orders-?eu", &["orders-eu", "orderseu"]),
+            ("^orders\\.eu$", &["orders.eu"]),
+            ("^(orders|returns)-.*$", &["orders-", "returns-"]),
+            ("^orders-.*$|^returns-.*$", &["orders-", "returns-"]),
+            ("^orders|^orders-eu", &["orders"]),
+            ("^a+b", &["a"]),
+            ("^[a-z]+-orders", &[""]),
+            ("^.*-orders", &[""]),
+            // `xb` matches as well.
+            ("^a|b", &[""]),
         ] {
             let Events::Matching(matching) = matching(pattern) else {
                 unreachable!("it was made so")
             };
-            assert_eq!(matching.beginning(), beginning, "{pattern}");
+            assert_eq!(matching.beginnings(), beginnings, "{pattern}");
         }
     }
 

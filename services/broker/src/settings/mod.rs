@@ -74,10 +74,12 @@ pub struct Kafka {
     #[serde(default)]
     pub guarantee: Guarantee,
     /// Where a new group begins in a topic; that is committed before anything is read, so that restarts agree. Also where to
-    /// go on when an offset is gone. A partition that is added later is read from its beginning, whatever this says.
-    /// `"earliest"`: at the oldest event, so that nothing is lost. `"latest"`: at what comes next; what is there is skipped,
-    /// also what arrived while the group's offset expired. A time, such as `"2026-05-01T00:00:00Z"`: at the first event whose
-    /// timestamp is not before it. `"error"`: nowhere; the service stops and says which partition it is. Required, because each answer is wrong for somebody.
+    /// go on when the event at an offset is gone. A partition that is added later is read from its beginning, whatever this
+    /// says, and so is, for a group that has offsets, a topic that comes to match a pattern. `"earliest"`: at the oldest event,
+    /// so that nothing is lost. `"latest"`: at what comes next; what is there is skipped, also what arrived while the group's
+    /// offset expired. A time, such as `"2026-05-01T00:00:00Z"`: at the first event whose timestamp is not before it; where the
+    /// event at an offset is gone, at the oldest one. `"error"`: nowhere; the service stops and says which partition it is.
+    /// Required, because each answer is wrong for somebody.
     pub start: Start,
     /// How many lanes this process runs, each with its own consumer, producer and thread. Between 1 and 64; no more than
     /// the events topic has partitions do any work. Default: 1.

@@ -92,7 +92,10 @@ impl Settings {
                 "`eddy why`: how far the pipeline has come",
             ),
         ]);
-        permissions.extend(self.on_events(Write, "`eddy redrive`; else the topic of `--to`"));
+        let mut writing = self.on_events(Write, "`eddy redrive`; else the topic of `--to`");
+        // Nobody needs to write every topic there is: the one topic is to be allowed by its name.
+        writing.retain(|one| !one.name.is_empty());
+        permissions.extend(writing);
         permissions.extend([
             permission(Read, Groups, &jobs, "`eddy redrive`: how far a job has come"),
             permission(Write, TransactionalIds, &jobs, "`eddy redrive`: each event once"),
@@ -100,11 +103,17 @@ impl Settings {
         permissions
     }
 
-    /// The same permission on every topic of events.
+    /// The same permission on every topic of events; of a pattern, on what its alternatives begin with.
     fn on_events(&self, operation: Operation, why: &'static str) -> Vec<Permission> {
         let events = &self.topics.events;
         match events.matching() {
-            Some(matching) => vec![permission(operation, Resource::Topics, matching.beginning(), why)],
+            Some(matching) => {
+                let beginnings = matching.beginnings();
+                beginnings
+                    .iter()
+                    .map(|beginning| permission(operation, Resource::Topics, beginning, why))
+                    .collect()
+            }
             None => {
                 let names = events.names().iter();
                 names
@@ -152,19 +161,37 @@ impl Permission {
 
     /// The arguments of `kafka-acls.sh` that mean it, for a shell.
     pub fn arguments(&self) -> String {
-        let name = as_argument(&self.name);
-        let operation = self.operation;
-        match self.resource {
-            Resource::Topic => format!("--operation {operation} --topic {name}"),
-            // Without a beginning that all have in common, it is every topic.
-            Resource::Topics if self.name.is_empty() => format!("--operation {operation} --topic '*'"),
-            Resource::Topics => format!("--operation {operation} --topic {name} --resource-pattern-type prefixed"),
-            Resource::Group => format!("--operation {operation} --group {name}"),
-            Resource::Groups => format!("--operation {operation} --group {name} --resource-pattern-type prefixed"),
-            Resource::TransactionalIds => {
-                format!("--operation {operation} --transactional-id {name} --resource-pattern-type prefixed")
+        Self::arguments_of(&[self])
+    }
+
+    /// The same for several that differ in their names only, and are at least one.
+    pub(crate) fn arguments_of(several: &[&Self]) -> String {
+        let Self {
+            resource, operation, ..
+        } = several[0];
+        let option = match resource {
+            Resource::Topic | Resource::Topics => "topic",
+            Resource::Group | Resource::Groups => "group",
+            Resource::TransactionalIds => "transactional-id",
+        };
+        let mut arguments = format!("--operation {operation}");
+        for one in several {
+            // Without a beginning that can be told, it is every topic.
+            if one.name.is_empty() && *resource == Resource::Topics {
+                return format!("--operation {operation} --topic '*'");
             }
+            arguments.push_str(&format!(" --{option} {}", as_argument(&one.name)));
         }
+        let is_prefix = matches!(
+            resource,
+            Resource::Topics | Resource::Groups | Resource::TransactionalIds
+        );
+        arguments.push_str(if is_prefix {
+            " --resource-pattern-type prefixed"
+        } else {
+            ""
+        });
+        arguments
     }
 }
 

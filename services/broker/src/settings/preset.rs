@@ -253,10 +253,8 @@ impl Kafka {
         self.session_timeout = self.session_timeout.or(service.session_timeout);
         self.compression = self.compression.or(service.compression);
         for (name, value) in service.properties() {
-            let is_set = [&self.properties, &self.consumer, &self.producer];
-            if !is_set.into_iter().any(|table| table.contains_key(name)) {
-                self.properties.insert(name.to_owned(), value);
-            }
+            // One client's own come after these, and leave the other client the preset's.
+            self.properties.entry(name.to_owned()).or_insert(value);
         }
     }
 

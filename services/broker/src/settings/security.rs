@@ -15,9 +15,9 @@ use super::{Oidc, Secret};
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// PEM file with the certificate authorities that may vouch for the other side. Default: the public ones, as this system
-    /// has them: in the file that the variable `SSL_CERT_FILE` names, else where distributions keep them
-    /// (`/etc/ssl/certs/ca-certificates.crt`, `/etc/pki/tls/certs/ca-bundle.crt`, …). A slim image needs its package
-    /// `ca-certificates`.
+    /// has them: in the file that the variable `SSL_CERT_FILE` names, else in a folder that `SSL_CERT_DIR` names, else where
+    /// distributions keep them (`/etc/ssl/certs/ca-certificates.crt`, `/etc/pki/tls/certs/ca-bundle.crt`, …). A slim image
+    /// needs its package `ca-certificates`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
     /// PEM file with our own certificate, where the other side asks for one. Needs `key`. Default: none.

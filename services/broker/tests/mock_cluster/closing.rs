@@ -54,3 +54,12 @@ fn a_lane_closes_while_the_brokers_are_away() {
     cluster.broker_down(-1).unwrap();
     lane.broker.close().unwrap();
 }
+
+#[test]
+fn a_lane_closes_with_an_unanswered_assignment_while_the_brokers_are_away() {
+    let cluster = cluster(1);
+    let mut lane = Lane::open(&settings(&cluster, Guarantee::AtLeastOnce), 0);
+    lane.assigned();
+    cluster.broker_down(-1).unwrap();
+    lane.broker.close().unwrap();
+}

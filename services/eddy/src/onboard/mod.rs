@@ -268,7 +268,7 @@ impl Shop {
                 let folder = &place.folder;
                 let settings = self.read(&plan.to_toml(), folder)?.file.broker(folder);
                 let backlog = TopicReader::open(&settings, settings.topics.events.stand_in())
-                    .and_then(|reader| Backlog::of(&reader, plan.start));
+                    .and_then(|reader| Backlog::of(&reader, plan.start, false));
                 backlog.map_or_else(|error| format!("not known: {error}"), |backlog| backlog.to_string())
             }
         };

@@ -15,6 +15,7 @@ pub(super) struct Account {
     again: u64,
     foreign: u64,
     other_pipeline: u64,
+    other_topic: u64,
     other_reason: u64,
     other_model: u64,
     not_original: BTreeMap<&'static str, u64>,
@@ -27,7 +28,8 @@ impl Account {
 
     /// Records that were read.
     pub(super) fn read(&self) -> u64 {
-        let left_out = self.again + self.foreign + self.other_pipeline + self.other_reason + self.other_model;
+        let others = self.other_pipeline + self.other_topic + self.other_reason + self.other_model;
+        let left_out = self.again + self.foreign + others;
         self.sent + left_out + self.not_original.values().sum::<u64>()
     }
 
@@ -53,6 +55,7 @@ impl Account {
             Verdict::Send { .. } => {}
             Verdict::Foreign => self.foreign += 1,
             Verdict::OtherPipeline => self.other_pipeline += 1,
+            Verdict::OtherTopic => self.other_topic += 1,
             Verdict::OtherReason => self.other_reason += 1,
             Verdict::OtherModel => self.other_model += 1,
             Verdict::NotOriginal(body) => *self.not_original.entry(*body).or_default() += 1,
@@ -74,6 +77,7 @@ impl Account {
             line(*count, word);
         }
         line(self.again, "left out: this job has sent the event before");
+        line(self.other_topic, "left out: of another topic of events");
         line(self.other_reason, "left out: another reason");
         line(self.other_model, "left out: another model");
         for (body, count) in &self.not_original {

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use eddy_broker::settings::Reads;
-use eddy_pipeline::event::{HEADER_ID, Record};
+use eddy_pipeline::event::{HEADER_ID, Record, place};
 use eddy_pipeline::rejection::Reason;
 use eddy_pipeline::select::Arm;
 use eddy_pipeline::settings::nearest;
@@ -26,8 +26,10 @@ pub(super) enum Verdict<'a> {
     },
     /// It is none of Eddy's.
     Foreign,
-    /// Its event came in on another topic.
+    /// Its event came in on a topic that the pipeline does not read.
     OtherPipeline,
+    /// Its event came in on another topic than the one that was asked for.
+    OtherTopic,
     /// It has another reason, or no arm that was asked for.
     OtherReason,
     /// The model that was asked for did not select it.
@@ -83,10 +85,7 @@ impl Filter {
         };
         Ok(Self {
             from: arguments.from,
-            events: match &arguments.topic {
-                Some(topic) => Reads::Named(vec![topic.clone()]),
-                None => events,
-            },
+            events,
             topic: arguments.topic.clone(),
             reasons: sorted(&arguments.reason),
             models: sorted(&arguments.model),
@@ -106,10 +105,19 @@ impl Filter {
         }
     }
 
+    /// Whether an event is of the topic that was asked for.
+    fn is_wanted(&self, source: &str) -> bool {
+        let is_of = |wanted: &String| place(source).is_ok_and(|(topic, ..)| topic == wanted);
+        self.topic.as_ref().is_none_or(is_of)
+    }
+
     fn verdict<'a>(&self, record: &Record<'a>) -> Result<Verdict<'a>, Stranger> {
         let (source, words) = match self.from {
             RedriveFrom::Retraining => {
                 let sample = Sample::of(record, &self.events)?;
+                if !self.is_wanted(sample.source) {
+                    return Ok(Verdict::OtherTopic);
+                }
                 let arms = sample.arms();
                 if !self.reasons.is_empty() && !arms.iter().any(|arm| self.reasons.iter().any(|one| one == arm)) {
                     return Ok(Verdict::OtherReason);
@@ -127,6 +135,9 @@ impl Filter {
                 let Some(reason) = dead_letter_reason(record.headers) else {
                     return Ok(Verdict::Foreign);
                 };
+                if !self.is_wanted(source) {
+                    return Ok(Verdict::OtherTopic);
+                }
                 if !self.reasons.is_empty() && !self.reasons.iter().any(|one| one == reason) {
                     return Ok(Verdict::OtherReason);
                 }

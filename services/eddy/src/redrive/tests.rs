@@ -94,6 +94,19 @@ fn what_came_in_on_another_topic_is_another_pipelines_and_is_not_sent() {
 }
 
 #[test]
+fn what_came_in_on_a_topic_that_was_not_asked_for_is_still_the_pipelines_own() {
+    let events = Events::Several(vec!["events".to_owned(), "others".to_owned()]);
+    for (from, headers) in [("retraining", &SAMPLE[..]), ("dead_letters", &DEAD[..])] {
+        let filter = |topic: &str| {
+            let arguments = arguments(&format!("--from {from} --topic {topic}"));
+            Filter::of(&arguments, events.reads(), ["m", "n"].into_iter()).expect("sound filters")
+        };
+        assert!(judged(&filter("events"), headers).starts_with("Send"));
+        assert_eq!(judged(&filter("others"), headers), "OtherTopic");
+    }
+}
+
+#[test]
 fn what_a_newer_release_wrote_ends_the_job_with_what_to_do() {
     for (from, headers) in [
         ("--from retraining", &with(SAMPLE, "eddy.format", "2")[..]),
@@ -225,11 +238,13 @@ fn an_account_names_every_record_that_was_not_sent() {
     account.skip(&Verdict::OtherModel);
     account.skip(&Verdict::Foreign);
     account.skip(&Verdict::OtherPipeline);
-    assert_eq!((account.sent(), account.read()), (1, 7));
+    account.skip(&Verdict::OtherTopic);
+    assert_eq!((account.sent(), account.read()), (1, 8));
     let text = account.report("j", ("dead-letters", "events"), false);
     for part in [
-        "of 7 records",
+        "of 8 records",
         "1  left out: of another pipeline",
+        "1  left out: of another topic of events",
         "1 event",
         "1  reason malformed",
         "omitted",

@@ -80,7 +80,7 @@ fn a_call_that_waits_for_nobody_ends_the_process_with_70_during_an_outage_too() 
         return;
     }
     let (_watchdog, watched) = watched(|| false);
-    let _entered = watched.local("accept");
+    let _entered = watched.local("release");
     for_ever();
 }
 

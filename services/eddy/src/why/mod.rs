@@ -8,7 +8,6 @@ pub(crate) mod story;
 mod text;
 pub(crate) mod thresholds;
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use eddy_broker::BrokerError;
@@ -40,10 +39,7 @@ fn tell(arguments: &WhyArguments) -> Result<String, Error> {
     let settings = pipeline.file.broker(&pipeline.folder);
     let now = now_ms();
     let mut search = Search {
-        events: kafka::input_topics(&settings)?
-            .iter()
-            .map(|topic| TopicReader::open(&settings, topic))
-            .collect::<Result<_, _>>()?,
+        events: kafka::input_topics(&settings)?,
         settings: &settings,
         fields,
         story: Story::new(&pipeline.file.name, &arguments.event, Thresholds::of(&pipeline)),
@@ -62,7 +58,8 @@ fn tell(arguments: &WhyArguments) -> Result<String, Error> {
 }
 
 struct Search<'a> {
-    events: Vec<TopicReader>,
+    /// The topics of events. A reader is a client: each is opened when it is needed, one at a time.
+    events: Vec<String>,
     settings: &'a Settings,
     fields: Fields,
     story: Story,
@@ -76,15 +73,8 @@ impl Search<'_> {
     fn look(&mut self) -> Result<(), Error> {
         // Before the outputs: what is committed by now has its outputs where they are looked for next. What is committed
         // while they are read may not, and would be told as lost. Whether the group may be seen matters only at the end.
-        let committed: Result<HowFar, BrokerError> = self
-            .events
-            .iter()
-            .map(|events| Ok((events.topic().to_owned(), events.committed()?)))
-            .collect();
-        let asked = self.story.asked.clone();
-        if place(&asked).is_ok_and(|(topic, ..)| self.events.iter().any(|events| events.topic() == topic)) {
-            self.fetch(&BTreeSet::from([asked]))?;
-        }
+        let committed: Result<HowFar, BrokerError> = kafka::committed(self.settings);
+        self.fetch(&BTreeSet::from([self.story.asked.clone()]))?;
         self.look_among_outputs()?;
         self.fetch(&self.story.sources())?;
         if self.story.is_empty() {
@@ -100,31 +90,30 @@ impl Search<'_> {
 
     /// Looks at records of the topics of events by their places.
     fn fetch(&mut self, sources: &BTreeSet<String>) -> Result<(), Error> {
-        if sources.is_empty() {
-            return Ok(());
-        }
-        let mut all = BTreeMap::new();
+        let mut by_topic: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for source in sources {
-            let Ok((topic, ..)) = place(source) else { continue };
-            let Some(number) = self.events.iter().position(|events| events.topic() == topic) else {
-                continue;
-            };
-            let stretches = match all.entry(number) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(unknown) => unknown.insert(self.events[number].all()?),
-            };
-            self.fetch_one(source, number, stretches)?;
+            let is_told = self.story.events.iter().any(|event| event.seen.place == *source);
+            if let Ok((topic, ..)) = place(source)
+                && !is_told
+                && self.events.iter().any(|events| events == topic)
+            {
+                by_topic.entry(topic).or_default().push(source);
+            }
+        }
+        for (topic, sources) in by_topic {
+            let reader = TopicReader::open(self.settings, topic)?;
+            let all = reader.all()?;
+            sources
+                .iter()
+                .try_for_each(|source| self.fetch_one(source, &reader, &all))?;
         }
         Ok(())
     }
 
-    fn fetch_one(&mut self, source: &str, topic: usize, all: &[Stretch]) -> Result<(), Error> {
+    fn fetch_one(&mut self, source: &str, reader: &TopicReader, all: &[Stretch]) -> Result<(), Error> {
         let Ok((_, partition, offset)) = place(source) else {
             return Ok(());
         };
-        if self.story.events.iter().any(|event| event.seen.place == source) {
-            return Ok(());
-        }
         let is_there = |one: &&Stretch| one.partition == partition && one.offsets.contains(&offset);
         if all.iter().find(is_there).is_none() {
             self.story.missing(source);
@@ -135,7 +124,7 @@ impl Search<'_> {
             offsets: offset..offset + 1,
         }];
         let (fields, mut found) = (&mut self.fields, None);
-        self.events[topic].read(&stretch, &mut |record| {
+        reader.read(&stretch, &mut |record| {
             fields.prepare(record)?;
             found = Some(Arrival::of(record, fields));
             Ok::<_, Error>(())
@@ -178,16 +167,17 @@ impl Search<'_> {
     /// Of an event without outputs only the topics of events know, and there it must be decoded to be known by its id.
     fn look_among_events(&mut self) -> Result<(), Error> {
         let (names, fields, mut found) = (&self.names, &mut self.fields, Vec::new());
-        for events in &self.events {
-            let stretches = events.between(Some(self.since), None)?;
-            let records = events.read(&stretches, &mut |record| {
+        for topic in &self.events {
+            let reader = TopicReader::open(self.settings, topic)?;
+            let stretches = reader.between(Some(self.since), None)?;
+            let records = reader.read(&stretches, &mut |record| {
                 fields.prepare(record)?;
                 if found.len() < MOST && fields.id(record).is_some_and(|id| names.contains(id)) {
                     found.push(Arrival::of(record, fields));
                 }
                 Ok::<_, Error>(())
             })?;
-            let looked = Looked::new(events.topic(), (self.since, self.now), records);
+            let looked = Looked::new(topic, (self.since, self.now), records);
             self.story.looked.push(looked);
         }
         found.into_iter().for_each(|arrival| self.take(arrival));

@@ -97,7 +97,15 @@ fn the_files_own_settings_win() {
         (sasl.mechanism(), sasl.username.as_deref()),
         (Mechanism::ScramSha512, Some("u"))
     );
-    assert_eq!(property(&kafka, "metadata.max.age.ms"), None);
+    // The consumer's own says nothing of the producer, whose connections Event Hubs ends as well.
+    assert_eq!(
+        property(&kafka, "metadata.max.age.ms"),
+        Some(&PropertyValue::Integer(180_000))
+    );
+    assert_eq!(
+        kafka.consumer.get("metadata.max.age.ms"),
+        Some(&PropertyValue::Integer(60_000))
+    );
     assert_eq!(
         property(&kafka, "socket.keepalive.enable"),
         Some(&PropertyValue::Flag(false))
