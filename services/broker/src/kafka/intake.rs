@@ -203,9 +203,15 @@ impl Intake {
 
     pub(super) fn accept(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
         let fresh = self.fresh(partitions)?;
-        self.settle_beginnings(&fresh)?;
+        if let Err(error) = self.settle_beginnings(&fresh) {
+            // Until it is answered the client hears nothing of the group: not that it has gone on, nor that this is no member.
+            if self.unanswered.take_if(is_assignment).is_some() {
+                self.take(&[], &[])?;
+            }
+            return Err(error);
+        }
         self.take(partitions, &fresh)?;
-        self.unanswered = None;
+        self.unanswered.take_if(is_assignment);
         self.assigned.extend_from_slice(partitions);
         self.assigned.sort_unstable();
         self.assigned.dedup();
@@ -485,6 +491,10 @@ impl Drop for Intake {
             tracing::warn!(%error, "a consumer was dropped before it was closed");
         }
     }
+}
+
+fn is_assignment(rebalance: &mut Polled) -> bool {
+    matches!(rebalance, Polled::Assigned(_))
 }
 
 fn partitions_of(positions: &[(Partition, i64)]) -> Vec<Partition> {

@@ -190,6 +190,37 @@ fn a_consumer_is_renewed_while_the_brokers_are_away_and_joins_when_they_are_back
     });
 }
 
+/// A client that waits for an answer does not join again. Where partitions begin cannot be committed by who is no member.
+#[test]
+fn partitions_are_had_again_when_the_membership_ends_before_they_are_taken() {
+    let lost = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
+    let cluster = cluster(1);
+    // Once for the client that looks before the group is joined, and once for the lane itself.
+    cluster.request_errors(RDKafkaApiKey::OffsetCommit, &[lost, lost]);
+    let mut lane = Lane::open(&settings(&cluster, Guarantee::AtLeastOnce), 0);
+    let mut assigned = Some(lane.assigned());
+    cluster.request_errors(RDKafkaApiKey::Heartbeat, &[lost]);
+    let refused = lane.broker.accept(assigned.as_ref().expect("it was just given"));
+    assert_eq!(refused.map_err(|error| error.fault), Err(Fault::Retriable));
+    let mut is_heard = false;
+    until("the partition is had again", || {
+        match lane.poll() {
+            Polled::Revoked { partitions, lost } => {
+                assert!(lost);
+                is_heard = true;
+                lane.broker.release(&partitions).expect("what is lost can be let go");
+                assigned = None;
+            }
+            Polled::Assigned(partitions) => assigned = Some(partitions),
+            Polled::Record | Polled::Idle => {}
+        }
+        let partitions = assigned.as_ref().filter(|_| is_heard)?;
+        lane.broker.accept(partitions).ok()
+    });
+    produce(&cluster.bootstrap_servers(), 0, 0..1);
+    lane.read(1);
+}
+
 #[test]
 fn the_lane_that_leaves_makes_room() {
     let cluster = cluster(2);
