@@ -153,7 +153,9 @@ impl Stage {
     pub fn on(kafka: &Topics, plan: &Plan<'_>) -> Self {
         for topic in TOPICS {
             let limit = plan.limits.iter().find(|(limited, _)| *limited == topic);
-            let configs: Vec<_> = limit.iter().map(|(_, bytes)| ("max.message.bytes", *bytes)).collect();
+            let limit = limit.map(|(_, bytes)| ("max.message.bytes", *bytes));
+            // What a test stamps with an old time must not be deleted for its age.
+            let configs: Vec<_> = limit.into_iter().chain([("retention.ms", "-1")]).collect();
             kafka.create_topic(&format!("{}-{topic}", plan.name), plan.partitions, &configs);
         }
         let folder = tempfile::tempdir().expect("a temporary folder");

@@ -2,6 +2,7 @@
 //!
 //! What is fetched, and where to, is the business of `tests/setup/registry`.
 
+use std::env;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -42,9 +43,11 @@ impl Apicurio {
         let log = File::create(folder.path().join("log")).expect("the folder takes a log");
         let errors = log.try_clone().expect("a file can be shared");
         // It gets SIGKILL when this process ends, however that one ends.
+        let java = env::var_os("JAVA_HOME").map_or("java".into(), |home| Path::new(&home).join("bin/java"));
         let mut command = Command::new("setpriv");
         command
-            .args(["--pdeathsig", "KILL", "--", "java"])
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(java)
             .args(["-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
             .arg("-jar")
             .arg(fetched("app").join("runner.jar"))

@@ -52,6 +52,8 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     mood: Mood,
+    /// The mood that comes after so many questions in all.
+    next: Option<(usize, Mood)>,
     /// The header without which nobody is let in.
     authorization: Option<String>,
     by_number: BTreeMap<u32, Value>,
@@ -88,6 +90,7 @@ impl StandIn {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 mood: Mood::Well,
+                next: None,
                 authorization: None,
                 by_number: BTreeMap::new(),
                 by_subject: BTreeMap::new(),
@@ -126,6 +129,11 @@ impl StandIn {
     pub fn set_mood(&self, mood: Mood) {
         self.state().mood = mood;
         self.shared.changed.notify_all();
+    }
+
+    /// Once it was asked so many questions in all, requests fare like that.
+    pub fn set_mood_after(&self, questions: usize, mood: Mood) {
+        self.state().next = Some((questions, mood));
     }
 
     /// From now on only requests with this header `authorization` are let in.
@@ -188,6 +196,10 @@ impl Shared {
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
         let mut state = self.state.lock().expect("no code panics under this lock");
+        let asked_before = state.asked.len();
+        if let Some((_, mood)) = state.next.take_if(|(questions, _)| asked_before >= *questions) {
+            state.mood = mood;
+        }
         state.asked.push(asked.clone());
         while state.mood == Mood::Silent {
             state = self.changed.wait(state).expect("no code panics under this lock");

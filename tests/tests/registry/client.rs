@@ -2,7 +2,6 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use eddy_broker::registry::SchemaRegistry;
 use eddy_broker::settings::Registry;
@@ -10,7 +9,7 @@ use eddy_pipeline::decode::{Found, SchemaKind, Schemas as _, WriterSchema};
 use eddy_telemetry::Metrics;
 use eddy_tests::certificates::{Authority, Validity};
 use eddy_tests::registry::{Mood, StandIn};
-use eddy_tests::service::{PATIENCE, wait_for};
+use eddy_tests::service::wait_for;
 use serde_json::{Value, json};
 
 /// Settings as a pipeline file has them.
@@ -30,15 +29,11 @@ fn of(registry: &StandIn) -> SchemaRegistry {
 
 /// What is found once it is definite.
 fn definite(client: &SchemaRegistry, id: u32) -> Option<Arc<WriterSchema>> {
-    let started = Instant::now();
-    loop {
-        match client.find(id) {
-            Found::Known(schema) => return Some(schema),
-            Found::Unknown => return None,
-            Found::Awaited(why) => assert!(started.elapsed() < PATIENCE, "waited in vain: {why}"),
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_for("something definite", || match client.find(id) {
+        Found::Known(schema) => Some(Some(schema)),
+        Found::Unknown => Some(None),
+        Found::Awaited(_) => None,
+    })
 }
 
 /// The sentence while it is not, once it says this.
@@ -127,19 +122,33 @@ fn a_circle_of_references_ends_and_too_many_are_not_followed() {
 #[test]
 fn that_there_is_no_schema_is_believed_only_after_it_was_said_several_times_and_a_late_one_is_found() {
     let registry = StandIn::start();
-    let client = of(&registry);
-    assert!(matches!(client.find(1), Found::Awaited(_)));
-    let why = awaited(&client, 1, "has none: HTTP status 404, Schema not found");
-    drop(why);
-    assert_eq!(definite(&client, 1), None);
+    assert_eq!(definite(&of(&registry), 1), None);
     assert!(registry.asked().len() >= 3, "{:?}", registry.asked());
 
+    // It says once that there is none, and does not answer the next question until the schema is there.
     let late = StandIn::start();
-    let client = of(&late);
-    assert!(matches!(client.find(1), Found::Awaited(_)));
-    wait_for("the first question", || (!late.asked().is_empty()).then_some(()));
+    late.set_mood_after(1, Mood::Silent);
+    let client = client(json!({ "url": late.url(), "timeout": "60s" }));
+    awaited(&client, 1, "has none: HTTP status 404, Schema not found");
+    wait_for("the second question", || (late.asked().len() == 2).then_some(()));
     late.put("late-value", avro("\"int\""));
+    late.set_mood(Mood::Well);
     assert!(definite(&client, 1).is_some());
+}
+
+#[test]
+fn a_stream_of_senseless_numbers_does_not_wait_seconds_for_each() {
+    let registry = StandIn::start();
+    let client = of(&registry);
+    for id in 1..=3 {
+        assert_eq!(definite(&client, id), None);
+    }
+    let asked = registry.asked().len();
+    for id in 4..=10 {
+        assert_eq!(definite(&client, id), None);
+        let about = format!("GET /schemas/ids/{id}");
+        assert_eq!(registry.asked()[asked..].iter().filter(|one| **one == about).count(), 1);
+    }
 }
 
 /// Each trouble is waited out, names itself and what to do, and is over when it is over.
@@ -313,20 +322,17 @@ fn tls_trusts_whom_the_file_names_and_shows_our_certificate() {
 }
 
 #[test]
-fn a_small_cache_forgets_what_was_not_asked_for_the_longest() {
+fn what_is_asked_for_now_stays_in_a_cache_that_is_too_small_for_it() {
     let registry = StandIn::start();
-    let ids: Vec<u32> = (0..3)
-        .map(|at| registry.put("a-value", avro(&at.to_string())))
-        .collect();
-    let client = client(json!({ "url": registry.url(), "cache": 2 }));
-    for id in &ids {
-        definite(&client, *id).expect("it is there");
+    let [one, other] = ["one", "other"].map(|text| registry.put("a-value", avro(text)));
+    let client = client(json!({ "url": registry.url(), "cache": 1 }));
+    // Two lanes.
+    client.find(one);
+    client.find(other);
+    for id in [one, other, one, other] {
+        definite(&client, id).expect("it is there");
     }
-    assert_eq!(registry.asked().len(), 3);
-    definite(&client, ids[2]).expect("it is kept");
-    assert_eq!(registry.asked().len(), 3);
-    definite(&client, ids[0]).expect("it is fetched again");
-    assert_eq!(registry.asked().len(), 4);
+    assert_eq!(registry.asked().len(), 2);
 }
 
 #[test]

@@ -66,6 +66,13 @@ fn check_asks_the_registry_and_names_what_is_wrong_with_it() {
     let id = registry.put("check-schemas-events-value", json!({ "schema": SCHEMA }));
     let said = eddy(&["check", &file], 0);
     assert!(said.contains(&format!("version 1, schema {id}, Avro")), "{said}");
+    // What topics a pattern means, Kafka says.
+    let by_pattern = Command::new(BINARY)
+        .args(["check", &file])
+        .env("EDDY__TOPICS__EVENTS", "{ pattern = \"^check-schemas-events$\" }")
+        .output();
+    let said = eddy_tests::service::said(&by_pattern.expect("the program under test was built with the tests"), 0);
+    assert!(said.contains(&format!("version 1, schema {id}, Avro")), "{said}");
 
     registry.set_mood(Mood::Status(401, String::new()));
     let said = eddy(&["check", &file], CONFIGURATION);
@@ -80,7 +87,8 @@ fn check_asks_the_registry_and_names_what_is_wrong_with_it() {
     let said = eddy(&["check", &file], UNREACHABLE);
     assert!(said.contains("does not answer"), "{said}");
     let asked = registry.asked().len();
-    eddy(&["check", "--offline", &file], 0);
+    let said = eddy(&["check", "--offline", &file], 0);
+    assert!(said.contains("not asked (--offline)"), "{said}");
     assert_eq!(registry.asked().len(), asked);
 }
 
@@ -132,8 +140,13 @@ fn what_was_framed_is_read_back_scored_again_and_tested_as_json() {
         assert!(row.is_some_and(|row| row.contains(&features)), "{id} in {rows}");
     }
 
-    let report = eddy(&["replay", &file, "--from", "1d", "--json"], 0);
-    assert!(report.contains("200"), "{report}");
+    let told = eddy(&["replay", &file, "--from", "1d", "--json"], 0);
+    let report: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(
+        (&report["read"], &report["sides"][0]["scored"]),
+        (&json!(200), &json!(200)),
+        "{told}"
+    );
 
     // The tests beside the pipeline are JSON, and ask nobody.
     let beside = |name: &str, text: &str| std::fs::write(stage.file().with_file_name(name), text).expect("room");

@@ -2,7 +2,8 @@
 //! runs, and nothing is lost while the registry is away.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::slice::Chunks;
+use std::time::Instant;
 
 use eddy_tests::kafka::{Isolation, Message};
 use eddy_tests::proxy::Proxy;
@@ -124,9 +125,12 @@ fn metric(replica: &Replica, name: &str) -> f64 {
         .expect("a number")
 }
 
-/// The registry is away for so long. Nothing is committed beyond `durable`, nothing becomes a dead letter, the group keeps its
-/// place, and `/ready` says why.
-fn stays_put(stage: &Stage, replica: &mut Replica, durable: i64) {
+/// The questions that come to nothing while the registry is away: more than are enough to believe that there is no schema.
+const QUESTIONS: f64 = 6.0;
+
+/// The registry is away for so long, under load. Nothing is committed beyond `durable`, nothing becomes a dead letter, the
+/// group keeps its place, and `/ready` says why.
+fn stays_put(stage: &Stage, replica: &mut Replica, durable: i64, load: &mut Chunks<'_, Event>) {
     let why = |replica: &Replica| replica.get("/ready").filter(|page| page.contains("lane 0: schema"));
     let page = wait_for("the page to name the cause", || why(replica));
     assert!(page.contains("does not answer"), "{page}");
@@ -134,13 +138,17 @@ fn stays_put(stage: &Stage, replica: &mut Replica, durable: i64) {
         (stage.committed() == durable).then_some(())
     });
     let rebalances = metric(replica, "eddy_rebalances_total");
-    let since = Instant::now();
-    while since.elapsed() < away_for() {
+    let in_vain = |replica: &Replica| metric(replica, "eddy_registry_requests_total{outcome=\"unreachable\"");
+    let (since, before) = (Instant::now(), in_vain(replica));
+    wait_for("questions that come to nothing", || {
+        load.next().into_iter().for_each(|events| stage.send(events));
         assert!(replica.is_running(), "{}", replica.log());
         assert_eq!(stage.committed(), durable);
         assert_eq!(replica.code("/ready"), Some(503));
-        std::thread::sleep(Duration::from_millis(500));
-    }
+        (in_vain(replica) >= before + QUESTIONS && since.elapsed() >= away_for()).then_some(())
+    });
+    load.for_each(|events| stage.send(events));
+    assert_eq!(stage.committed(), durable);
     assert!(stage.outputs().dead_letters.is_empty());
     assert_eq!(metric(replica, "eddy_rebalances_total"), rebalances);
     let status = replica.status().expect("it answers");
@@ -171,9 +179,7 @@ fn a_registry_that_is_away_pauses_the_stream_and_nothing_is_lost_or_dead_lettere
     proxy.cut();
     stage.send(&events(0, 0..300));
     let mut replica = stage.start(BINARY, &[]);
-    stays_put(&stage, &mut replica, 0);
-    // Load goes on meanwhile.
-    stage.send(&events(0, 300..600));
+    stays_put(&stage, &mut replica, 0, &mut events(0, 300..600).chunks(5));
     proxy.pass();
     stage.wait_for_end(&mut replica);
     wait_for("it to be ready again", || {
@@ -186,8 +192,7 @@ fn a_registry_that_is_away_pauses_the_stream_and_nothing_is_lost_or_dead_lettere
     stage.wait_for_end(&mut replica);
     assert_eq!(replica.code("/ready"), Some(200));
     stage.send(&events(1, 900..903));
-    stays_put(&stage, &mut replica, 900);
-    stage.send(&events(0, 903..1200));
+    stays_put(&stage, &mut replica, 900, &mut events(0, 903..1200).chunks(5));
     proxy.pass();
     stage.wait_for_end(&mut replica);
     wait_for("it to be ready again", || {

@@ -467,6 +467,28 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn where_it_is_not_known_which_topic_is_refused_all_that_are_read_are_named() {
+        let of = |events: &str| {
+            let topics = toml::from_str(&format!("events = {events}")).unwrap();
+            let access = access("");
+            let settings = Settings {
+                topics,
+                ..access.settings.clone()
+            };
+            let step = Access::of(&settings).next_step(Code::TopicAuthorizationFailed, None);
+            step.unwrap()
+        };
+        let listed = of("[\"a\", \"b\"]");
+        assert!(listed.contains("read topic `a` and read topic `b`: "), "{listed}");
+        assert!(listed.contains("--operation Read --topic a --topic b "), "{listed}");
+        let matching = of("{ pattern = \"^(a|b)-.*$\" }");
+        let arguments = "--operation Read --topic a- --topic b- --resource-pattern-type prefixed ";
+        assert!(matching.contains(arguments), "{matching}");
+        let any = of("{ pattern = \"^.*-a$\" }");
+        assert!(any.contains("--operation Read --topic '*' "), "{any}");
+    }
+
+    #[test]
     fn what_is_to_be_allowed_is_a_command_that_can_be_copied() {
         let access = access(SCRAM);
         let step = access
@@ -483,6 +505,8 @@ pub(super) mod tests {
             .next_step(Code::TopicAuthorizationFailed, Some("predictions"))
             .unwrap();
         assert!(step.contains("--operation Write --topic predictions"), "{step}");
+        let step = access.next_step(Code::TopicAuthorizationFailed, None).unwrap();
+        assert!(step.contains("--operation Read --topic events"), "{step}");
         let step = access.next_step(Code::GroupAuthorizationFailed, None).unwrap();
         assert!(step.contains("--operation Read --group eddy-p"), "{step}");
     }

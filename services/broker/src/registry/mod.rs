@@ -7,7 +7,8 @@
 //! Never does: hold up a lane: [`Schemas::find`] says what is known.
 //!
 //! Invariant: a schema that is kept goes on working whatever becomes of the registry; and that there is none of a number is
-//! only said after the registry said so several times, and not long ago.
+//! only said after the registry said so several times, and not long ago. While it says so of one number after the other, once
+//! is enough.
 
 mod request;
 mod schema;
@@ -37,6 +38,14 @@ const LOOK_AGAIN: Duration = Duration::from_secs(20);
 const NONE_FOR: Duration = Duration::from_secs(60);
 /// What nobody has asked for during this time is not fetched any more.
 const FORGOTTEN: Duration = Duration::from_secs(120);
+/// After so many numbers of which there surely was none, each at most [`NONE_FOR`] after the one before, the first answer
+/// that there is none is believed: nonsense is about, and each number would stop a lane for seconds.
+const SEVERAL: usize = 3;
+/// A schema that was wanted this lately stays, beyond the limit if need be: lanes that alternate would drive each other's
+/// out before they were used.
+const STAYS: Duration = Duration::from_secs(5);
+/// Most numbers without a schema that are remembered.
+const NUMBERS_MOST: usize = 1000;
 
 /// The newest schema of a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +73,11 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     entries: HashMap<u32, Entry>,
+    /// How many numbers in a row surely had no schema, and when the last one was settled.
+    absent: Option<(usize, Instant)>,
     is_over: bool,
+    /// Whether the thread that fetches has ended, of itself or in a panic.
+    has_ended: bool,
 }
 
 /// What is known of one number.
@@ -96,9 +109,13 @@ impl SchemaRegistry {
         });
         let of_thread = Arc::clone(&shared);
         // It ends when the registry is dropped, at the latest after the request that is under way; nobody waits for that.
+        // Should it end before, whoever waits is told.
         std::thread::Builder::new()
             .name("registry".into())
-            .spawn(move || of_thread.fetch_all())
+            .spawn(move || {
+                let _end = End(&of_thread);
+                of_thread.fetch_all();
+            })
             .map_err(|error| format!("there is no thread for fetching schemas: {error}; raise the limit of threads"))?;
         Ok(Self { shared })
     }
@@ -110,16 +127,17 @@ impl SchemaRegistry {
     }
 
     /// Waits until something definite is known of a schema that somebody wanted; not longer than it is worth waiting for an
-    /// answer outside of a stream, which three requests may take.
+    /// answer outside of a stream, which three requests may take, with the pauses between them.
     pub fn wait_for(&self, id: u32) -> bool {
-        let deadline = Instant::now() + self.shared.settings.timeout.0 * 3;
+        let deadline = Instant::now() + self.shared.settings.timeout.0 * 3 + UNSURE.iter().sum::<Duration>();
         let mut state = self.shared.state();
         loop {
             let now = Instant::now();
             if state.entries.get(&id).is_none_or(|entry| entry.is_definite(now)) {
                 return true;
             }
-            if now >= deadline || state.entries.get(&id).is_some_and(|entry| entry.failures > 2) {
+            let has_failed = state.entries.get(&id).is_some_and(|entry| entry.failures > 2);
+            if now >= deadline || has_failed || state.has_ended {
                 return false;
             }
             state = self.shared.wait(state, deadline - now);
@@ -170,24 +188,35 @@ impl Schemas for SchemaRegistry {
     fn find(&self, id: u32) -> Found {
         let now = Instant::now();
         let mut state = self.shared.state();
-        if !state.entries.contains_key(&id) {
-            state.make_room(self.shared.settings.cache);
-            state.entries.insert(id, Entry::new(now));
+        let has_ended = state.has_ended;
+        let (entry, is_news) = state.want(id, now);
+        if is_news {
             self.shared.changed.notify_all();
         }
-        let entry = state
-            .entries
-            .get_mut(&id)
-            .expect("it is there, or was put there just now");
-        entry.wanted = now;
         if let Some(schema) = &entry.schema {
             return Found::Known(Arc::clone(schema));
         }
         if entry.is_definite(now) {
             return Found::Unknown;
         }
+        if has_ended {
+            return Found::Awaited(ENDED.to_owned());
+        }
         let asked = || format!("the schema registry is being asked for schema {id}");
         Found::Awaited(entry.why.clone().unwrap_or_else(asked))
+    }
+}
+
+const ENDED: &str =
+    "the thread that fetches schemas has ended, which is a bug: start the process anew, and report its log";
+
+/// Tells those who wait that the thread has ended, also when it panics.
+struct End<'a>(&'a Shared);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.state().has_ended = true;
+        self.0.changed.notify_all();
     }
 }
 
@@ -205,12 +234,30 @@ impl Entry {
 
     /// Whether it is there, or surely not.
     fn is_definite(&self, now: Instant) -> bool {
-        let is_none = |(times, last): (usize, Instant)| times > UNSURE.len() && now.duration_since(last) < NONE_FOR;
-        self.schema.is_some() || self.none.is_some_and(is_none)
+        let is_good = |last: Instant| now.duration_since(last) < NONE_FOR;
+        self.schema.is_some() || self.surely_none().is_some_and(is_good)
     }
 
-    /// Takes in what came of a request, and says when to ask again.
-    fn note(&mut self, answer: Result<WriterSchema, Failure>, longest: Duration) -> Option<Duration> {
+    /// When the registry last said that there is none, if it said so often enough.
+    fn surely_none(&self) -> Option<Instant> {
+        self.none
+            .filter(|(times, _)| *times > UNSURE.len())
+            .map(|(_, last)| last)
+    }
+
+    /// Whether it is to be asked for: of what is settled only if somebody has wanted it since.
+    fn is_missing(&self) -> bool {
+        self.schema.is_none() && self.surely_none().is_none_or(|last| self.wanted > last)
+    }
+
+    /// Takes in what came of a request, and says when to ask again. `is_believed` is said of the first answer that there is
+    /// none.
+    fn note(
+        &mut self,
+        answer: Result<WriterSchema, Failure>,
+        longest: Duration,
+        is_believed: bool,
+    ) -> Option<Duration> {
         let pause = match answer {
             Ok(schema) => {
                 self.schema = Some(Arc::new(schema));
@@ -218,7 +265,8 @@ impl Entry {
                 return None;
             }
             Err(failure) if failure.outcome == RegistryOutcome::Unknown => {
-                let times = self.none.map_or(0, |(times, _)| times);
+                let said = self.none.map_or(0, |(times, _)| times);
+                let times = if is_believed { said.max(UNSURE.len()) } else { said };
                 self.none = Some((times + 1, Instant::now()));
                 self.failures = 0;
                 self.why = Some(format!(
@@ -240,16 +288,60 @@ impl Entry {
 }
 
 impl State {
-    /// Makes room for one more: what was not wanted for the longest goes, numbers without a schema before schemas, so that a
-    /// stream of senseless numbers drives no schema out.
-    fn make_room(&mut self, most: usize) {
-        while self.entries.len() >= most.max(1) {
-            let oldest = self
-                .entries
+    /// What is known of a number that somebody wants, and whether that is news to the thread.
+    fn want(&mut self, id: u32, now: Instant) -> (&mut Entry, bool) {
+        let is_new = !self.entries.contains_key(&id);
+        if is_new {
+            self.make_room(NUMBERS_MOST - 1, |entry| entry.schema.is_none());
+        }
+        let entry = self.entries.entry(id).or_insert_with(|| Entry::new(now));
+        let was_missing = entry.is_missing() && !is_new;
+        entry.wanted = now;
+        let is_news = !was_missing && entry.is_missing();
+        (entry, is_news)
+    }
+
+    /// Lets at most so many of a kind stay: those that were not wanted for the longest go. Schemas and numbers without one are
+    /// counted apart, so that a stream of senseless numbers drives no schema out.
+    fn make_room(&mut self, most: usize, is_of_kind: impl Fn(&Entry) -> bool) {
+        let mut kind: Vec<(Instant, u32)> = Vec::new();
+        kind.extend(
+            self.entries
                 .iter()
-                .min_by_key(|(_, entry)| (entry.schema.is_some(), entry.wanted));
-            let Some(id) = oldest.map(|(id, _)| *id) else { return };
-            self.entries.remove(&id);
+                .filter(|(_, entry)| is_of_kind(entry))
+                .map(|(id, entry)| (entry.wanted, *id)),
+        );
+        let surplus = kind.len().saturating_sub(most);
+        if surplus == 0 {
+            return;
+        }
+        kind.sort_unstable();
+        for (_, id) in &kind[..surplus] {
+            self.entries.remove(id);
+        }
+    }
+
+    /// Takes in what came of a request. `most` schemas are kept, and those that were wanted just now.
+    fn note(&mut self, id: u32, answer: Result<WriterSchema, Failure>, (longest, most): (Duration, usize)) {
+        let now = Instant::now();
+        let in_a_row = self
+            .absent
+            .filter(|(_, last)| now.duration_since(*last) < NONE_FOR)
+            .map_or(0, |(count, _)| count);
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let (was_said, was_settled) = (entry.none.is_some(), entry.surely_none().is_some());
+        entry.note(answer, longest, in_a_row >= SEVERAL);
+        if entry.schema.is_some() {
+            // A registry that is late in telling is not to be believed at once.
+            self.absent = self.absent.filter(|_| !was_said);
+            let is_fresh = |entry: &Entry| now.duration_since(entry.wanted) < STAYS;
+            let schemas = self.entries.values().filter(|entry| entry.schema.is_some());
+            let fresh = schemas.filter(|entry| is_fresh(entry)).count();
+            self.make_room(most.saturating_sub(fresh), |entry| {
+                entry.schema.is_some() && !is_fresh(entry)
+            });
+        } else if entry.surely_none().is_some() && !was_settled {
+            self.absent = Some((in_a_row + 1, now));
         }
     }
 
@@ -258,7 +350,7 @@ impl State {
         // Whoever still wants it asks again, and then it is fetched anew.
         self.entries
             .retain(|_, entry| entry.schema.is_some() || now.duration_since(entry.wanted) < FORGOTTEN);
-        let missing = self.entries.iter().filter(|(_, entry)| entry.schema.is_none());
+        let missing = self.entries.iter().filter(|(_, entry)| entry.is_missing());
         let next = missing
             .min_by_key(|(_, entry)| entry.due)
             .map(|(id, entry)| (*id, entry.due));
@@ -280,9 +372,8 @@ impl Shared {
             }
             .schema(id);
             self.log(id, &answer);
-            if let Some(entry) = self.state().entries.get_mut(&id) {
-                entry.note(answer, self.settings.retry.0);
-            }
+            let limits = (self.settings.retry.0, self.settings.cache);
+            self.state().note(id, answer, limits);
             self.changed.notify_all();
             self.show();
         }

@@ -19,7 +19,7 @@ use crate::web::{self, Distrust};
 /// What registries speak.
 const MEDIA: &str = "application/vnd.schemaregistry.v1+json, application/json";
 
-/// The registry's own numbers for what it does not have: a subject, a version, a schema. Apicurio also says 404 in short.
+/// The registry's own numbers for what it does not have: a subject, a version, a schema.
 const NOT_THERE: [i64; 3] = [40401, 40402, 40403];
 
 /// Why a request came to nothing.
@@ -60,6 +60,8 @@ pub(super) struct Question<'a> {
     pub(super) path: &'a [&'a str],
     /// What is sent with it, which makes it a POST.
     pub(super) body: Option<&'a str>,
+    /// What we must be allowed: to read schemas, or to register them.
+    pub(super) right: &'static str,
 }
 
 /// Asks. Each thread has its own.
@@ -165,7 +167,13 @@ impl Client {
         })?;
         match status {
             200..=299 => Ok(body),
-            _ => Err(declined(&self.settings, address, &hidden, status, &body)),
+            _ => Err(declined(
+                &self.settings,
+                (address, question.right),
+                &hidden,
+                status,
+                &body,
+            )),
         }
     }
 }
@@ -226,7 +234,13 @@ impl Credentials {
 }
 
 /// What an answer means that is no success.
-fn declined(settings: &Registry, address: &str, hidden: &Credentials, status: u16, body: &[u8]) -> Failure {
+fn declined(
+    settings: &Registry,
+    (address, right): (&str, &str),
+    hidden: &Credentials,
+    status: u16,
+    body: &[u8],
+) -> Failure {
     let complaint: Option<Complaint> = serde_json::from_slice(body).ok();
     let Complaint { error_code, message } = complaint.unwrap_or_default();
     let reason = match message.is_empty() {
@@ -244,7 +258,7 @@ fn declined(settings: &Registry, address: &str, hidden: &Credentials, status: u1
             "`{address}` answers as a web server does and not as a schema registry ({reason}); write the path of the \
              registry's API into registry.url (Apicurio: /apis/ccompat/v7)"
         )),
-        401 | 403 => denied(settings, &who, &reason, status),
+        401 | 403 => denied(settings, &format!("{who} does not let us in: {reason}"), right, status),
         408 | 429 | 500.. => Failure::new(
             RegistryOutcome::Failed,
             "registry.url",
@@ -261,11 +275,11 @@ fn declined(settings: &Registry, address: &str, hidden: &Credentials, status: u1
     }
 }
 
-fn denied(settings: &Registry, who: &str, reason: &str, status: u16) -> Failure {
+fn denied(settings: &Registry, refusal: &str, right: &str, status: u16) -> Failure {
     let (key, advice) = match (&settings.username, &settings.token, status) {
         (Some(name), _, 403) => (
             "registry.username",
-            format!("have `{name}` allowed to read schemas, or write another registry.username"),
+            format!("have `{name}` allowed to {right} schemas, or write another registry.username"),
         ),
         (Some(_), ..) => (
             "registry.password",
@@ -273,15 +287,14 @@ fn denied(settings: &Registry, who: &str, reason: &str, status: u16) -> Failure 
         ),
         (None, Some(token), _) => (
             "registry.token",
-            format!("have the token in {token} renewed, or allowed to read schemas"),
+            format!("have the token in {token} renewed, or allowed to {right} schemas"),
         ),
         (None, None, _) => (
             "registry.username",
             "write registry.username and registry.password, or registry.token".to_owned(),
         ),
     };
-    let sentence = format!("{who} does not let us in: {reason}; {advice}");
-    Failure::new(RegistryOutcome::Denied, key, sentence)
+    Failure::new(RegistryOutcome::Denied, key, format!("{refusal}; {advice}"))
 }
 
 fn unreachable(address: &str, hidden: &Credentials, error: &ureq::Error) -> Failure {

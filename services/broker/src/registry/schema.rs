@@ -81,20 +81,26 @@ impl Asking<'_> {
         register: bool,
     ) -> Result<u32, Failure> {
         let body = json!({ "schema": text, "schemaType": word(kind) }).to_string();
-        let path: &[&str] = match register {
-            true => &["subjects", subject, "versions"],
-            false => &["subjects", subject],
+        let (path, right): (&[&str], _) = match register {
+            true => (&["subjects", subject, "versions"], "register"),
+            false => (&["subjects", subject], "read"),
         };
         let question = Question {
             path,
             body: Some(&body),
+            right,
         };
         let Registered { id } = read(&self.client.ask(question, self.count)?)?;
         Ok(id)
     }
 
     fn get<T: DeserializeOwned>(&mut self, path: &[&str]) -> Result<T, Failure> {
-        read(&self.client.ask(Question { path, body: None }, self.count)?)
+        let question = Question {
+            path,
+            body: None,
+            right: "read",
+        };
+        read(&self.client.ask(question, self.count)?)
     }
 
     fn whole(&mut self, what: &str, id: u32, answered: Answered) -> Result<WriterSchema, Failure> {

@@ -38,11 +38,13 @@ pub struct Registry {
     /// second, and each about twice the last. Between 1s and 10m. Default: `"10s"`.
     #[serde(default = "default_retry")]
     pub retry: Span,
-    /// Most schemas that are kept; the one that was not asked for the longest makes room. They go on working while the registry
-    /// is out of reach. Between 1 and 100000. Default: 1000.
+    /// Most schemas that are kept; the one that was not asked for the longest makes room, but none that was asked for in the
+    /// last five seconds. They go on working while the registry is out of reach. Between 1 and 100000. Default: 1000.
     #[serde(default = "default_cache")]
     pub cache: usize,
-    /// The largest answer that is read. Between 1 KiB and 64 MiB. Default: 1 MiB.
+    /// The largest answer that is read; a schema is one, and each that it refers to. Beyond it the stream waits, as nothing is
+    /// known of the schema. `limits.schema_bytes`, which is to be smaller, bounds the schema that was read: beyond that, its
+    /// events are `unknown_schema`. Between 1 KiB and 64 MiB. Default: 8 MiB.
     #[serde(default = "default_max_bytes")]
     pub max_bytes: Bytes,
     /// Most schemas that a schema may refer to, directly or not. At most 1000. Default: 100.
@@ -60,7 +62,7 @@ const fn default_cache() -> usize {
     1000
 }
 const fn default_max_bytes() -> Bytes {
-    Bytes::mib(1)
+    Bytes::mib(8)
 }
 const fn default_references() -> usize {
     100

@@ -250,3 +250,19 @@ fn the_schema_describes_every_field() {
         assert!(field["description"].is_string(), "{name}");
     }
 }
+
+#[test]
+fn a_pattern_whose_topics_begin_anyhow_allows_nobody_to_write_every_topic() {
+    let writes = |pattern: &str| {
+        let mut settings = settings(minimal());
+        settings.topics.events = Events::Matching(Matching {
+            pattern: pattern.to_owned(),
+            most: 100,
+        });
+        let permissions = settings.recall_permissions().into_iter();
+        let writes = permissions.filter(|one| one.operation == Operation::Write && one.resource == Resource::Topics);
+        writes.map(|one| one.name).collect::<Vec<_>>()
+    };
+    assert_eq!(writes("^(orders|returns)-.*$"), ["orders-", "returns-"]);
+    assert_eq!(writes("^.*-orders$"), [""; 0]);
+}

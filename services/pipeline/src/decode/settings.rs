@@ -147,8 +147,8 @@ pub struct LimitSettings {
     /// Longest text, key or value of bytes, without quotes. Images are exempt. Default: 64 KiB. Beyond it:
     /// `limit_exceeded`.
     pub string_bytes: Bytes,
-    /// Longest text of a writer's schema, and of all that it refers to together, in registry formats. Default: 1 MiB.
-    /// Beyond it: `unknown_schema`.
+    /// Longest text of a writer's schema, and of all that it refers to together, in registry formats; `registry.max_bytes`
+    /// bounds each answer before it is read. Default: 1 MiB. Beyond it: `unknown_schema`.
     pub schema_bytes: Bytes,
     /// Most writer schemas that are kept ready at a time, in registry formats. Default: 1,000. Beyond it, those at hand are
     /// dropped and made ready again when they are met.
