@@ -131,9 +131,14 @@ def instant(time):
 
 
 def mean(values, table):
-    """The mean over all events and its standard error (Hájek's estimator: the sum of weights stands for their number)."""
-    weights, probabilities = table["eddy_weight"].to_numpy(), table["eddy_probability"].to_numpy()
+    """The mean over all events that have a value, and its standard error (Hájek's estimator: the sum of weights stands for
+    their number)."""
     values = np.asarray(values, dtype=float)
+    there = ~np.isnan(values)
+    if not there.any():
+        return None
+    values, table = values[there], table[there]
+    weights, probabilities = table["eddy_weight"].to_numpy(), table["eddy_probability"].to_numpy()
     estimate = np.average(values, weights=weights)
     variance = np.sum((1 - probabilities) * (weights * (values - estimate)) ** 2) / weights.sum() ** 2
     return {"estimate": float(estimate), "standard_error": float(np.sqrt(variance))}

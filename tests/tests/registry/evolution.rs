@@ -236,6 +236,11 @@ fn a_schema_that_pauses_the_stream_leaves_offsets_untouched_until_the_file_says_
         let key = format!("EDDY__EVENTS__EVOLUTION__{}", change.rule.to_uppercase());
         let outputs = stage.run(BINARY, &[(&key, "reject")]);
         assert_eq!(ids(&outputs.predictions), ["fits-1", "fits-2", "fits-3", "fits-4"]);
-        assert_eq!(ids(&outputs.dead_letters), ["odd"]);
+        let [letter] = outputs.dead_letters.as_slice() else {
+            panic!("{:?}", outputs.dead_letters)
+        };
+        assert_eq!(letter.header("eddy.reason"), Some("schema_refused"));
+        let third = format!("{}/0/2", stage.topic("events"));
+        assert_eq!(letter.header("eddy.source"), Some(third.as_str()));
     }
 }

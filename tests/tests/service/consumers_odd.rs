@@ -144,6 +144,10 @@ fn an_event_has_its_latest_sample_and_its_latest_label_in_whatever_partition_the
     ];
     let report = report(&stage, "retrain.py", "retraining", &words);
     assert_eq!(report["duplicates"], 2, "{report}");
+    // The events have this member and no other.
+    let means = &report["estimates"]["means"];
+    assert_eq!(means["mean_radius"]["estimate"], 14.0, "{report}");
+    assert_eq!(means["mean_texture"], Value::Null, "{report}");
     let text = fs::read_to_string(&table).expect("the table is there");
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
     let column = |name: &str| {
