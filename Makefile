@@ -2,20 +2,20 @@
 .PHONY: help demo test test-slow chaos eval fuzz lint bench bench-drift bench-formats bench-latency bench-selection schema kafka
 
 help:
-	@echo 'make demo       a stream of real digits through the whole service, in the terminal   (ARGS="--for 60s --summary json")'
-	@echo 'make test       every test but the slow ones, on a real Apache Kafka'
-	@echo 'make test-slow  100,000 random schedules; lost nodes, failpoints and outages on a real Apache Kafka'
-	@echo 'make chaos      kills, zombies, broker faults and outages under a checker          (ARGS="--minutes 10 --seed 7")'
-	@echo 'make eval       what selection is worth and how well drift is told, as tables   (ARGS="--only budgets")'
-	@echo 'make fuzz       every decoder and parser under cargo-fuzz, with its kept corpus    (ARGS="--minutes 30 json")'
-	@echo 'make lint       format, clippy, documentation, licences and advisories'
-	@echo 'make bench      processor time of the service against its bare parts, as a table'
-	@echo 'make bench-latency  what a checkpoint interval costs in processor time and buys in latency, as a table'
-	@echo 'make bench-drift  what counting for drift costs in processor time, as two tables'
-	@echo 'make bench-formats  what each format of events costs, end to end'
-	@echo 'make bench-selection  what signals and selection cost in processor time, as a table'
-	@echo 'make kafka      a Kafka on 127.0.0.1:9092, for trying things out'
-	@echo 'make schema     writes the generated references again'
+	@echo 'make demo             a stream of real digits through the whole service, in the terminal    (ARGS="--for 60s --summary json")'
+	@echo 'make test             every test but the slow ones, on a real Apache Kafka'
+	@echo 'make test-slow        lost nodes, drains, failpoints, outages of Kafka and registry, a long replay, 100,000 schedules'
+	@echo 'make chaos            kills, zombies, broker faults and outages under a checker             (ARGS="--minutes 10 --seed 7")'
+	@echo 'make fuzz             every decoder and parser under cargo-fuzz, with its kept corpus       (ARGS="--minutes 30 json")'
+	@echo 'make lint             format, clippy, documentation, licences and advisories'
+	@echo 'make schema           writes the generated references again'
+	@echo 'make kafka            a Kafka on 127.0.0.1:9092, for trying things out'
+	@echo 'make eval             what selection is worth and how well drift is told, as tables         (ARGS="--only budgets")'
+	@echo 'make bench            processor time of the service against its bare parts'
+	@echo 'make bench-drift      what counting for drift costs in processor time'
+	@echo 'make bench-formats    what each format of events costs, end to end'
+	@echo 'make bench-latency    what a checkpoint interval costs in processor time and buys in latency'
+	@echo 'make bench-selection  what signals and selection cost in processor time'
 
 demo:
 	@tests/setup/native

@@ -9,27 +9,32 @@ import json
 from collections import Counter
 
 import pandas as pd
-from outputs import Account, arguments, records, report, unframed
+from outputs import Account, arguments, records, report, telling, unframed
+
+
+def rows_of(prediction):
+    """One row for each model that scored the event. Members that this program does not know may be there; it ignores them."""
+    return [
+        {"id": prediction["id"], "time": prediction["time"], "model": name, "version": says["version"],
+         # Each type of head has its own member: see the schema.
+         "label": says.get("label"), "confidence": says.get("confidence"), "value": says.get("value"),
+         "selected_by": says["flags"]}
+        for name, says in prediction["models"].items()
+    ]
 
 
 def main():
     args = arguments(__doc__.splitlines()[0], "predictions").parse_args()
     account, found = Account(args), {}
-    for value, headers, place in records(args):
-        if account.is_ours(headers, place):
+    for record in records(args):
+        if account.is_ours(record):
+            with telling(f"{record.place} is no prediction; check --topic"):
+                prediction = json.loads(unframed(record.value))
+                item = prediction["id"], rows_of(prediction)
             # By the record that the event came in as: the same record predicted again is the same prediction.
-            account.latest(found, headers["eddy.source"], json.loads(unframed(value)))
+            account.latest(found, record.headers["eddy.source"], record, item)
 
-    # One row for each model that scored an event. Members that this program does not know may be there; it ignores them.
-    rows = [
-        {"id": prediction["id"], "time": prediction["time"], "model": name, "version": says["version"],
-         # Each type of head has its own member: see the schema.
-         "label": says.get("label"), "confidence": says.get("confidence"), "value": says.get("value"),
-         "selected_by": says["flags"]}
-        for prediction in found.values()
-        for name, says in prediction["models"].items()
-    ]
-    table = pd.DataFrame(rows, columns=["id", "time", "model", "version", "label", "confidence", "value", "selected_by"])
+    table = pd.DataFrame((row for _, rows in found.values() for row in rows), columns=["id", "time", "model", "version", "label", "confidence", "value", "selected_by"])
     models = {
         name: {
             "predictions": len(of_model),
@@ -40,8 +45,9 @@ def main():
         }
         for name, of_model in table.groupby("model")
     }
-    report({**account.counts, "predictions": len(found), "events": int(table["id"].nunique()),
-            "events_that_came_twice": sum(count > 1 for count in Counter(p["id"] for p in found.values()).values()),
+    sightings = Counter(id for id, _ in found.values())
+    report({**account.counts, "predictions": len(found), "events": len(sightings),
+            "events_that_came_twice": sum(count > 1 for count in sightings.values()),
             "models": models})
 
 

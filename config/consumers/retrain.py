@@ -5,7 +5,7 @@ events; and a new model, fitted to them and exported to ONNX.
 
 It is written for the example in config/cancer: fields, classes and model are that pipeline's. For yours, change what is
 marked with `of this model`. Labels are JSON documents {"id": …, "label": …, "time": …, "who": …}, a line each in a file or a
-record each in a topic; of several labels of one event the latest counts.
+record each in a topic; of several labels of one event the one with the latest `time` (RFC 3339) counts.
 
 A sample was selected with a probability that Eddy knew before it drew (header `eddy.probability`), and so stands for one
 by that probability events. Weighed like this, samples give unbiased numbers for *all* events that could be selected,
@@ -15,8 +15,11 @@ The table alone, without Python: `eddy samples PIPELINE --since 7d --out week.pa
 Before the new model goes live: `eddy replay PIPELINE --against NEW --from 7d` says what would change.
 """
 
+import datetime
 import hashlib
 import json
+import math
+import os
 import sys
 import tomllib
 from pathlib import Path
@@ -24,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pandas as pd
-from outputs import Account, arguments, records, report
+from outputs import Account, arguments, records, report, telling
 
 # Of this model: how it is made, and how exported.
 CONFIG = Path(__file__).resolve().parent.parent
@@ -57,32 +60,38 @@ def at(event, pointer):
     return event
 
 
+def row_of(record, pointers):
+    headers = record.headers
+    selection = json.loads(headers["eddy.selection"])
+    said = next((entry for entry in selection if entry["model"] == MODEL), None)
+    # Only original bytes are the event. Others were masked, or did not fit into the topic; such a sample still counts in what
+    # is estimated from weights alone.
+    event = json.loads(record.value) if headers["eddy.body"] == "original" else {}
+    return {
+        "eddy_id": headers["eddy.id"],
+        "eddy_source": headers["eddy.source"],
+        "eddy_probability": float(headers["eddy.probability"]),
+        "eddy_arms": sorted({arm for entry in selection for arm in entry["arms"]}),
+        "eddy_body": headers["eddy.body"],
+        "eddy_version": said["version"] if said else None,
+        "eddy_label": said["prediction"]["label"] if said else None,
+        **{name: at(event, pointer) for name, pointer in pointers.items()},
+    }
+
+
 def table_of_samples(args, account):
     """One row an event, that of its latest sample."""
-    pipeline = tomllib.loads(args.pipeline.read_text())
-    fields = {name: field.get("pointer", f"/{name}") for name, field in pipeline["fields"].items()}
-    # Of this model: one input, with these fields in this order.
-    features = pipeline["models"][0]["inputs"]["features"]
-    found, without_body = {}, 0
-    for value, headers, place in records(args):
-        if not account.is_ours(headers, place):
-            continue
-        selection = json.loads(headers["eddy.selection"])
-        said = next((entry for entry in selection if entry["model"] == MODEL), None)
-        # Only original bytes are the event. Others were masked, or did not fit into the topic; such a sample still counts
-        # in what is estimated from weights alone.
-        event = json.loads(value) if headers["eddy.body"] == "original" else {}
-        row = {
-            "eddy_id": headers["eddy.id"],
-            "eddy_source": headers["eddy.source"],
-            "eddy_probability": float(headers["eddy.probability"]),
-            "eddy_arms": sorted({arm for entry in selection for arm in entry["arms"]}),
-            "eddy_body": headers["eddy.body"],
-            "eddy_version": said["version"] if said else None,
-            "eddy_label": said["prediction"]["label"] if said else None,
-            **{name: at(event, fields[name]) for name in features},
-        }
-        account.latest(found, row["eddy_id"], row)
+    with telling(f"{args.pipeline} is not like the pipeline file of this model; check --pipeline"):
+        pipeline = tomllib.loads(args.pipeline.read_text())
+        # Of this model: one input, with these fields in this order.
+        features = pipeline["models"][0]["inputs"]["features"]
+        pointers = {name: pipeline["fields"][name].get("pointer", f"/{name}") for name in features}
+    found = {}
+    for record in records(args):
+        if account.is_ours(record):
+            with telling(f"{record.place} is no sample with a JSON event; check --topic"):
+                row = row_of(record, pointers)
+            account.latest(found, row["eddy_id"], record, row)
     # In a fixed order: partitions arrive in any, and sums of the same numbers should be the same.
     table = pd.DataFrame(sorted(found.values(), key=lambda row: row["eddy_id"]))
     if table.empty:
@@ -93,22 +102,43 @@ def table_of_samples(args, account):
 
 def labels(args):
     """The label of each event, by its id."""
-    if args.labels:
-        documents = map(json.loads, args.labels.read_text().splitlines())
-    else:
-        documents = (json.loads(value) for value, _, _ in records(args, args.labels_topic) if value)
     latest = {}
-    for document in documents:
-        known = latest.get(document["id"])
-        if known is None or document.get("time", "") >= known.get("time", ""):
-            latest[document["id"]] = document
-    return {id: document["label"] for id, document in latest.items()}
+    for place, rank, text in label_texts(args):
+        with telling(f"{place} is no label"):
+            document = json.loads(text)
+            id, label, age = document["id"], document["label"], instant(document.get("time"))
+        if id not in latest or (age, rank) > latest[id][0]:
+            latest[id] = (age, rank), label
+    return {id: label for id, (_, label) in latest.items()}
+
+
+def label_texts(args):
+    """Each label's place, its rank among labels of the same time, and its text."""
+    if args.labels:
+        with telling(f"{args.labels} cannot be read; check --labels"):
+            lines = args.labels.read_text().splitlines()
+        return ((f"{args.labels}, line {number}", number, line) for number, line in enumerate(lines, 1) if line.strip())
+    return ((record.place, record.rank, record.value) for record in records(args, args.labels_topic) if record.value)
+
+
+def instant(time):
+    """When a label was given, in seconds since 1970. One that does not say when is older than all that do; one without a zone
+    is in UTC."""
+    if time is None:
+        return -math.inf
+    moment = datetime.datetime.fromisoformat(time)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
 
 
 def mean(values, table):
-    """The mean over all events and its standard error (Hájek's estimator: the sum of weights stands for their number)."""
-    weights, probabilities = table["eddy_weight"].to_numpy(), table["eddy_probability"].to_numpy()
+    """The mean over all events that have a value, and its standard error (Hájek's estimator: the sum of weights stands for
+    their number)."""
     values = np.asarray(values, dtype=float)
+    there = ~np.isnan(values)
+    if not there.any():
+        return None
+    values, table = values[there], table[there]
+    weights, probabilities = table["eddy_weight"].to_numpy(), table["eddy_probability"].to_numpy()
     estimate = np.average(values, weights=weights)
     variance = np.sum((1 - probabilities) * (weights * (values - estimate)) ** 2) / weights.sum() ** 2
     return {"estimate": float(estimate), "standard_error": float(np.sqrt(variance))}
@@ -167,10 +197,21 @@ def refit(labelled, features, out):
     fitted = train.origin().fit(x[~held], y[~held], **by_step)
     model = train.export(fitted, len(features))
     example.verify(model, {"features": x}, {"output_label": fitted.predict(x), "output_probability": fitted.predict_proba(x)})
-    onnx.save(model, out)
+    written(out, lambda path: onnx.save(model, path))
     new = mean(fitted.predict(x[held]) == y[held], usable[held])
     old = mean(usable["label"][held] == usable["eddy_label"][held], usable[held])
     return {"fitted_to": int((~held).sum()), "held_out": int(held.sum()), "accuracy": new, "accuracy_of_the_old": old}
+
+
+def written(path, write):
+    """Writes a file whole or not at all: a service may be about to load what it replaces."""
+    unfinished = path.with_name(f".{os.getpid()}.{path.name}")
+    with telling(f"{path} cannot be written"):
+        try:
+            write(unfinished)
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def main():
@@ -189,11 +230,15 @@ def main():
         "versions": sorted(table["eddy_version"].dropna().unique()),
     }
     if args.table:
-        table.assign(eddy_arms=table["eddy_arms"].str.join("|")).to_csv(args.table, index=False)
+        texts = table.assign(eddy_arms=table["eddy_arms"].str.join("|"))
+        written(args.table, lambda path: texts.to_csv(path, index=False))
     if len(labelled):
         document["estimates"] = estimates(table, labelled, features)
-        if args.out:
-            document["new_model"] = refit(labelled, features, args.out)
+    elif args.out:
+        raise SystemExit(f"none of {len(table)} samples has a label, so no model is made; are ids in the labels those of "
+                         "`eddy.id`?")
+    if args.out:
+        document["new_model"] = refit(labelled, features, args.out)
     report(document)
 
 

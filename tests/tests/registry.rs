@@ -6,6 +6,8 @@
 mod client;
 #[path = "registry/commands.rs"]
 mod commands;
+#[path = "registry/evolution.rs"]
+mod evolution;
 #[path = "registry/orders.rs"]
 mod orders;
 #[path = "registry/real.rs"]

@@ -6,6 +6,8 @@
 mod budgets;
 #[path = "service/consumers.rs"]
 mod consumers;
+#[path = "service/consumers_odd.rs"]
+mod consumers_odd;
 #[path = "service/faults.rs"]
 mod faults;
 #[path = "service/frozen.rs"]

@@ -61,7 +61,7 @@ fn value_of(message: &Message) -> Value {
 }
 
 /// One of the programs, with the address and the events topic of the stage.
-fn run(stage: &Stage, program: &str, topic: &str, words: &[&str]) -> Output {
+pub(crate) fn run(stage: &Stage, program: &str, topic: &str, words: &[&str]) -> Output {
     let root = stage::examples().join("..");
     let python = root.join(".eddy/consumers/python/bin/python");
     assert!(
@@ -84,7 +84,7 @@ fn run(stage: &Stage, program: &str, topic: &str, words: &[&str]) -> Output {
 }
 
 /// What it says.
-fn report(stage: &Stage, program: &str, topic: &str, words: &[&str]) -> Value {
+pub(crate) fn report(stage: &Stage, program: &str, topic: &str, words: &[&str]) -> Value {
     let output = run(stage, program, topic, words);
     said(&output, 0);
     json_of(str::from_utf8(&output.stdout).expect("UTF-8"))
