@@ -31,8 +31,9 @@ wrong, a test does not hold, or `migrate --check` found something to do.";
 const AFTER_TEST_HELP: &str = "\
 Beside the pipeline file stand `events.jsonl` (one JSON document a line) or the folder `events`
 (one file an event, named by its id: .json, .png, .jpg, .jpeg, or .bin for raw tensors), and
-`expected.jsonl`. A line of that names an event by its `id` and says which members of its prediction
-are to be so; others may be as they like, and null stands for nothing:
+`expected.jsonl`. A line of events that only a header would name is named by its place, such as
+events.jsonl:3. A line of what is expected names an event by its `id` and says which members of its
+prediction are to be so; others may be as they like, and null stands for nothing:
 
   {\"id\":\"a\",\"models\":{\"m\":{\"label\":\"x\",\"probabilities\":[0.9,0.1],\"flags\":[]}}}
   {\"id\":\"b\",\"dead_letter\":{\"reason\":\"out_of_range\"}}
