@@ -123,7 +123,7 @@ impl Error {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Broker(error) => exit_code(error),
-            Self::Replay(replay::Error::Schema(_)) => ExitCode::Unreachable,
+            Self::Replay(replay::Error::Schema(error)) => error.exit_code(),
             Self::Span(_) => ExitCode::Usage,
             _ => ExitCode::Configuration,
         }

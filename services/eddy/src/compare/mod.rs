@@ -96,7 +96,7 @@ impl Error {
         match self {
             Self::Usage(_) => ExitCode::Usage,
             Self::Broker(error) => exit_code(error),
-            Self::Replay(replay::Error::Schema(_)) => ExitCode::Unreachable,
+            Self::Replay(replay::Error::Schema(error)) => error.exit_code(),
             Self::Stopped { .. } => ExitCode::DrainMissed,
             _ => ExitCode::Configuration,
         }

@@ -81,7 +81,7 @@ impl Error {
             Self::Usage(_) | Self::Table(eddy_storage::Error::File { .. }) => ExitCode::Usage,
             Self::Pipeline(_) | Self::Table(_) | Self::Newer { .. } => ExitCode::Configuration,
             Self::Broker(error) => exit_code(error),
-            Self::Schema(_) => ExitCode::Unreachable,
+            Self::Schema(error) => error.exit_code(),
         }
     }
 }
