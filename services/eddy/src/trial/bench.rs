@@ -13,6 +13,7 @@ use eddy_inference::judge::{InForce, Provenance};
 use eddy_inference::scoring::{Scoring, Sick};
 use eddy_inference::{Emitter, Fate, Row};
 use eddy_pipeline::event::{Header, Partition, Record, Source};
+use eddy_pipeline::outcome::Remembers as _;
 use eddy_pipeline::select::{Plan, Selection};
 use eddy_pipeline::time::Clock as _;
 use serde_json::{Map, Value, json};
@@ -165,6 +166,8 @@ impl Bench {
         }
         self.scoring.score(&self.clock)?;
         self.scoring.select(&mut self.selection, self.clock.now());
+        // Nothing that was decided here is ever handed over.
+        self.selection.rollback();
         let has_budget = self.selection.has_budget();
         for (event, row) in events.iter().zip(self.scoring.batch().rows()) {
             outcomes.push(Outcome {
