@@ -211,6 +211,11 @@ impl Assembly {
         &self.models
     }
 
+    /// Their reference profiles, in the same order.
+    pub(crate) fn profiles(&self) -> &[Option<Profile>] {
+        &self.profiles
+    }
+
     /// Them, as series name them.
     pub(crate) fn versions(&self) -> Vec<ModelVersion<'_>> {
         let models = self.models.iter();
@@ -333,6 +338,7 @@ impl Assembly {
         let provenance = Provenance {
             config: config_hash(&decides),
             policy: policy.map(|policy| policy.hash.clone()),
+            said: policy.map(|policy| Arc::new(policy.file.clone())),
         };
         Ok((judgement, provenance))
     }

@@ -10,7 +10,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use eddy_pipeline::decode::{EventFormat, EventSettings};
-use eddy_pipeline::event::HEADER_ID;
+use eddy_pipeline::event::{HEADER_ID, Header, Partition, Record, Source};
 use eddy_pipeline::settings::Bytes;
 use serde_json::{Map, Value};
 
@@ -33,6 +33,28 @@ pub(crate) struct Event {
     pub(crate) value: Vec<u8>,
     /// The header that names it, for events that cannot hold their id.
     pub(crate) id: Option<(String, String)>,
+}
+
+impl Event {
+    /// The record that it would be, at this offset of a topic.
+    pub(crate) fn with<R>(&self, topic: &str, offset: i64, see: impl FnOnce(&Record<'_>) -> R) -> R {
+        let header = self.id.as_ref().map(|(name, id)| Header {
+            name,
+            value: Some(id.as_bytes()),
+        });
+        see(&Record {
+            source: Source {
+                partition: Partition { topic: 0, number: 0 },
+                offset,
+            },
+            topic,
+            // The time of sending is no property of an event.
+            timestamp_ms: None,
+            key: None,
+            value: Some(&self.value),
+            headers: header.as_slice(),
+        })
+    }
 }
 
 /// How much is read at most.
