@@ -7,6 +7,8 @@ use eddy::{file, schema};
 use eddy_host::SystemClock;
 use eddy_inference::{Body, Fate};
 use eddy_pipeline::event::{Destination, Header, Output, Partition, Record, Source};
+use eddy_pipeline::format::{PIPELINE, POLICY};
+use eddy_pipeline::policy::PolicyFile;
 use eddy_pipeline::schema::closed;
 use eddy_pipeline::time::Clock as _;
 use jsonschema::Validator;
@@ -109,6 +111,17 @@ fn selection_conforms(output: &Output<'_>, headers: Value, context: &str) {
         &serde_json::from_slice(header.value.unwrap()).unwrap(),
         context,
     );
+}
+
+#[test]
+fn the_schemas_of_files_take_the_formats_that_are_read() {
+    let policy = serde_json::to_value(schemars::schema_for!(PolicyFile)).unwrap();
+    let pipeline: Value = serde_json::from_str(&file::schema()).unwrap();
+    for (schema, format) in [(&pipeline, &PIPELINE), (&policy, &POLICY)] {
+        let number = &schema["properties"]["format"];
+        let range = (number["minimum"].as_u64(), number["maximum"].as_u64());
+        assert_eq!(range, (Some(format.oldest.into()), Some(format.written.into())), "{}", format.of);
+    }
 }
 
 #[test]
