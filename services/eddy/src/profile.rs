@@ -291,16 +291,20 @@ pub(crate) fn of_topic(
     replay.run_topic(&reader, &stretches, each)
 }
 
-/// Leaves the first part of each partition, the same share of all, so that at most so many records are read.
+/// Leaves the first part of each partition, the same share of all to a record, so that so many records are read.
 pub(crate) fn shorten(stretches: &mut [Stretch], most: u64) {
     let length = |stretch: &Stretch| (stretch.offsets.end - stretch.offsets.start).max(0) as u64;
     let all: u64 = stretches.iter().map(length).sum();
     if all <= most {
         return;
     }
+    // What is rounded off of one partition is the next one's, so that even a single record is one.
+    let kept_of = |passed: u64| (u128::from(passed) * u128::from(most) / u128::from(all)) as i64;
+    let mut passed = 0;
     for stretch in stretches {
-        let kept = u128::from(length(stretch)) * u128::from(most) / u128::from(all);
-        stretch.offsets.end = stretch.offsets.start + kept as i64;
+        let before = kept_of(passed);
+        passed += length(stretch);
+        stretch.offsets.end = stretch.offsets.start + kept_of(passed) - before;
     }
 }
 
@@ -428,7 +432,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn at_most_so_many_records_are_read_the_same_share_of_each_partition() {
+    fn so_many_records_are_read_the_same_share_of_each_partition() {
         let of = |partition, offsets| Stretch { partition, offsets };
         let all = [of(0, 100..1100), of(1, 0..3000), of(2, 7..7)];
         let shortened = |most| {
@@ -437,7 +441,9 @@ mod tests {
             stretches
         };
         assert_eq!(shortened(400), [of(0, 100..200), of(1, 0..300), of(2, 7..7)]);
-        assert_eq!(shortened(3), [of(0, 100..100), of(1, 0..2), of(2, 7..7)]);
+        assert_eq!(shortened(2), [of(0, 100..100), of(1, 0..2), of(2, 7..7)]);
+        assert_eq!(shortened(1), [of(0, 100..100), of(1, 0..1), of(2, 7..7)]);
+        assert_eq!(shortened(3999), [of(0, 100..1099), of(1, 0..3000), of(2, 7..7)]);
         assert_eq!(shortened(4000), all);
     }
 }

@@ -97,7 +97,9 @@ mod tests {
                 why: "schema 7 is of no use".into(),
                 is_there,
             };
-            let error = Shelf::default().wait(|| Err(awaited.clone())).expect_err("it does not come");
+            let error = Shelf::default()
+                .wait(|| Err(awaited.clone()))
+                .expect_err("it does not come");
             (error.exit_code(), error.to_string())
         };
         let away = "schema 7 of an event is not to be had: schema 7 is of no use";
