@@ -12,7 +12,7 @@ use std::time::UNIX_EPOCH;
 use eddy_broker::registry::SchemaRegistry;
 use eddy_inference::judge::{InForce, Judged, Judgement, Provenance, judge};
 use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring};
-use eddy_inference::{Emitter, settings::BatchSettings};
+use eddy_inference::{Emitter, SignalPlan, settings::BatchSettings};
 use eddy_model::{BatchCaps, Error, Model, Runtime};
 use eddy_pipeline::decode::{Binding, Decoder};
 use eddy_pipeline::drift::watch::ModelName as ModelNames;
@@ -435,6 +435,19 @@ impl Assembly {
             true => self.decoder_of(feed)?.with_features(),
             false => self.decoder_of(feed)?,
         };
+        self.scoring_from(decoder, judgement.signals, wrap)
+    }
+
+    /// A scoring behind a field plan that was made for it, with sessions of its own.
+    ///
+    /// # Errors
+    /// A session that cannot be made.
+    pub(crate) fn scoring_from(
+        &self,
+        decoder: Decoder,
+        signals: Arc<SignalPlan>,
+        wrap: impl Fn(Box<dyn Scorer>) -> Box<dyn Scorer>,
+    ) -> Result<Scoring, Vec<Problem>> {
         let BatchSettings { run_limit, .. } = self.file.batch;
         let mut lane_models = Vec::new();
         for (index, (model, head)) in self.models.iter().zip(&self.heads).enumerate() {
@@ -459,7 +472,7 @@ impl Assembly {
                 head: Arc::clone(head),
             });
         }
-        Ok(Scoring::new(decoder, lane_models, judgement.signals, &self.file.batch))
+        Ok(Scoring::new(decoder, lane_models, signals, &self.file.batch))
     }
 
     /// The writer of one lane's outputs.

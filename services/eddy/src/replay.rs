@@ -13,9 +13,9 @@ use std::sync::Arc;
 use eddy_broker::BrokerError;
 use eddy_broker::kafka::{Stretch, TopicReader};
 use eddy_host::SystemClock;
-use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring, Sick};
+use eddy_inference::scoring::{Scoring, Sick};
 use eddy_inference::{Fate, SignalPlan};
-use eddy_pipeline::event::{HEADER_ID, Header, Partition, Record, Source};
+use eddy_pipeline::event::{Header, Partition, Record, Source};
 use eddy_pipeline::fields::Feature;
 use eddy_pipeline::rejection::Rejection;
 use eddy_pipeline::select::Selection;
@@ -217,26 +217,14 @@ impl Replay {
     }
 
     fn measuring(assembly: &Assembly, feed: Feed, signals: Arc<SignalPlan>) -> Result<Self, Error> {
-        let decoder = assembly.decoder_of(feed).map_err(Error::Pipeline)?.with_features();
-        let features = decoder.features();
-        let mut models = Vec::new();
-        for (index, (model, head)) in assembly.models().iter().zip(assembly.heads()).enumerate() {
-            let mut scorer = model
-                .scorer(decoder.resolved_inputs(model.name()))
-                .map_err(|error| Error::Pipeline(vec![Problem::new(format!("models[{index}]"), error.to_string())]))?;
-            scorer.set_time_limit(assembly.batch().run_limit.0);
-            models.push(LaneModel {
-                identity: ModelIdentity {
-                    name: model.name().to_owned(),
-                    version: model.version().to_owned(),
-                    sha256: model.sha256().to_owned(),
-                },
-                scorer: Box::new(scorer),
-                head: Arc::clone(head),
-            });
+        let mut decoder = assembly.decoder_of(feed).map_err(Error::Pipeline)?.with_features();
+        if feed == Feed::Data {
+            decoder = decoder.without_needing_ids();
         }
+        let features = decoder.features();
+        let scoring = assembly.scoring_from(decoder, signals, |scorer| scorer);
         Ok(Self {
-            scoring: Scoring::new(decoder, models, signals, assembly.batch()),
+            scoring: scoring.map_err(Error::Pipeline)?,
             shelf: Shelf::of(assembly.registry()),
             features,
             selection: None,
@@ -338,7 +326,7 @@ impl Replay {
         Ok(self.shelf.wait(|| self.scoring.prepare(record))?)
     }
 
-    /// Takes in one row as the record that it would have been. Data sets need no ids: its number is one.
+    /// Takes in one row as the record that it would have been.
     fn push(&mut self, number: u64, value: &[u8]) {
         let now_ms = self.clock.now().unix_ms;
         as_record(number, value, now_ms, |record| self.scoring.push(record));
@@ -381,13 +369,8 @@ impl Replay {
     }
 }
 
-/// A row of a data set as the record that it would have been.
+/// A row of a data set as the record that it would have been; without an id of its own it is named after its number.
 pub fn as_record<R>(number: u64, value: &[u8], now_ms: i64, see: impl FnOnce(&Record<'_>) -> R) -> R {
-    let id = number.to_string();
-    let headers = [Header {
-        name: HEADER_ID,
-        value: Some(id.as_bytes()),
-    }];
     see(&Record {
         source: Source {
             partition: Partition { topic: 0, number: 0 },
@@ -397,7 +380,7 @@ pub fn as_record<R>(number: u64, value: &[u8], now_ms: i64, see: impl FnOnce(&Re
         timestamp_ms: Some(now_ms),
         key: None,
         value: Some(value),
-        headers: &headers,
+        headers: &[],
     })
 }
 
