@@ -151,7 +151,7 @@ fn what_decides(file: &PipelineFile, profiles: &[Option<String>], policy: Option
         "select": file.select,
     });
     if file.predictions.is_framed() {
-        decides["predictions"] = serde_json::json!(file.predictions);
+        decides["predictions"] = serde_json::json!({ "format": file.predictions.format });
     }
     if profiles.iter().any(Option::is_some) {
         decides["profiles"] = serde_json::json!(profiles);
@@ -485,5 +485,23 @@ impl Assembly {
             profile: profile.as_deref(),
         });
         Emitter::new(Renderer::new(names), self.in_force().current().1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recall::fields::tests::file;
+
+    #[test]
+    fn of_how_predictions_are_written_only_their_format_decides_what_they_say() {
+        let decides = |predictions: &str| {
+            let tables = "[fields.x]\ntype = \"float\"\n[registry]\nurl = \"http://localhost:1\"";
+            what_decides(&file(&format!("{tables}\n[predictions]\n{predictions}")), &[], None)
+        };
+        let framed = decides("format = \"json_schema\"");
+        let elsewhere = decides("format = \"json_schema\"\nsubject = \"s\"\nregister = false");
+        assert_eq!(framed, elsewhere);
+        assert_ne!(framed, decides("format = \"json\""));
     }
 }
