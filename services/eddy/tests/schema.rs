@@ -120,7 +120,12 @@ fn the_schemas_of_files_take_the_formats_that_are_read() {
     for (schema, format) in [(&pipeline, &PIPELINE), (&policy, &POLICY)] {
         let number = &schema["properties"]["format"];
         let range = (number["minimum"].as_u64(), number["maximum"].as_u64());
-        assert_eq!(range, (Some(format.oldest.into()), Some(format.written.into())), "{}", format.of);
+        assert_eq!(
+            range,
+            (Some(format.oldest.into()), Some(format.written.into())),
+            "{}",
+            format.of
+        );
     }
 }
 
