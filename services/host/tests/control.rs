@@ -315,12 +315,12 @@ fn every_attempt_leaves_one_line_with_who_what_and_the_result() {
     };
     assert!(pondered.contains("status=200"), "{pondered}");
     assert!(!text.contains("nobody may read"), "{text}");
-    let [in_vain] = lines("ponder (13 bytes)")[..] else {
+    let [late] = lines("ponder (13 bytes)")[..] else {
         panic!("one line for what came too late: {text}")
     };
     assert!(
-        in_vain.contains("status=409") && in_vain.contains("admin.request_timeout"),
-        "{in_vain}"
+        late.contains("status=409") && late.contains("request_timeout"),
+        "{late}"
     );
 
     let before = text.len();
