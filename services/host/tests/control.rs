@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use eddy_host::{
@@ -245,6 +245,17 @@ fn a_token_that_is_not_there_or_could_be_guessed_ends_the_start() {
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
+    /// Everything is written to it from now on. Once.
+    fn installed() -> Self {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone());
+        subscriber.init();
+        log
+    }
+
     fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -263,15 +274,7 @@ impl Write for Log {
 
 #[test]
 fn every_attempt_leaves_one_line_with_who_what_and_the_result() {
-    static INSTALLED: Once = Once::new();
-    let log = Log::default();
-    let writer = log.clone();
-    INSTALLED.call_once(|| {
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(move || writer.clone());
-        subscriber.init();
-    });
+    let log = Log::installed();
     let service = Service::start(|settings| {
         settings.attempts = 2;
         settings.request_timeout = Span::seconds(5);
