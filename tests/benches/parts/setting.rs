@@ -74,7 +74,7 @@ impl Setting {
         }
         let mut text = format!(
             r#"
-            format = 1
+            format = 2
             name = "{name}"
             [kafka]
             brokers = "{brokers}"
