@@ -270,17 +270,11 @@ fn rows_keep_their_own_ids_and_those_without_one_are_scored_all_the_same() {
     let bench = Bench::new(&[]);
     let lines = "{\"id\":\"mine\",\"a\":[1,0,0],\"b\":[0,1,0]}\n{\"a\":[1,0,0],\"b\":[0,0,1]}\n";
     std::fs::write(bench.path("events.jsonl"), lines).unwrap();
-    let says_ids = "[events]\nid_field = \"/id\"";
-    let (first, second) = (
-        bench.pipeline("one", "a", LOGITS, says_ids),
-        bench.pipeline("two", "b", LOGITS, says_ids),
-    );
-    let report = json(&bench.arguments(first, Some(second)));
-    let top = report["pair"]["top"].as_array().unwrap();
-    let named = |moved: &Value| (moved["event"]["place"].clone(), moved["event"]["id"].clone());
-    let names: Vec<_> = top.iter().map(named).collect();
-    let expected = [("line 1", "mine"), ("line 2", "data/0/1")];
-    assert_eq!(names, expected.map(|(place, id)| (place.into(), id.into())));
+    let pipeline = |name: &str, pointer: &str| bench.pipeline(name, pointer, LOGITS, "[events]\nid_field = \"/id\"");
+    let report = json(&bench.arguments(pipeline("one", "a"), Some(pipeline("two", "b"))));
+    for (at, id) in ["mine", "data/0/1"].into_iter().enumerate() {
+        assert_eq!(report["pair"]["top"][at]["event"]["id"], id, "{report}");
+    }
 }
 
 #[test]
