@@ -85,7 +85,7 @@ impl Scene {
 fn text(arguments: &Arguments, brokers: &str) -> String {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models/two_outputs.onnx");
     format!(
-        r#"format = 1
+        r#"format = 2
 name = "{NAME}"
 
 [kafka]

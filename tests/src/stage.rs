@@ -312,7 +312,7 @@ pub fn by_id(messages: &[Message]) -> std::collections::BTreeMap<&str, &Message>
 fn head(plan: &Plan<'_>, brokers: &str) -> String {
     let Plan { name, guarantee, .. } = plan;
     format!(
-        r#"format = 1
+        r#"format = 2
 name = "{name}"
 
 [kafka]

@@ -49,7 +49,7 @@ fn pipeline(guarantee: &str, brokers: &str) -> String {
     let model = MLP.replace("{models}", &stage::models().display().to_string());
     format!(
         r#"
-        format = 1
+        format = 2
         name = "outage"
         [kafka]
         brokers = "{brokers}"

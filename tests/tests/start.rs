@@ -17,7 +17,7 @@ const UNREACHABLE: i32 = 69;
 const CONFIGURATION: i32 = 78;
 
 /// With a model, a pipeline that is sound but for its brokers: nobody listens at port 1.
-const HEAD: &str = r#"format = 1
+const HEAD: &str = r#"format = 2
 name = "start"
 
 [kafka]

@@ -15,13 +15,14 @@ use eddy_storage::table::{Existing, WholeFile};
 use crate::assemble::{assemble, profile_of};
 use crate::cli::AcceptArguments;
 use crate::file;
-use crate::profile::{Error, Recorder, answer, leave_bare, of_topic};
+use crate::profile::{Error, Recorder, leave_bare, of_topic};
+use crate::program;
 use crate::recall::{self, moment, now_ms};
 use crate::replay::{self, Batch, Feed, Replay};
 
 /// Carries the command out: the summary goes to standard output, what is wrong to standard error.
 pub fn accept(arguments: &AcceptArguments, variables: impl IntoIterator<Item = (String, String)>) -> ExitCode {
-    answer(rewrite(arguments, variables))
+    program::answer(rewrite(arguments, variables), Error::exit_code)
 }
 
 /// A profile that has the feature.

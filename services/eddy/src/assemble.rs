@@ -5,14 +5,15 @@
 //!
 //! Invariant: an [`Assembly`] has run every model once; its scorings differ in nothing but their buffers.
 
-use std::path::Path;
+mod profiles;
+
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use eddy_broker::registry::SchemaRegistry;
 use eddy_inference::judge::{InForce, Judged, Judgement, Provenance, judge};
 use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring};
-use eddy_inference::{Emitter, settings::BatchSettings};
+use eddy_inference::{Emitter, SignalPlan, settings::BatchSettings};
 use eddy_model::{BatchCaps, Error, Model, Runtime};
 use eddy_pipeline::decode::{Binding, Decoder};
 use eddy_pipeline::drift::watch::ModelName as ModelNames;
@@ -27,15 +28,13 @@ use eddy_pipeline::settings::Problem;
 use eddy_telemetry::{Metrics, ModelFacts, ModelVersion};
 use indexmap::IndexMap;
 
+pub(crate) use self::profiles::profile_of;
 use crate::file::{Pipeline, PipelineFile};
 use crate::policy::{self, Loaded};
 use crate::replay::Feed;
 use crate::schemas::Shelf;
 use crate::settings::Document;
 use crate::settings::problems::Problems;
-
-/// Larger than any profile: one of 1,024 features has about 10 MB.
-const MAX_PROFILE_BYTES: u64 = 64 << 20;
 
 /// Everything that lanes are made of.
 #[derive(Debug)]
@@ -87,7 +86,7 @@ pub fn assemble(pipeline: &Pipeline) -> Result<Assembly, Problems> {
         }
         models.push(model);
     }
-    let (profiles, wrong) = load_profiles(&file, &pipeline.folder);
+    let (profiles, wrong) = profiles::load(&file, &pipeline.folder);
     problems.extend(wrong);
     let policy = match &file.policy.path {
         Some(path) => Some(policy::load(&pipeline.folder.join(path))?),
@@ -151,7 +150,7 @@ fn what_decides(file: &PipelineFile, profiles: &[Option<String>], policy: Option
         "select": file.select,
     });
     if file.predictions.is_framed() {
-        decides["predictions"] = serde_json::json!(file.predictions);
+        decides["predictions"] = serde_json::json!({ "format": file.predictions.format });
     }
     if profiles.iter().any(Option::is_some) {
         decides["profiles"] = serde_json::json!(profiles);
@@ -162,53 +161,35 @@ fn what_decides(file: &PipelineFile, profiles: &[Option<String>], policy: Option
     decides
 }
 
-/// The reference profiles of the models, each of the model that it was built for.
-fn load_profiles(file: &PipelineFile, folder: &Path) -> (Vec<Option<Profile>>, Vec<Problem>) {
-    let mut problems = Vec::new();
-    let mut load = |(index, model): (usize, &eddy_model::Settings)| {
-        let path = folder.join(model.profile.as_ref()?);
-        let profile = profile_of(model, &path);
-        let wrong = |message: String| {
-            Problem::new(
-                format!("models[{index}].profile"),
-                format!("{}: {message}", path.display()),
-            )
-        };
-        profile.map_err(|message| problems.push(wrong(message))).ok()
-    };
-    let profiles = file.models.iter().enumerate().map(&mut load).collect();
-    (profiles, problems)
-}
-
-/// The reference profile of a model.
-///
-/// # Errors
-/// What is wrong with it, and what to do.
-pub(crate) fn profile_of(model: &eddy_model::Settings, path: &Path) -> Result<Profile, String> {
-    let next = "write it with `eddy profile`, or correct the path";
-    let size = std::fs::metadata(path)
-        .map_err(|error| format!("cannot be read: {error}; {next}"))?
-        .len();
-    if size > MAX_PROFILE_BYTES {
-        return Err(format!(
-            "has {size} bytes, more than the {MAX_PROFILE_BYTES} of any profile; {next}"
-        ));
-    }
-    let text = std::fs::read(path).map_err(|error| format!("cannot be read: {error}; {next}"))?;
-    let profile = Profile::from_json(&text).map_err(|error| error.to_string())?;
-    if (&profile.model, &profile.version) != (&model.name, &model.version) {
-        return Err(format!(
-            "is of model `{}`, version {}, and this is model `{}`, version {}; {next}",
-            profile.model, profile.version, model.name, model.version
-        ));
-    }
-    Ok(profile)
-}
-
 impl Assembly {
     /// The models, in the order of the file.
     pub fn models(&self) -> &[Model] {
         &self.models
+    }
+
+    /// The position of the model that a command is about: the one that is asked for, or the only one.
+    ///
+    /// # Errors
+    /// A sentence, when there is none, or several can be meant.
+    pub(crate) fn position_of(&self, asked: Option<&str>) -> Result<usize, String> {
+        let names = self.models.iter().map(Model::name);
+        let found = match asked {
+            None => (names.len() == 1).then_some(0),
+            Some(asked) => names.clone().position(|name| name == asked),
+        };
+        found.ok_or_else(|| {
+            let known: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+            let why = match asked {
+                Some(asked) => format!("has no model `{asked}`"),
+                None => "has several models, and this is about one".to_owned(),
+            };
+            format!("the pipeline {why}; pass --model with one of {}", known.join(", "))
+        })
+    }
+
+    /// Their reference profiles, in the same order.
+    pub(crate) fn profiles(&self) -> &[Option<Profile>] {
+        &self.profiles
     }
 
     /// Them, as series name them.
@@ -333,6 +314,7 @@ impl Assembly {
         let provenance = Provenance {
             config: config_hash(&decides),
             policy: policy.map(|policy| policy.hash.clone()),
+            said: policy.map(|policy| Arc::new(policy.file.clone())),
         };
         Ok((judgement, provenance))
     }
@@ -429,6 +411,19 @@ impl Assembly {
             true => self.decoder_of(feed)?.with_features(),
             false => self.decoder_of(feed)?,
         };
+        self.scoring_from(decoder, judgement.signals, wrap)
+    }
+
+    /// A scoring behind a field plan that was made for it, with sessions of its own.
+    ///
+    /// # Errors
+    /// A session that cannot be made.
+    pub(crate) fn scoring_from(
+        &self,
+        decoder: Decoder,
+        signals: Arc<SignalPlan>,
+        wrap: impl Fn(Box<dyn Scorer>) -> Box<dyn Scorer>,
+    ) -> Result<Scoring, Vec<Problem>> {
         let BatchSettings { run_limit, .. } = self.file.batch;
         let mut lane_models = Vec::new();
         for (index, (model, head)) in self.models.iter().zip(&self.heads).enumerate() {
@@ -453,7 +448,7 @@ impl Assembly {
                 head: Arc::clone(head),
             });
         }
-        Ok(Scoring::new(decoder, lane_models, judgement.signals, &self.file.batch))
+        Ok(Scoring::new(decoder, lane_models, signals, &self.file.batch))
     }
 
     /// The writer of one lane's outputs.
@@ -466,5 +461,23 @@ impl Assembly {
             profile: profile.as_deref(),
         });
         Emitter::new(Renderer::new(names), self.in_force().current().1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recall::fields::tests::file;
+
+    #[test]
+    fn of_how_predictions_are_written_only_their_format_decides_what_they_say() {
+        let decides = |predictions: &str| {
+            let tables = "[fields.x]\ntype = \"float\"\n[registry]\nurl = \"http://localhost:1\"";
+            what_decides(&file(&format!("{tables}\n[predictions]\n{predictions}")), &[], None)
+        };
+        let framed = decides("format = \"json_schema\"");
+        let elsewhere = decides("format = \"json_schema\"\nsubject = \"s\"\nregister = false");
+        assert_eq!(framed, elsewhere);
+        assert_ne!(framed, decides("format = \"json\""));
     }
 }

@@ -5,11 +5,12 @@
 //!
 //! Invariant: every way to stop here says whether it is an error, so that a script can rely on exit code 64.
 
+mod oncall;
+mod recall;
+
 use std::ffi::OsString;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use eddy_broker::settings::Start;
@@ -19,25 +20,30 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 
+pub use self::oncall::{HealthArguments, OrderArguments, SkipArguments, Url};
+pub use self::recall::{RedriveArguments, RedriveFrom, ReplayArguments, SamplesArguments, WhyArguments};
 pub use crate::recall::moment::Moment;
 
 const AFTER_HELP: &str = "\
 Every setting of the file can be overridden by an environment variable: EDDY__KAFKA__BROKERS sets `brokers` in [kafka].
 
-Exit codes: 0 drained or done, 64 usage, 69 brokers unreachable at start or a replica that does not answer, 70 a guarantee
-could not be kept, 75 replaced by a twin with the same identity, 76 not drained in time, 78 the file or the token is
-wrong, a test does not hold, or `migrate --check` found something to do.";
+Exit codes: 0 drained or done, 64 usage, 69 brokers unreachable at start, a schema registry that gives a command no schema,
+or a replica that does not answer, 70 a guarantee could not be kept, 75 replaced by a twin with the same identity, 76 not
+drained in time, or a replay that was stopped, 78 the file or the token is wrong, a test does not hold, or
+`migrate --check` found something to do.";
 
 const AFTER_TEST_HELP: &str = "\
 Beside the pipeline file stand `events.jsonl` (one JSON document a line) or the folder `events`
 (one file an event, named by its id: .json, .png, .jpg, .jpeg, or .bin for raw tensors), and
-`expected.jsonl`. A line of that names an event by its `id` and says which members of its prediction
-are to be so; others may be as they like, and null stands for nothing:
+`expected.jsonl`. A line of events that only a header would name is named by its place, such as
+events.jsonl:3. A line of what is expected names an event by its `id` and says which members of its
+prediction are to be so; others may be as they like, and null stands for nothing:
 
   {\"id\":\"a\",\"models\":{\"m\":{\"label\":\"x\",\"probabilities\":[0.9,0.1],\"flags\":[]}}}
   {\"id\":\"b\",\"dead_letter\":{\"reason\":\"out_of_range\"}}
 
-Exit codes: 0 all is as expected (or was written anew), 78 it is not, or the tests cannot run.";
+Exit codes: 0 all is as expected (or was written anew), 69 the schema registry is away, 78 it is not as
+expected, or the tests cannot run.";
 
 /// Streaming inference over Kafka: events in, predictions out, and the samples worth a label flow back.
 #[derive(Debug, Parser)]
@@ -169,89 +175,6 @@ impl From<OutputTopic> for Destination {
             OutputTopic::Retraining => Self::Retraining,
             OutputTopic::DeadLetters => Self::DeadLetters,
         }
-    }
-}
-
-/// Arguments of `eddy pause` and `eddy resume`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct OrderArguments {
-    /// The pipeline file, for its admin address and its token.
-    #[arg(value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Admin address of a replica; give one for each. Default: that of the file, else http://127.0.0.1:9180.
-    #[arg(long, value_name = "URL")]
-    pub admin: Vec<Url>,
-    /// A file with the token. Default: `admin.token` of the pipeline file.
-    #[arg(long, value_name = "TOKEN_FILE")]
-    pub token_file: Option<PathBuf>,
-}
-
-/// Arguments of `eddy skip`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct SkipArguments {
-    /// The record, as `eddy.source` names it: topic/partition/offset.
-    #[arg(value_name = "RECORD", value_parser = record)]
-    pub record: String,
-    /// Whom to ask.
-    #[command(flatten)]
-    pub order: OrderArguments,
-}
-
-/// Arguments of `eddy health`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct HealthArguments {
-    /// The pipeline file, for its admin address.
-    #[arg(value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Admin address of a replica; give one for each. Default: that of the file, else http://127.0.0.1:9180.
-    #[arg(long, value_name = "URL")]
-    pub admin: Vec<Url>,
-    /// Ask whether it is ready, which a paused stream or an outage of Kafka is not. Not for a check that restarts.
-    #[arg(long)]
-    pub ready: bool,
-}
-
-/// An admin address as a user writes it: `http://host:port`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Url {
-    authority: String,
-}
-
-impl Url {
-    /// `host:port`.
-    pub fn authority(&self) -> &str {
-        &self.authority
-    }
-}
-
-impl FromStr for Url {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let authority = text
-            .strip_prefix("http://")
-            .map(|rest| rest.strip_suffix('/').unwrap_or(rest));
-        let is_sound = |authority: &&str| {
-            let port = authority
-                .rsplit_once(':')
-                .map(|(host, port)| (host, port.parse::<u16>()));
-            let plain = authority.bytes().all(|byte| byte.is_ascii_graphic());
-            plain
-                && !authority.contains(['/', '@', '?', '#'])
-                && matches!(port, Some((host, Ok(_))) if !host.is_empty())
-        };
-        match authority.filter(is_sound) {
-            Some(authority) => Ok(Self {
-                authority: authority.to_owned(),
-            }),
-            None => Err("write http://host:port, such as http://127.0.0.1:9180".into()),
-        }
-    }
-}
-
-impl fmt::Display for Url {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority)
     }
 }
 
@@ -417,128 +340,6 @@ pub struct ProfileArguments {
     pub rows: Option<u64>,
 }
 
-/// Arguments of `eddy why`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct WhyArguments {
-    /// The pipeline file.
-    #[arg(value_name = "PIPELINE")]
-    pub pipeline: PathBuf,
-    /// The event: its id, or the place where it came in, as `eddy.source` says it: topic/partition/offset.
-    #[arg(value_name = "ID|TOPIC/PARTITION/OFFSET")]
-    pub event: String,
-    /// How far back to look: 7d, 12h, a date or an RFC 3339 time, in UTC.
-    #[arg(long, value_name = "TIME", default_value = "7d")]
-    pub since: Moment,
-    /// The story as one JSON document.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `eddy samples`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct SamplesArguments {
-    /// The pipeline file.
-    #[arg(value_name = "PIPELINE")]
-    pub pipeline: PathBuf,
-    /// Samples that were selected from then on: 7d, 12h, a date or an RFC 3339 time, in UTC.
-    #[arg(long, value_name = "TIME", default_value = "7d")]
-    pub since: Moment,
-    /// Samples that were selected before then. Default: now.
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<Moment>,
-    /// Where the table goes: a name that ends in .parquet or .csv.
-    #[arg(long, value_name = "FILE", value_parser = crate::samples::table_name)]
-    pub out: PathBuf,
-    /// Replace a file that is there.
-    #[arg(long)]
-    pub force: bool,
-}
-
-/// Arguments of `eddy replay`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-#[command(group(clap::ArgGroup::new("what").required(true).args(["from", "data"])))]
-pub struct ReplayArguments {
-    /// The pipeline file; its brokers and a topic of its events are read.
-    #[arg(value_name = "PIPELINE")]
-    pub pipeline: PathBuf,
-    /// Score the events of the topic from then on: 7d, 12h, a date or an RFC 3339 time, in UTC.
-    #[arg(long, value_name = "TIME")]
-    pub from: Option<Moment>,
-    /// Only events from before then. Default: now.
-    #[arg(long, value_name = "TIME", requires = "from", conflicts_with = "data")]
-    pub to: Option<Moment>,
-    /// The topic of events, where the pipeline reads several.
-    #[arg(long, value_name = "TOPIC", requires = "from", conflicts_with = "data")]
-    pub topic: Option<String>,
-    /// In the place of a span, data: CSV, Parquet, JSON lines, or a folder of images.
-    #[arg(long, value_name = "FILE|FOLDER")]
-    pub data: Option<PathBuf>,
-    /// Another pipeline file that scores the same events; the report tells where the two differ.
-    #[arg(long, value_name = "PIPELINE")]
-    pub against: Option<PathBuf>,
-    /// Whose predictions are looked at, where a pipeline has several models.
-    #[arg(long, value_name = "NAME")]
-    pub model: Option<String>,
-    /// Write the report as one page, too, which needs nothing beside it. What is there is replaced.
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-    /// The report as one JSON document.
-    #[arg(long)]
-    pub json: bool,
-    /// Most events that are read: the first ones, of a topic those of each partition. Default: all.
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
-    pub rows: Option<u64>,
-    /// Keep the state in this file, and go on from it where it is there: after Ctrl-C, nothing is done twice.
-    #[arg(long, value_name = "FILE")]
-    pub resume: Option<PathBuf>,
-}
-
-/// Arguments of `eddy redrive`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct RedriveArguments {
-    /// The pipeline file.
-    #[arg(value_name = "PIPELINE")]
-    pub pipeline: PathBuf,
-    /// Name of the job, in letters, digits, `.`, `_` and `-`. A second run of it sends only what is new.
-    #[arg(long, value_name = "NAME", value_parser = job)]
-    pub job: String,
-    /// What is sent: samples, or dead letters.
-    #[arg(long, value_name = "TOPIC", value_enum)]
-    pub from: RedriveFrom,
-    /// Only what came in on this topic of events. Default: what came in on any of them.
-    #[arg(long, value_name = "TOPIC")]
-    pub topic: Option<String>,
-    /// Where it is sent. Default: the topic of events that it came in on, which `--topic` names where there are several.
-    #[arg(long, value_name = "TOPIC")]
-    pub to: Option<String>,
-    /// Only dead letters of this reason, or samples of this arm. May be given several times.
-    #[arg(long, value_name = "REASON|ARM")]
-    pub reason: Vec<String>,
-    /// Only samples that this model selected. May be given several times.
-    #[arg(long, value_name = "NAME")]
-    pub model: Vec<String>,
-    /// Where the job begins: 7d, 12h, a date or an RFC 3339 time, in UTC. Default: with the oldest. A job that has begun
-    /// goes on where it was.
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<Moment>,
-    /// Only what was written before then. Default: all.
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<Moment>,
-    /// Only count what would be sent, by reason, arm and model. Writes nothing.
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-/// Where a job's records come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub enum RedriveFrom {
-    /// The retraining topic.
-    Retraining,
-    /// The topic of dead letters.
-    DeadLetters,
-}
-
 /// Arguments of `eddy demo`.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct DemoArguments {
@@ -608,19 +409,6 @@ fn tolerance(text: &str) -> Result<f64, String> {
         Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
         _ => Err("write a number of at least 0, such as 1e-4".into()),
     }
-}
-
-fn job(text: &str) -> Result<String, String> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
-        Ok(text.to_owned())
-    } else {
-        Err("write 1 to 64 letters, digits, `.`, `_` and `-`".into())
-    }
-}
-
-fn record(text: &str) -> Result<String, String> {
-    eddy_pipeline::event::place(text).map(|_| text.to_owned())
 }
 
 #[cfg(test)]

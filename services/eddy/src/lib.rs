@@ -21,6 +21,7 @@ pub mod migrate;
 pub mod onboard;
 mod oncall;
 mod paths;
+mod plain;
 mod policy;
 pub mod predictions;
 pub mod profile;

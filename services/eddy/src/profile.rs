@@ -6,7 +6,6 @@
 //! Invariant: the file is whole or as it was before.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use eddy_broker::BrokerError;
@@ -24,6 +23,7 @@ use crate::assemble::assemble;
 use crate::cli::ProfileArguments;
 use crate::file::{self, Pipeline, PipelineFile};
 use crate::paths;
+use crate::program;
 use crate::recall::moment::{self, Moment};
 use crate::recall::{self, exit_code, now_ms};
 use crate::replay::{self, Batch, Feed, Replay, Tally, class_of};
@@ -38,8 +38,8 @@ pub enum Error {
     /// The pipeline file, or something that it names.
     #[error("{0}")]
     Pipeline(Problems),
-    /// Several models, and none was named.
-    #[error("the pipeline has several models, and a profile is one model's; pass --model with one of {0}")]
+    /// No model is called so, or several can be meant.
+    #[error("{0}")]
     WhichModel(String),
     /// Segments are words.
     #[error("`{field}` is no category among the fields, and only the words of one can be segments; {known}")]
@@ -60,14 +60,6 @@ pub enum Error {
     /// A profile that there is cannot be read.
     #[error("{0}")]
     Known(String),
-    /// No model is called so.
-    #[error("the pipeline has no model `{name}`; pass --model with one of {known}, or leave it out where there is one")]
-    NoModel {
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        known: String,
-    },
     /// The data set, or its way through the pipeline.
     #[error(transparent)]
     Replay(#[from] replay::Error),
@@ -100,22 +92,7 @@ pub enum Error {
 
 /// Carries the command out: the summary goes to standard output, what is wrong to standard error.
 pub fn profile(arguments: &ProfileArguments, variables: impl IntoIterator<Item = (String, String)>) -> ExitCode {
-    answer(build(arguments, variables))
-}
-
-/// Says what came of a command.
-pub(crate) fn answer(result: Result<String, Error>) -> ExitCode {
-    // Nobody is left to tell when the stream is closed; the exit code still says it.
-    match result {
-        Ok(summary) => {
-            drop(write!(io::stdout(), "{summary}"));
-            ExitCode::Drained
-        }
-        Err(error) => {
-            drop(writeln!(io::stderr(), "{error}"));
-            error.exit_code()
-        }
-    }
+    program::answer(build(arguments, variables), Error::exit_code)
 }
 
 impl Error {
@@ -123,7 +100,7 @@ impl Error {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Broker(error) => exit_code(error),
-            Self::Replay(replay::Error::Schema(_)) => ExitCode::Unreachable,
+            Self::Replay(replay::Error::Schema(error)) => error.exit_code(),
             Self::Span(_) => ExitCode::Usage,
             _ => ExitCode::Configuration,
         }
@@ -146,7 +123,8 @@ pub fn build(
     let named: Vec<Option<PathBuf>> = pipeline.file.models.iter().map(|model| model.profile.clone()).collect();
     leave_bare(&mut pipeline.file);
     let assembly = assemble(&pipeline).map_err(Error::Pipeline)?;
-    let position = which(assembly.models(), arguments.model.as_deref())?;
+    let position = assembly.position_of(arguments.model.as_deref());
+    let position = position.map_err(Error::WhichModel)?;
     let (model, head) = (&assembly.models()[position], assembly.heads()[position].as_ref());
     let feed = match arguments.data {
         Some(_) => Feed::Data,
@@ -291,35 +269,20 @@ pub(crate) fn of_topic(
     replay.run_topic(&reader, &stretches, each)
 }
 
-/// Leaves the first part of each partition, the same share of all, so that at most so many records are read.
+/// Leaves the first part of each partition, the same share of all to a record, so that so many records are read.
 pub(crate) fn shorten(stretches: &mut [Stretch], most: u64) {
     let length = |stretch: &Stretch| (stretch.offsets.end - stretch.offsets.start).max(0) as u64;
     let all: u64 = stretches.iter().map(length).sum();
     if all <= most {
         return;
     }
+    // What is rounded off of one partition is the next one's, so that even a single record is one.
+    let kept_of = |passed: u64| (u128::from(passed) * u128::from(most) / u128::from(all)) as i64;
+    let mut passed = 0;
     for stretch in stretches {
-        let kept = u128::from(length(stretch)) * u128::from(most) / u128::from(all);
-        stretch.offsets.end = stretch.offsets.start + kept as i64;
-    }
-}
-
-fn listed(models: &[Model]) -> String {
-    let names: Vec<String> = models.iter().map(|model| format!("`{}`", model.name())).collect();
-    names.join(", ")
-}
-
-fn which(models: &[Model], name: Option<&str>) -> Result<usize, Error> {
-    match name {
-        None if models.len() == 1 => Ok(0),
-        None => Err(Error::WhichModel(listed(models))),
-        Some(name) => {
-            let known = models.iter().position(|model| model.name() == name);
-            known.ok_or_else(|| Error::NoModel {
-                name: name.to_owned(),
-                known: listed(models),
-            })
-        }
+        let before = kept_of(passed);
+        passed += length(stretch);
+        stretch.offsets.end = stretch.offsets.start + kept_of(passed) - before;
     }
 }
 
@@ -428,7 +391,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn at_most_so_many_records_are_read_the_same_share_of_each_partition() {
+    fn so_many_records_are_read_the_same_share_of_each_partition() {
         let of = |partition, offsets| Stretch { partition, offsets };
         let all = [of(0, 100..1100), of(1, 0..3000), of(2, 7..7)];
         let shortened = |most| {
@@ -437,7 +400,9 @@ mod tests {
             stretches
         };
         assert_eq!(shortened(400), [of(0, 100..200), of(1, 0..300), of(2, 7..7)]);
-        assert_eq!(shortened(3), [of(0, 100..100), of(1, 0..2), of(2, 7..7)]);
+        assert_eq!(shortened(2), [of(0, 100..100), of(1, 0..2), of(2, 7..7)]);
+        assert_eq!(shortened(1), [of(0, 100..100), of(1, 0..1), of(2, 7..7)]);
+        assert_eq!(shortened(3999), [of(0, 100..1099), of(1, 0..3000), of(2, 7..7)]);
         assert_eq!(shortened(4000), all);
     }
 }

@@ -3,7 +3,8 @@
 //! In the library, so that the whole-service tests run the very program that users run.
 #![allow(clippy::print_stdout, reason = "a command's answer goes to standard output")]
 
-use std::io::Write as _;
+use std::fmt;
+use std::io::{self, Write as _};
 use std::process::ExitCode as ProcessCode;
 
 use eddy_host::ExitCode;
@@ -109,13 +110,25 @@ fn forbid_core_dumps() {
     if let Err(error) = eddy_host::forbid_core_dumps() {
         let message = format!("core dumps could not be forbidden ({error}); whoever may read one may read our secrets");
         // Nobody is left to tell when standard error is closed.
-        drop(writeln!(std::io::stderr(), "{message}"));
+        drop(writeln!(io::stderr(), "{message}"));
+    }
+}
+
+/// Says what came of a command: its answer to standard output, trouble to standard error.
+pub(crate) fn answer<E: fmt::Display>(done: Result<String, E>, code: impl FnOnce(&E) -> ExitCode) -> ExitCode {
+    match done {
+        Ok(answer) => {
+            // Nobody is left to tell when the stream is closed; the exit code still says it.
+            drop(write!(io::stdout(), "{answer}"));
+            ExitCode::Drained
+        }
+        Err(error) => end(code(&error), &error.to_string()),
     }
 }
 
 /// Says why it ends, to standard error.
 fn end(code: ExitCode, message: &str) -> ExitCode {
     // Nobody is left to tell when standard error is closed.
-    drop(writeln!(std::io::stderr(), "{}", message.trim_end()));
+    drop(writeln!(io::stderr(), "{}", message.trim_end()));
     code
 }

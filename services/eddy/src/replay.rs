@@ -6,6 +6,8 @@
 //!
 //! Invariant: every row that was read is scored or counted as rejected, with its reason.
 
+mod held;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -13,9 +15,9 @@ use std::sync::Arc;
 use eddy_broker::BrokerError;
 use eddy_broker::kafka::{Stretch, TopicReader};
 use eddy_host::SystemClock;
-use eddy_inference::scoring::{LaneModel, ModelIdentity, Scoring, Sick};
+use eddy_inference::scoring::{Scoring, Sick};
 use eddy_inference::{Fate, SignalPlan};
-use eddy_pipeline::event::{HEADER_ID, Header, Partition, Record, Source};
+use eddy_pipeline::event::Record;
 use eddy_pipeline::fields::Feature;
 use eddy_pipeline::rejection::Rejection;
 use eddy_pipeline::select::Selection;
@@ -24,6 +26,7 @@ use eddy_pipeline::time::Clock as _;
 use eddy_storage::At;
 use eddy_storage::data::DataSet;
 
+pub use self::held::{Held, as_record};
 use crate::assemble::Assembly;
 use crate::schemas::{NoSchema, Shelf};
 
@@ -217,26 +220,14 @@ impl Replay {
     }
 
     fn measuring(assembly: &Assembly, feed: Feed, signals: Arc<SignalPlan>) -> Result<Self, Error> {
-        let decoder = assembly.decoder_of(feed).map_err(Error::Pipeline)?.with_features();
-        let features = decoder.features();
-        let mut models = Vec::new();
-        for (index, (model, head)) in assembly.models().iter().zip(assembly.heads()).enumerate() {
-            let mut scorer = model
-                .scorer(decoder.resolved_inputs(model.name()))
-                .map_err(|error| Error::Pipeline(vec![Problem::new(format!("models[{index}]"), error.to_string())]))?;
-            scorer.set_time_limit(assembly.batch().run_limit.0);
-            models.push(LaneModel {
-                identity: ModelIdentity {
-                    name: model.name().to_owned(),
-                    version: model.version().to_owned(),
-                    sha256: model.sha256().to_owned(),
-                },
-                scorer: Box::new(scorer),
-                head: Arc::clone(head),
-            });
+        let mut decoder = assembly.decoder_of(feed).map_err(Error::Pipeline)?.with_features();
+        if feed == Feed::Data {
+            decoder = decoder.without_needing_ids();
         }
+        let features = decoder.features();
+        let scoring = assembly.scoring_from(decoder, signals, |scorer| scorer);
         Ok(Self {
-            scoring: Scoring::new(decoder, models, signals, assembly.batch()),
+            scoring: scoring.map_err(Error::Pipeline)?,
             shelf: Shelf::of(assembly.registry()),
             features,
             selection: None,
@@ -338,7 +329,7 @@ impl Replay {
         Ok(self.shelf.wait(|| self.scoring.prepare(record))?)
     }
 
-    /// Takes in one row as the record that it would have been. Data sets need no ids: its number is one.
+    /// Takes in one row as the record that it would have been.
     fn push(&mut self, number: u64, value: &[u8]) {
         let now_ms = self.clock.now().unix_ms;
         as_record(number, value, now_ms, |record| self.scoring.push(record));
@@ -378,81 +369,6 @@ impl Replay {
         pass.read.clear();
         self.scoring.clear();
         Ok(())
-    }
-}
-
-/// A row of a data set as the record that it would have been.
-pub fn as_record<R>(number: u64, value: &[u8], now_ms: i64, see: impl FnOnce(&Record<'_>) -> R) -> R {
-    let id = number.to_string();
-    let headers = [Header {
-        name: HEADER_ID,
-        value: Some(id.as_bytes()),
-    }];
-    see(&Record {
-        source: Source {
-            partition: Partition { topic: 0, number: 0 },
-            offset: number as i64,
-        },
-        topic: "data",
-        timestamp_ms: Some(now_ms),
-        key: None,
-        value: Some(value),
-        headers: &headers,
-    })
-}
-
-/// A record in memory of its own.
-#[derive(Debug, Clone)]
-pub struct Held {
-    /// Where it stands.
-    pub source: Source,
-    /// The same in words.
-    pub place: String,
-    topic: Arc<str>,
-    timestamp_ms: Option<i64>,
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
-    headers: Vec<(String, Option<Vec<u8>>)>,
-}
-
-impl Held {
-    /// A copy of a record of this topic.
-    pub fn of(record: &Record<'_>, topic: &Arc<str>) -> Self {
-        let mut place = String::new();
-        record.source.write(topic, &mut place);
-        let headers = record.headers.iter();
-        Self {
-            source: record.source,
-            place,
-            topic: Arc::clone(topic),
-            timestamp_ms: record.timestamp_ms,
-            key: record.key.map(<[u8]>::to_vec),
-            value: record.value.map(<[u8]>::to_vec),
-            headers: headers
-                .map(|header| (header.name.to_owned(), header.value.map(<[u8]>::to_vec)))
-                .collect(),
-        }
-    }
-
-    /// Bytes that its value takes.
-    pub fn bytes(&self) -> usize {
-        self.value.as_ref().map_or(0, Vec::len)
-    }
-
-    fn with<R>(&self, see: impl FnOnce(&Record<'_>) -> R) -> R {
-        let headers = self.headers.iter().map(|(name, value)| Header {
-            name,
-            value: value.as_deref(),
-        });
-        let headers: Vec<Header<'_>> = headers.collect();
-        see(&Record {
-            source: self.source,
-            topic: &self.topic,
-            timestamp_ms: self.timestamp_ms,
-            key: self.key.as_deref(),
-            value: self.value.as_deref(),
-            headers: &headers,
-        })
     }
 }
 

@@ -189,9 +189,7 @@ impl Service {
                 counted,
             )?;
         }
-        score
-            .start(&common.tasks, pipeline, assembly.clone())
-            .map_err(internal)?;
+        score.start(&common.tasks, assembly.clone()).map_err(internal)?;
         if let Some(path) = &file.policy.path {
             let path = pipeline.folder.join(path);
             policy::watch(&common.tasks, assembly, path, file.policy.every.0).map_err(internal)?;

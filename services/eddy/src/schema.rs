@@ -3,8 +3,6 @@
 //! Owns: which schema is asked for, and finding out what the models of a pipeline say.
 //! Never does: say what is in a schema ([`eddy_pipeline::schema`] does), or reach Kafka.
 
-use std::io::{self, Write as _};
-
 use eddy_host::ExitCode;
 use eddy_pipeline::event::Destination;
 use eddy_pipeline::schema::{self, ModelOutput};
@@ -13,6 +11,7 @@ use serde_json::Value;
 use crate::assemble::{Assembly, assemble};
 use crate::cli::SchemaArguments;
 use crate::file;
+use crate::program;
 use crate::settings::problems::Problems;
 
 /// The schema of the values that a pipeline writes to its predictions topic. The same as long as the names of models,
@@ -50,17 +49,7 @@ pub fn text(schema: &Value) -> String {
 
 /// Prints the schema that the arguments ask for.
 pub(crate) fn print(arguments: &SchemaArguments, variables: impl IntoIterator<Item = (String, String)>) -> ExitCode {
-    // Nobody is left to tell when the stream is closed; the exit code still says it.
-    match asked_for(arguments, variables) {
-        Ok(schema) => {
-            drop(write!(io::stdout(), "{schema}"));
-            ExitCode::Drained
-        }
-        Err(problems) => {
-            drop(writeln!(io::stderr(), "{}", problems.to_string().trim_end()));
-            ExitCode::Configuration
-        }
-    }
+    program::answer(asked_for(arguments, variables), |_| ExitCode::Configuration)
 }
 
 fn asked_for(

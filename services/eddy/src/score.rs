@@ -11,13 +11,12 @@ use std::sync::{Arc, OnceLock};
 
 use eddy_host::{OnDrain, OnExit, Policy, Promise, Promised, Refusal, Tasks, promise};
 use eddy_inference::scoring::Scoring;
-use eddy_pipeline::event::{HEADER_ID, Header, Partition, Record, Source};
+use eddy_pipeline::event::HEADER_ID;
 use eddy_pipeline::select::{Arm, Drawn, Plan, Salt};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::assemble::Assembly;
-use crate::file::Pipeline;
 use crate::recall::fields::Fields;
 use crate::replay::Feed;
 use crate::schemas::{NoSchema, Shelf};
@@ -76,18 +75,9 @@ impl ScoreDesk {
     ///
     /// # Errors
     /// When there is no thread left.
-    pub(crate) fn start(
-        &self,
-        tasks: &Tasks,
-        pipeline: &Pipeline,
-        assembly: Arc<Assembly>,
-    ) -> Result<(), eddy_host::Error> {
+    pub(crate) fn start(&self, tasks: &Tasks, assembly: Arc<Assembly>) -> Result<(), eddy_host::Error> {
         let (queue, questions) = sync_channel(1);
-        let mut explainer = Explainer {
-            pipeline: pipeline.clone(),
-            assembly,
-            tools: None,
-        };
+        let mut explainer = Explainer { assembly, tools: None };
         let policy = Policy {
             on_exit: OnExit::Log,
             on_drain: OnDrain::Abort,
@@ -123,7 +113,6 @@ fn answer_all(questions: &Receiver<Question>, explainer: &mut Explainer) {
 /// Tells what becomes of events.
 #[derive(Debug)]
 struct Explainer {
-    pipeline: Pipeline,
     assembly: Arc<Assembly>,
     /// Made with the first question: sessions cost memory, and most services are never asked.
     tools: Option<Tools>,
@@ -139,30 +128,31 @@ struct Tools {
 impl Explainer {
     fn explain(&mut self, value: Vec<u8>) -> Result<Value, Refusal> {
         let impossible = |error: bench::Error| Refusal::Impossible(error.to_string());
-        let Self {
-            pipeline,
-            assembly,
-            tools,
-        } = self;
+        let Self { assembly, tools } = self;
+        let file = assembly.file();
         let tools = match tools {
             Some(tools) => tools,
-            None => tools.insert(Tools::of(pipeline, assembly).map_err(impossible)?),
+            None => tools.insert(Tools::of(assembly).map_err(impossible)?),
         };
         if tools.bench.follow() {
-            tools.thresholds = Thresholds::of(pipeline);
+            tools.thresholds = Thresholds::in_force(assembly, tools.bench.provenance());
         }
-        let is_named = pipeline.file.events.id_field.is_some();
+        let is_named = file.events.id_field.is_some();
         let event = Event {
             at: "/score".into(),
             value,
             id: (!is_named).then(|| (HEADER_ID.to_owned(), UNNAMED.to_owned())),
         };
-        let arrival = arrival(&event, pipeline.file.topics.events.stand_in(), &mut tools.fields);
-        let arrival = arrival.map_err(|error| Refusal::Impossible(error.to_string()))?;
+        // The event as the pipeline's decoder reads it.
+        let arrival = event.with(file.topics.events.stand_in(), 0, |record| {
+            tools.fields.prepare(record)?;
+            Ok(Arrival::of(record, &mut tools.fields))
+        });
+        let arrival = arrival.map_err(|error: NoSchema| Refusal::Impossible(error.to_string()))?;
         let (mut outcome, seen) = tools.bench.one(&event, explanation).map_err(impossible)?;
         let provenance = tools.bench.provenance();
         let mut answer = json!({
-            "pipeline": pipeline.file.name,
+            "pipeline": file.name,
             "config": provenance.config,
             "policy": provenance.policy,
             "id": outcome.id,
@@ -194,8 +184,8 @@ impl Explainer {
 }
 
 impl Tools {
-    fn of(pipeline: &Pipeline, assembly: &Assembly) -> Result<Self, bench::Error> {
-        let fields = Fields::of(&pipeline.file, Shelf::of(assembly.registry()));
+    fn of(assembly: &Assembly) -> Result<Self, bench::Error> {
+        let fields = Fields::of(assembly.file(), Shelf::of(assembly.registry()));
         Ok(Self {
             bench: Bench::of(assembly, Feed::Topic)?,
             fields: fields.map_err(|problems| bench::Error::Pipeline(assembly.located(problems)))?,
@@ -208,27 +198,6 @@ impl Tools {
 fn as_written(value: &impl Serialize) -> Value {
     let text = serde_json::to_string(value).expect("it is JSON");
     serde_json::from_str(&text).expect("it was written just now")
-}
-
-/// The event as the pipeline's decoder reads it.
-fn arrival(event: &Event, topic: &str, fields: &mut Fields) -> Result<Arrival, NoSchema> {
-    let header = event.id.as_ref().map(|(name, id)| Header {
-        name,
-        value: Some(id.as_bytes()),
-    });
-    let record = Record {
-        source: Source {
-            partition: Partition { topic: 0, number: 0 },
-            offset: 0,
-        },
-        topic,
-        timestamp_ms: None,
-        key: None,
-        value: Some(&event.value),
-        headers: header.as_slice(),
-    };
-    fields.prepare(&record)?;
-    Ok(Arrival::of(&record, fields))
 }
 
 /// What was measured of an event and decided on it.
@@ -281,7 +250,44 @@ fn explanation(scoring: &Scoring, row: u32, plan: &Plan) -> Explanation {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::assemble::assemble;
+    use crate::{file, policy};
+
+    #[test]
+    fn an_event_is_told_against_the_policy_that_is_in_force_whatever_its_file_says_by_now() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("policy.toml");
+        let write = |below: f32| {
+            let text = format!("format = 1\n[select]\nconfidence_below = {below}\n");
+            std::fs::write(&path, text).expect("there is room");
+        };
+        write(0.5);
+        let shuttle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/shuttle");
+        let variable = ("EDDY__POLICY__PATH".to_owned(), path.display().to_string());
+        let pipeline = file::load(&shuttle.join("pipeline.toml"), [variable]);
+        let pipeline = pipeline.unwrap_or_else(|problems| panic!("{problems}"));
+        let assembly = assemble(&pipeline).unwrap_or_else(|problems| panic!("{problems}"));
+        let mut explainer = Explainer {
+            assembly: Arc::new(assembly),
+            tools: None,
+        };
+        let events = std::fs::read_to_string(shuttle.join("events.jsonl")).expect("the example has events");
+        let event = events.lines().next().expect("at least one");
+        let told = |explainer: &mut Explainer| {
+            let answer = explainer.explain(event.into()).expect("it is scored");
+            answer["thresholds"]["confidence_below"].clone()
+        };
+        write(0.75);
+        assert_eq!(told(&mut explainer), json!(0.5));
+        let loaded = policy::load(&path).expect("a policy file");
+        let judged = explainer.assembly.judge_by(Some(&loaded));
+        let (judgement, provenance) = judged.unwrap_or_else(|problems| panic!("{problems}"));
+        explainer.assembly.in_force().replace(judgement, provenance);
+        assert_eq!(told(&mut explainer), json!(0.75));
+    }
 
     #[test]
     fn before_the_models_are_there_and_while_others_wait_a_question_is_refused_with_a_sentence() {

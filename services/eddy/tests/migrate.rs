@@ -108,8 +108,18 @@ fn a_file_keeps_its_permissions_and_a_link_stays_one() {
 
 #[test]
 fn policies_profiles_and_golden_files_are_told_apart_and_are_of_the_newest_format() {
-    let (folder, file) = folder_with("[select]\nfraction = 0.1\n\n[models.m]\nthreshold = 0.5\n");
-    assert!(said(&eddy(&["--check"], &file), 0).contains("is of format 1, the newest"));
+    let (folder, file) = folder_with("");
+    for policy in [
+        "",
+        "# Nothing yet.\n",
+        "[select]\nfraction = 0.1\n\n[models.m]\nthreshold = 0.5\n",
+    ] {
+        std::fs::write(&file, policy).expect("there is room");
+        assert!(
+            said(&eddy(&["--check"], &file), 0).contains("is of format 1, the newest"),
+            "{policy}"
+        );
+    }
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/digits");
     for name in ["profile.json", "golden.json"] {
         let shown = said(&eddy(&[], &examples.join(name)), 0);

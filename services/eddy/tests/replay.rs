@@ -266,6 +266,18 @@ fn the_most_changed(report: &Value, both: &[Both]) {
 }
 
 #[test]
+fn rows_keep_their_own_ids_and_those_without_one_are_scored_all_the_same() {
+    let bench = Bench::new(&[]);
+    let lines = "{\"id\":\"mine\",\"a\":[1,0,0],\"b\":[0,1,0]}\n{\"a\":[1,0,0],\"b\":[0,0,1]}\n";
+    std::fs::write(bench.path("events.jsonl"), lines).unwrap();
+    let pipeline = |name: &str, pointer: &str| bench.pipeline(name, pointer, LOGITS, "[events]\nid_field = \"/id\"");
+    let report = json(&bench.arguments(pipeline("one", "a"), Some(pipeline("two", "b"))));
+    for (at, id) in ["mine", "data/0/1"].into_iter().enumerate() {
+        assert_eq!(report["pair"]["top"][at]["event"]["id"], id, "{report}");
+    }
+}
+
+#[test]
 fn a_run_that_was_stopped_again_and_again_ends_as_one_that_was_not() {
     let bench = Bench::new(&events(3_000));
     let (first, second) = (

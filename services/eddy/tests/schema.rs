@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use eddy::assemble::{Assembly, assemble};
 use eddy::{file, schema};
 use eddy_host::SystemClock;
+use eddy_inference::scoring::Scoring;
 use eddy_inference::{Body, Fate};
 use eddy_pipeline::event::{Destination, Header, Output, Partition, Record, Source};
+use eddy_pipeline::format::{PIPELINE, POLICY};
+use eddy_pipeline::policy::PolicyFile;
 use eddy_pipeline::schema::closed;
 use eddy_pipeline::time::Clock as _;
 use jsonschema::Validator;
@@ -111,6 +114,44 @@ fn selection_conforms(output: &Output<'_>, headers: Value, context: &str) {
     );
 }
 
+/// Makes a batch of one event.
+fn push(scoring: &mut Scoring, offset: usize, event: Option<&[u8]>) {
+    // Images are named by a header of this name; each event has a draw of its own.
+    let id = format!("e-{offset}");
+    let headers = ["id", "traceparent", "tenant"].map(|name| Header {
+        name,
+        value: Some(id.as_bytes()),
+    });
+    scoring.clear();
+    scoring.push(&Record {
+        source: Source {
+            partition: Partition { topic: 0, number: 3 },
+            offset: offset as i64,
+        },
+        topic: "events.of-all_1",
+        timestamp_ms: Some(1_777_593_600_000),
+        key: None,
+        value: event,
+        headers: &headers,
+    });
+}
+
+#[test]
+fn the_schemas_of_files_take_the_formats_that_are_read() {
+    let policy = serde_json::to_value(schemars::schema_for!(PolicyFile)).unwrap();
+    let pipeline: Value = serde_json::from_str(&file::schema()).unwrap();
+    for (schema, format) in [(&pipeline, &PIPELINE), (&policy, &POLICY)] {
+        let number = &schema["properties"]["format"];
+        let range = (number["minimum"].as_u64(), number["maximum"].as_u64());
+        assert_eq!(
+            range,
+            (Some(format.oldest.into()), Some(format.written.into())),
+            "{}",
+            format.of
+        );
+    }
+}
+
 #[test]
 fn whatever_an_example_writes_conforms_to_its_own_schema_and_to_that_of_all() {
     for folder in examples() {
@@ -130,24 +171,7 @@ fn whatever_an_example_writes_conforms_to_its_own_schema_and_to_that_of_all() {
             .chain([None, Some(&b"{"[..])])
             .enumerate()
         {
-            // Images are named by a header of this name; each event has a draw of its own.
-            let id = format!("e-{offset}");
-            let headers = ["id", "traceparent", "tenant"].map(|name| Header {
-                name,
-                value: Some(id.as_bytes()),
-            });
-            scoring.clear();
-            scoring.push(&Record {
-                source: Source {
-                    partition: Partition { topic: 0, number: 3 },
-                    offset: offset as i64,
-                },
-                topic: "events.of-all_1",
-                timestamp_ms: Some(1_777_593_600_000),
-                key: None,
-                value: event,
-                headers: &headers,
-            });
+            push(&mut scoring, offset, event);
             scoring.score(&clock).unwrap();
             scoring.select(&mut selection, clock.now());
             let row = &scoring.batch().rows()[0];

@@ -11,13 +11,13 @@ pub enum ExitCode {
     Drained,
     /// The command line was wrong.
     Usage,
-    /// A broker or store could not be reached at the start.
+    /// A broker, a store, a registry or a replica could not be reached.
     Unreachable,
     /// A guarantee could no longer be kept.
     GuaranteeLost,
     /// A twin with the same identity took over.
     Fenced,
-    /// The drain did not finish before its deadline, or was cut short.
+    /// The drain did not finish before its deadline, or was cut short; or a command was stopped before its end.
     DrainMissed,
     /// The pipeline file, or something it names, is wrong, or does not do what its tests expect; or a file cannot be written.
     Configuration,

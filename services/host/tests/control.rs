@@ -3,14 +3,14 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use eddy_host::{
     AdminAddress, AdminHandle, AdminServer, AdminSettings, AdminSources, Answer, Control, Error, ExitCode, NoControl,
-    NoStatus, Post, Readiness, Refusal, Reply, Shutdown, SystemClock, Tasks, post, probe, promise,
+    NoStatus, Post, Promised, Readiness, Refusal, Reply, Shutdown, SystemClock, Tasks, post, probe, promise,
 };
-use eddy_pipeline::settings::Bytes;
+use eddy_pipeline::settings::{Bytes, Span};
 use eddy_secret::Secret;
 use eddy_telemetry::Metrics;
 use serde_json::{Value, json};
@@ -19,9 +19,9 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(30);
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-/// What was asked, and by whom.
+/// What was asked, and by whom; and the answers that are owed.
 #[derive(Debug, Default)]
-struct Asked(Mutex<Vec<(String, String)>>);
+struct Asked(Mutex<Vec<(String, String)>>, Mutex<Vec<Promised>>);
 
 impl Control for Asked {
     fn verbs(&self) -> &'static [&'static str] {
@@ -35,6 +35,10 @@ impl Control for Asked {
     fn perform(&self, verb: &str, body: &[u8], by: &str) -> Result<Reply, Refusal> {
         if verb == "ponder" {
             let (promised, promise) = promise();
+            if body == b"until the end" {
+                self.1.lock().expect("nobody panics").push(promised);
+                return Ok(Reply::Promised(promise));
+            }
             let is_forgotten = body == b"forgotten";
             let ponder = move || {
                 if !is_forgotten {
@@ -241,6 +245,17 @@ fn a_token_that_is_not_there_or_could_be_guessed_ends_the_start() {
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
+    /// Everything is written to it from now on. Once.
+    fn installed() -> Self {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone());
+        subscriber.init();
+        log
+    }
+
     fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -259,21 +274,24 @@ impl Write for Log {
 
 #[test]
 fn every_attempt_leaves_one_line_with_who_what_and_the_result() {
-    static INSTALLED: Once = Once::new();
-    let log = Log::default();
-    let writer = log.clone();
-    INSTALLED.call_once(|| {
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(move || writer.clone());
-        subscriber.init();
+    let log = Log::installed();
+    let service = Service::start(|settings| {
+        settings.attempts = 2;
+        settings.request_timeout = Span::seconds(5);
     });
-    let service = Service::start(|settings| settings.attempts = 2);
     // Bodies that only this test has, since others write to the same log.
     service.post("/turn", Some(TOKEN), "audited\nforged line");
     service.post("/turn", Some(TOKEN), "nonsense");
     service.post("/burn", Some(TOKEN), "audited too");
     service.post("/ponder", Some(TOKEN), "what nobody may read");
+    let answer = service.post("/ponder", Some(TOKEN), "until the end");
+    assert_eq!(
+        answer.status, 409,
+        "who waits in vain is told before the connection ends"
+    );
+    assert!(error(&answer).contains("`admin.request_timeout`"), "{}", answer.body);
+    let owed = service.asked.1.lock().expect("nobody panics");
+    assert!(owed[0].is_moot(), "nobody waits any longer");
     let text = String::from_utf8(log.bytes().clone()).expect("a log is text");
     let lines = |words: &str| text.lines().filter(|line| line.contains(words)).collect::<Vec<_>>();
     let [done] = lines("audited\\nforged line")[..] else {
@@ -300,6 +318,13 @@ fn every_attempt_leaves_one_line_with_who_what_and_the_result() {
     };
     assert!(pondered.contains("status=200"), "{pondered}");
     assert!(!text.contains("nobody may read"), "{text}");
+    let [late] = lines("ponder (13 bytes)")[..] else {
+        panic!("one line for what came too late: {text}")
+    };
+    assert!(
+        late.contains("status=409") && late.contains("request_timeout"),
+        "{late}"
+    );
 
     let before = text.len();
     service.post("/burn", Some("wrong-wrong-wrong"), "unread");

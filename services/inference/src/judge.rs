@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use eddy_pipeline::drift::monitor::{DriftSettings, Export, Monitor, Watched};
 use eddy_pipeline::fields::{Feature, FeatureKind};
 use eddy_pipeline::head::{Head, Holds, Values};
-use eddy_pipeline::policy::OperatingPoint;
+use eddy_pipeline::policy::{OperatingPoint, PolicyFile};
 use eddy_pipeline::profile::Profile;
 use eddy_pipeline::select::{Committee, Offer, Plan, SelectSettings, Served};
 use eddy_pipeline::settings::Problem;
@@ -85,12 +85,14 @@ pub struct InForce {
 }
 
 /// What made an output what it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Provenance {
     /// Hash of the settings that decide what outputs say, the policy's included.
     pub config: String,
     /// Hash of the policy file, where there is one.
     pub policy: Option<String>,
+    /// What that file said when it was taken up.
+    pub said: Option<Arc<PolicyFile>>,
 }
 
 impl InForce {

@@ -1,6 +1,7 @@
 //! Formats of what outlives a process: files, headers, notes beside offsets, and how transactional ids are made.
 //!
-//! Owns: for each of them, the number that this version writes and the oldest that it reads. It is said nowhere else.
+//! Owns: for each of them, the number that this version writes and the oldest that it reads. The schemas of files repeat it,
+//! which a test holds them to.
 //! Never does: read or convert anything.
 //!
 //! Invariant: what the version before wrote is read, so `oldest` rises one version after `written` at the earliest. What a

@@ -6,7 +6,8 @@
 //!
 //! Invariant: what is published about outcomes is exactly what the lane's [`Accounts`] say, in one step.
 
-use std::collections::VecDeque;
+mod spans;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use eddy_pipeline::time::Now;
 use prometheus::local::LocalHistogram;
 use prometheus::{Histogram, IntCounter, IntGauge};
 
+use self::spans::{ModelSpan, Spans};
 use crate::catalogue::{CheckpointOutcome, FAULTS, LaneStage, PauseCause, fault_word};
 use crate::drift::{ModelVersion, Totals, Watch};
 use crate::metrics::Families;
@@ -446,88 +448,6 @@ impl ModelHandles {
             if let Some(histogram) = &self.signals[*signal as usize] {
                 values.iter().for_each(|value| histogram.observe(f64::from(*value)));
             }
-        }
-    }
-}
-
-/// What spans of work have observed, oldest first, as [`Remembers`] describes.
-struct Spans {
-    open: Span,
-    marked: VecDeque<Span>,
-    durable: Vec<Span>,
-    /// Emptied spans whose memory is used again.
-    spare: Vec<Span>,
-    models: usize,
-    /// Of drift, with nothing in it.
-    empty: DriftTally,
-}
-
-#[derive(Default)]
-struct Span {
-    event_times: Vec<i64>,
-    models: Vec<ModelSpan>,
-    draws: [[u64; Drawn::ALL.len()]; Arm::ALL.len()],
-    drift: DriftTally,
-}
-
-#[derive(Default, Clone)]
-struct ModelSpan {
-    predictions: u64,
-    selections: [u64; Arm::ALL.len()],
-    confidences: Vec<f32>,
-    signals: Vec<(Signal, Vec<f32>)>,
-}
-
-impl Spans {
-    fn new(models: usize, empty: DriftTally) -> Self {
-        Self {
-            open: Span::new(models, empty.clone()),
-            marked: VecDeque::new(),
-            durable: Vec::new(),
-            spare: Vec::new(),
-            models,
-            empty,
-        }
-    }
-
-    fn mark(&mut self) {
-        let next = self.spare.pop();
-        let next = next.unwrap_or_else(|| Span::new(self.models, self.empty.clone()));
-        self.marked.push_back(std::mem::replace(&mut self.open, next));
-    }
-
-    fn commit(&mut self) {
-        self.durable.extend(self.marked.pop_front());
-    }
-
-    fn rollback(&mut self) {
-        self.open.clear();
-        while let Some(mut span) = self.marked.pop_front() {
-            span.clear();
-            self.spare.push(span);
-        }
-    }
-}
-
-impl Span {
-    fn new(models: usize, drift: DriftTally) -> Self {
-        Self {
-            event_times: Vec::new(),
-            models: vec![ModelSpan::default(); models],
-            draws: Default::default(),
-            drift,
-        }
-    }
-
-    fn clear(&mut self) {
-        self.event_times.clear();
-        self.draws = Default::default();
-        self.drift.clear();
-        for model in &mut self.models {
-            model.predictions = 0;
-            model.selections = Default::default();
-            model.confidences.clear();
-            model.signals.iter_mut().for_each(|(_, values)| values.clear());
         }
     }
 }

@@ -5,40 +5,25 @@
 //!
 //! `make bench-drift ARGS="--events 200000 --rounds 1"` is a quick look.
 #![allow(clippy::print_stdout, reason = "its tables are what a benchmark is for")]
-#![allow(
-    dead_code,
-    reason = "some modules belong to other benchmarks, which need all of them"
-)]
 
-#[path = "../parts/clients.rs"]
-mod clients;
-#[path = "../parts/cpu.rs"]
-mod cpu;
-#[path = "../parts/events.rs"]
-mod events;
-#[path = "../parts/metrics.rs"]
-mod metrics;
-#[path = "../parts/setting.rs"]
-mod setting;
-#[path = "../parts/whole.rs"]
-mod whole;
+#[path = "../common/mod.rs"]
+mod common;
 
 use std::hint::black_box;
-use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use clients::Guarantee;
+use common::clients::Guarantee;
+use common::setting::{Setting, Shape};
+use common::whole::Whole;
+use common::{cpu, events, read_flags};
 use eddy_pipeline::drift::monitor::{DriftSettings, Monitor, Values, Watched};
 use eddy_pipeline::fields::{Feature, FeatureKind};
 use eddy_pipeline::head::{Head, HeadSettings, Predictions, compile};
 use eddy_pipeline::profile::{About, Plan, Profile, ProfileBuilder, Source};
 use eddy_pipeline::signal::{Matrix, Signal};
 use eddy_pipeline::tensor::{DType, Data, TensorSpec, View};
-use setting::{Setting, Shape};
-use whole::Whole;
 
 const USAGE: &str = "usage: drift [--events N] [--rounds N]";
-const BINARY: &str = env!("CARGO_BIN_EXE_eddy-under-test");
 /// Rows of a batch.
 const ROWS: usize = 128;
 /// Values that each loop of the first table works through.
@@ -47,13 +32,11 @@ const VALUES: usize = 40_000_000;
 const PROFILED: usize = 4_000;
 
 fn main() -> ExitCode {
-    let (events, rounds) = match arguments(std::env::args().skip(1)) {
-        Ok(asked) => asked,
-        Err(problem) => {
-            eprintln!("{problem}");
-            return ExitCode::from(64);
-        }
-    };
+    let (mut events, mut rounds) = (500_000, 3);
+    let numbers = &mut [("--events", &mut events), ("--rounds", &mut rounds)];
+    if let Err(code) = read_flags(USAGE, numbers, &mut []) {
+        return code;
+    }
     println!("nanoseconds of processor time for each value, batches of {ROWS} rows; 10 or 20 bins of equal mass");
     println!(
         "{:>9} {:>5} {:>8} {:>8} {:>8}",
@@ -72,8 +55,7 @@ fn main() -> ExitCode {
     );
     for (shape, features, events) in [(Shape::Named, 32, events), (Shape::Vector, events::LENGTH, events / 5)] {
         let mut setting = Setting::with(events, shape);
-        let folder = tempfile::tempdir().expect("there is a place for temporary files");
-        let profile = make_profile(&setting, (shape, folder.path()));
+        let profile = setting.profile("drift-profile", PROFILED);
         for number in 0..rounds {
             let spent = ["off", "bins"].map(|export| {
                 eprintln!("{features} features, round {} of {rounds}, {export}", number + 1);
@@ -202,42 +184,4 @@ fn profile(values: &[f32], specs: &[Feature], bins: usize) -> Profile {
         source: Source::Data,
     };
     builder.finish(about).expect("there are enough rows")
-}
-
-/// The reference profile of the model on some of the events, by the command that users have.
-fn make_profile(setting: &Setting, (shape, folder): (Shape, &Path)) -> String {
-    let data = folder.join("events.jsonl");
-    let events: Vec<String> = shape.events().into_iter().take(PROFILED).collect();
-    std::fs::write(&data, events.join("\n")).expect("the temporary folder takes a file");
-    let profile = folder.join("profile.json");
-    let made = Command::new(BINARY)
-        .arg("profile")
-        .arg(setting.pipeline("drift-profile", Guarantee::AtLeastOnce))
-        .arg("--data")
-        .arg(data)
-        .arg("--out")
-        .arg(&profile)
-        .output()
-        .expect("the program under test can be started");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    profile.display().to_string()
-}
-
-/// Events and rounds.
-fn arguments(mut words: impl Iterator<Item = String>) -> Result<(usize, usize), String> {
-    let (mut events, mut rounds) = (500_000, 3);
-    while let Some(word) = words.next() {
-        let place = match word.as_str() {
-            // Cargo says this to every benchmark.
-            "--bench" => continue,
-            "--events" => &mut events,
-            "--rounds" => &mut rounds,
-            _ => return Err(format!("`{word}` is not known; {USAGE}")),
-        };
-        *place = match words.next().and_then(|value| value.parse().ok()) {
-            Some(count) if count > 0 => count,
-            _ => return Err(format!("{word} needs a number above zero; {USAGE}")),
-        };
-    }
-    Ok((events, rounds))
 }

@@ -7,31 +7,18 @@
 //!
 //! `make bench-formats ARGS="--events 200000 --rounds 1"` is a quick look.
 #![allow(clippy::print_stdout, reason = "its table is what a benchmark is for")]
-#![allow(
-    dead_code,
-    reason = "some modules belong to the other benchmark, which needs all of them"
-)]
 
-#[path = "../parts/clients.rs"]
-mod clients;
-#[path = "../parts/cpu.rs"]
-mod cpu;
-#[path = "../parts/events.rs"]
-mod events;
-#[path = "../parts/metrics.rs"]
-mod metrics;
-#[path = "../parts/setting.rs"]
-mod setting;
-#[path = "../parts/whole.rs"]
-mod whole;
+#[path = "../common/mod.rs"]
+mod common;
 
 use std::process::ExitCode;
 
-use clients::Guarantee;
+use common::clients::Guarantee;
+use common::setting::{Setting, Shape};
+use common::whole::Whole;
+use common::{events, read_flags};
 use eddy_tests::registry::StandIn;
 use serde_json::{Value, json};
-use setting::{Setting, Shape};
-use whole::Whole;
 
 const USAGE: &str = "usage: formats [--events N] [--rounds N]";
 
@@ -39,13 +26,11 @@ const USAGE: &str = "usage: formats [--events N] [--rounds N]";
 const FORMATS: [&str; 4] = ["json", "avro", "protobuf", "json_schema"];
 
 fn main() -> ExitCode {
-    let (events, rounds) = match arguments(std::env::args().skip(1)) {
-        Ok(asked) => asked,
-        Err(problem) => {
-            eprintln!("{problem}");
-            return ExitCode::from(64);
-        }
-    };
+    let (mut events, mut rounds) = (1_000_000, 3);
+    let numbers = &mut [("--events", &mut events), ("--rounds", &mut rounds)];
+    if let Err(code) = read_flags(USAGE, numbers, &mut []) {
+        return code;
+    }
     println!("{events} events of 32 floats, the same in each format");
     println!(
         "{:>12} {:>14} {:>6} {:>10} {:>14} {:>12}",
@@ -132,22 +117,4 @@ fn encoded(format: &str, id: u32, event: &str) -> Vec<u8> {
         _ => bytes.extend(event.as_bytes()),
     }
     bytes
-}
-
-fn arguments(mut words: impl Iterator<Item = String>) -> Result<(usize, usize), String> {
-    let (mut events, mut rounds) = (1_000_000, 3);
-    while let Some(word) = words.next() {
-        let place = match word.as_str() {
-            // Cargo says this to every benchmark.
-            "--bench" => continue,
-            "--events" => &mut events,
-            "--rounds" => &mut rounds,
-            _ => return Err(format!("`{word}` is not known; {USAGE}")),
-        };
-        *place = match words.next().and_then(|value| value.parse().ok()) {
-            Some(count) if count > 0 => count,
-            _ => return Err(format!("{word} needs a number above zero; {USAGE}")),
-        };
-    }
-    Ok((events, rounds))
 }

@@ -8,32 +8,19 @@
 //!
 //! `make bench-latency ARGS="--seconds 5 --events 100000 --rounds 1"` is a quick look.
 #![allow(clippy::print_stdout, reason = "its table is what a benchmark is for")]
-#![allow(
-    dead_code,
-    reason = "some modules belong to the other benchmark, which needs all of them"
-)]
 
-#[path = "../parts/clients.rs"]
-mod clients;
-#[path = "../parts/cpu.rs"]
-mod cpu;
-#[path = "../parts/events.rs"]
-mod events;
-#[path = "../parts/metrics.rs"]
-mod metrics;
+#[path = "../common/mod.rs"]
+mod common;
 mod paced;
-#[path = "../parts/setting.rs"]
-mod setting;
-#[path = "../parts/whole.rs"]
-mod whole;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clients::Guarantee;
+use common::clients::Guarantee;
+use common::read_flags;
+use common::setting::Setting;
+use common::whole::Whole;
 use paced::{Pace, Paced};
-use setting::Setting;
-use whole::Whole;
 
 const USAGE: &str = "usage: latency [--rate EVENTS_A_SECOND] [--seconds N] [--events N] [--rounds N]";
 
@@ -82,41 +69,22 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match parse(std::env::args().skip(1)) {
-        Ok(arguments) => measure(&arguments),
-        Err(problem) => {
-            eprintln!("{problem}");
-            return ExitCode::from(64);
-        }
-    }
-    ExitCode::SUCCESS
-}
-
-fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let (mut rate, mut seconds, mut events, mut rounds) = (2000, 20, 500_000, 3);
-    while let Some(flag) = arguments.next() {
-        let known = match flag.as_str() {
-            // Cargo says this to every benchmark.
-            "--bench" => continue,
-            "--rate" => &mut rate,
-            "--seconds" => &mut seconds,
-            "--events" => &mut events,
-            "--rounds" => &mut rounds,
-            _ => return Err(format!("`{flag}` is not known; {USAGE}")),
-        };
-        let value = arguments.next().and_then(|value| value.parse().ok());
-        *known = value
-            .filter(|value| *value > 0)
-            .ok_or_else(|| format!("{flag} needs a number above zero; {USAGE}"))?;
+    let numbers = &mut [
+        ("--rate", &mut rate),
+        ("--seconds", &mut seconds),
+        ("--events", &mut events),
+        ("--rounds", &mut rounds),
+    ];
+    if let Err(code) = read_flags(USAGE, numbers, &mut []) {
+        return code;
     }
-    Ok(Arguments {
-        pace: Pace {
-            rate,
-            time: Duration::from_secs(seconds as u64),
-        },
-        events,
-        rounds,
-    })
+    let pace = Pace {
+        rate,
+        time: Duration::from_secs(seconds as u64),
+    };
+    measure(&Arguments { pace, events, rounds });
+    ExitCode::SUCCESS
 }
 
 fn measure(arguments: &Arguments) {

@@ -13,11 +13,9 @@ use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::clients::Guarantee;
-use crate::setting::{PARTITIONS, Setting};
-use crate::{cpu, events};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_eddy-under-test");
+use crate::common::clients::Guarantee;
+use crate::common::setting::{PARTITIONS, Setting};
+use crate::common::{BINARY, cpu, events};
 /// Not counted: the first transactions, connections and pages of memory.
 const WARM_UP: Duration = Duration::from_secs(3);
 /// The producer hands over what is due this often.

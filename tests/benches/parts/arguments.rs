@@ -2,7 +2,10 @@
 //!
 //! Owns: its few flags. Never does: read anything else than the arguments.
 
+use std::process::ExitCode;
+
 use crate::bare::Job;
+use crate::common::read_flags;
 
 /// What the process is asked to do.
 pub(crate) enum Asked {
@@ -30,38 +33,19 @@ pub(crate) const PART: &str = "--part";
 /// Reads the arguments.
 ///
 /// # Errors
-/// One sentence with the usage.
-pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
-    let mut asked = Arguments {
-        events: 1_000_000,
-        rounds: 3,
-        profile: None,
-    };
-    while let Some(argument) = arguments.next() {
-        let mut value = || {
-            arguments
-                .next()
-                .ok_or_else(|| format!("{argument} needs a value; {USAGE}"))
-        };
-        match argument.as_str() {
-            // Cargo says this to every benchmark.
-            "--bench" => {}
-            "--events" => asked.events = count(&argument, &value()?)?,
-            "--rounds" => asked.rounds = count(&argument, &value()?)?,
-            "--profile" => asked.profile = Some(value()?),
-            PART => {
-                let job = serde_json::from_str(&value()?).map_err(|error| format!("{PART}: {error}"))?;
-                return Ok(Asked::Part(Box::new(job)));
-            }
-            _ => return Err(format!("`{argument}` is not known; {USAGE}")),
-        }
-    }
-    Ok(Asked::Rounds(asked))
-}
-
-fn count(flag: &str, text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err(format!("{flag} `{text}` is not a number above zero; {USAGE}")),
-        Ok(count) => Ok(count),
+/// The code to end with; what is wrong was said.
+pub(crate) fn read() -> Result<Asked, ExitCode> {
+    let (mut events, mut rounds, mut profile, mut part) = (1_000_000, 3, None, None);
+    let numbers = &mut [("--events", &mut events), ("--rounds", &mut rounds)];
+    read_flags(USAGE, numbers, &mut [("--profile", &mut profile), (PART, &mut part)])?;
+    match part {
+        Some(job) => Ok(Asked::Part(
+            serde_json::from_str(&job).expect("the benchmark starts itself with a job"),
+        )),
+        None => Ok(Asked::Rounds(Arguments {
+            events,
+            rounds,
+            profile,
+        })),
     }
 }

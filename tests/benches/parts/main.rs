@@ -12,31 +12,24 @@
 
 mod arguments;
 mod bare;
-mod clients;
-mod cpu;
-mod events;
-mod metrics;
-mod setting;
+#[path = "../common/mod.rs"]
+mod common;
 mod table;
-mod whole;
 
 use std::process::ExitCode;
 
 use arguments::{Arguments, Asked};
 use bare::{Job, Part};
-use clients::Guarantee;
-use setting::Setting;
+use common::clients::Guarantee;
+use common::setting::Setting;
+use common::whole::Whole;
 use table::Round;
-use whole::Whole;
 
 fn main() -> ExitCode {
-    match arguments::parse(std::env::args().skip(1)) {
+    match arguments::read() {
         Ok(Asked::Part(job)) => bare::serve(&job),
         Ok(Asked::Rounds(arguments)) => measure(&arguments),
-        Err(problem) => {
-            eprintln!("{problem}");
-            return ExitCode::from(64);
-        }
+        Err(code) => return code,
     }
     ExitCode::SUCCESS
 }

@@ -3,8 +3,8 @@
 //! Owns: medians and layout. Never does: hide how many rounds there were, or how busy the machine was.
 
 use crate::bare::{Part, Report};
-use crate::clients::Guarantee;
-use crate::whole::Whole;
+use crate::common::clients::Guarantee;
+use crate::common::whole::Whole;
 
 /// What one round of one guarantee found.
 pub(crate) struct Round {

@@ -10,33 +10,18 @@
 //! `make bench-selection ARGS="--events 200000 --rounds 1"` is a quick look; `--profile FOLDER` writes what `perf` sees of each
 //! case there.
 #![allow(clippy::print_stdout, reason = "its table is what a benchmark is for")]
-#![allow(
-    dead_code,
-    reason = "some modules belong to the other benchmark, which needs all of them"
-)]
 
-#[path = "../parts/clients.rs"]
-mod clients;
-#[path = "../parts/cpu.rs"]
-mod cpu;
-#[path = "../parts/events.rs"]
-mod events;
-#[path = "../parts/metrics.rs"]
-mod metrics;
-#[path = "../parts/setting.rs"]
-mod setting;
-#[path = "../parts/whole.rs"]
-mod whole;
+#[path = "../common/mod.rs"]
+mod common;
 
-use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use clients::Guarantee;
-use setting::Setting;
-use whole::Whole;
+use common::clients::Guarantee;
+use common::read_flags;
+use common::setting::Setting;
+use common::whole::Whole;
 
 const USAGE: &str = "usage: selection [--events N] [--rounds N] [--profile FOLDER]";
-const BINARY: &str = env!("CARGO_BIN_EXE_eddy-under-test");
 /// Rows of the reference profile.
 const PROFILED: usize = 20_000;
 
@@ -68,20 +53,13 @@ const CASES: [Case; 3] = [
 ];
 
 fn main() -> ExitCode {
-    let Arguments {
-        events,
-        rounds,
-        profile: folder_of_perf,
-    } = match arguments(std::env::args().skip(1)) {
-        Ok(asked) => asked,
-        Err(problem) => {
-            eprintln!("{problem}");
-            return ExitCode::from(64);
-        }
-    };
+    let (mut events, mut rounds, mut folder_of_perf) = (1_000_000, 3, None);
+    let numbers = &mut [("--events", &mut events), ("--rounds", &mut rounds)];
+    if let Err(code) = read_flags(USAGE, numbers, &mut [("--profile", &mut folder_of_perf)]) {
+        return code;
+    }
     let mut setting = Setting::prepare(events);
-    let folder = tempfile::tempdir().expect("there is a place for temporary files");
-    let profile = make_profile(&setting, folder.path());
+    let profile = setting.profile("selection-profile", PROFILED);
     println!(
         "CPU time of the service in microseconds an event, {events} events of {} bytes",
         setting.event_bytes
@@ -118,61 +96,4 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
-}
-
-/// The reference profile of the model on some of the events, by the command that users have.
-fn make_profile(setting: &Setting, folder: &Path) -> String {
-    let data = folder.join("events.jsonl");
-    let events: Vec<String> = events::different().into_iter().take(PROFILED).collect();
-    std::fs::write(&data, events.join("\n")).expect("the temporary folder takes a file");
-    let profile = folder.join("profile.json");
-    let pipeline = setting.pipeline("selection-profile", Guarantee::AtLeastOnce);
-    let made = Command::new(BINARY)
-        .arg("profile")
-        .arg(pipeline)
-        .arg("--data")
-        .arg(data)
-        .arg("--out")
-        .arg(&profile)
-        .output()
-        .expect("the program under test can be started");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    profile.display().to_string()
-}
-
-/// What is asked for.
-struct Arguments {
-    events: usize,
-    rounds: usize,
-    profile: Option<String>,
-}
-
-fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let mut asked = Arguments {
-        events: 1_000_000,
-        rounds: 3,
-        profile: None,
-    };
-    while let Some(word) = words.next() {
-        let place = match word.as_str() {
-            // Cargo says this to every benchmark.
-            "--bench" => continue,
-            "--events" => &mut asked.events,
-            "--rounds" => &mut asked.rounds,
-            "--profile" => {
-                asked.profile = Some(
-                    words
-                        .next()
-                        .ok_or_else(|| format!("--profile needs a folder; {USAGE}"))?,
-                );
-                continue;
-            }
-            _ => return Err(format!("`{word}` is not known; {USAGE}")),
-        };
-        *place = match words.next().and_then(|value| value.parse().ok()) {
-            Some(count) if count > 0 => count,
-            _ => return Err(format!("{word} needs a number above zero; {USAGE}")),
-        };
-    }
-    Ok(asked)
 }

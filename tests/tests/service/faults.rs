@@ -112,7 +112,7 @@ fn a_flood_of_events_that_cannot_be_scored_pauses_the_stream_and_its_end_account
     const EVENTS: usize = 1000;
     const ROWS: usize = 32;
     let text = format!(
-        "{PICK}\n[dead_letters]\nflood_share = 0.5\nwindow = {WINDOW}\nretry = \"1s\"\n[batch]\nrows = {ROWS}\n"
+        "{PICK}\n[dead_letters]\nflood_share = 0.5\nwindow_events = {WINDOW}\nretry = \"1s\"\n[batch]\nrows = {ROWS}\n"
     );
     let stage = stage("flood", EXACTLY_ONCE, &text);
     let events = (0..EVENTS).map(|number| Event::new("no JSON").named(&number.to_string()));
@@ -168,7 +168,7 @@ fn a_stream_that_a_flood_has_paused_goes_on_by_itself_once_enough_good_events_st
     const BAD: usize = 60;
     const GOOD: usize = 200;
     let text = format!(
-        "{PICK}\n[dead_letters]\nflood_share = 0.5\nwindow = 100\nretry = \"1s\"\n[batch]\nrows = 1000\nwait = \"50ms\"\n"
+        "{PICK}\n[dead_letters]\nflood_share = 0.5\nwindow_events = 100\nretry = \"1s\"\n[batch]\nrows = 1000\nwait = \"50ms\"\n"
     );
     let stage = stage("splash", EXACTLY_ONCE, &text);
     let bad = (0..BAD).map(|number| Event::new("no JSON").named(&format!("bad {number}")));

@@ -12,6 +12,7 @@ use eddy_pipeline::partition::partition_for;
 use eddy_storage::table::Cell;
 
 use crate::file::PipelineFile;
+use crate::plain::clipped;
 use crate::recall::fields::Fields;
 use crate::recall::{Error, counted, place_of};
 
@@ -114,7 +115,7 @@ impl Sightings {
             });
             self.shown.push(Sighting {
                 segments: words.collect(),
-                id: clipped(&id),
+                id: clipped(&id, WIDEST),
                 key: record.key.map_or_else(dash, readable),
                 goes_to: partition_for(record.key, own, around.predictions),
                 source,
@@ -134,7 +135,7 @@ impl Sightings {
                  samples drawn by id, so events with one id share their fate; point `events.id_field` or `events.id_header` at \
                  what is unique, unless these are the same events sent again",
                 counted(count, "id"),
-                clipped(id),
+                clipped(id, WIDEST),
                 places[0],
                 places[1]
             ));
@@ -178,7 +179,7 @@ fn dash() -> String {
 
 fn word(cell: &Cell<'_>) -> String {
     match cell {
-        Cell::Text(text) => clipped(text),
+        Cell::Text(text) => clipped(text, WIDEST),
         _ => dash(),
     }
 }
@@ -187,22 +188,12 @@ fn word(cell: &Cell<'_>) -> String {
 fn readable(key: &[u8]) -> String {
     match str::from_utf8(key) {
         Ok("") => "\"\"".to_owned(),
-        Ok(text) if !text.chars().any(char::is_control) => clipped(text),
+        Ok(text) if !text.chars().any(char::is_control) => clipped(text, WIDEST),
         _ => {
             let bytes: String = key.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
             format!("0x{bytes}{}", if key.len() > 8 { "…" } else { "" })
         }
     }
-}
-
-/// What may be shown of a text that a stranger wrote.
-fn clipped(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    let mut short: String = text.chars().take(WIDEST).map(plain).collect();
-    if text.chars().nth(WIDEST).is_some() {
-        short.push('…');
-    }
-    short
 }
 
 impl fmt::Display for Sightings {

@@ -12,7 +12,7 @@ mod state;
 mod text;
 mod view;
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +30,7 @@ use self::side::{Scores, Side};
 use self::state::{Span, State, What};
 use crate::cli::ReplayArguments;
 use crate::profile::shorten;
+use crate::program;
 use crate::recall::progress::Progress;
 use crate::recall::{exit_code, moment, now_ms};
 use crate::replay::{self, Feed, Held, as_record};
@@ -96,7 +97,7 @@ impl Error {
         match self {
             Self::Usage(_) => ExitCode::Usage,
             Self::Broker(error) => exit_code(error),
-            Self::Replay(replay::Error::Schema(_)) => ExitCode::Unreachable,
+            Self::Replay(replay::Error::Schema(error)) => error.exit_code(),
             Self::Stopped { .. } => ExitCode::DrainMissed,
             _ => ExitCode::Configuration,
         }
@@ -108,17 +109,7 @@ pub fn replay(arguments: &ReplayArguments, variables: impl IntoIterator<Item = (
     let done = eddy_host::stop_on_signals()
         .map_err(Error::from)
         .and_then(|stop| run(arguments, variables, &stop));
-    // Nobody is left to tell when the stream is closed; the exit code still says it.
-    match done {
-        Ok(report) => {
-            drop(write!(io::stdout(), "{report}"));
-            ExitCode::Drained
-        }
-        Err(error) => {
-            drop(writeln!(io::stderr(), "{error}"));
-            error.exit_code()
-        }
-    }
+    program::answer(done, Error::exit_code)
 }
 
 /// Scores the events and says what was found, until `stop` is set.

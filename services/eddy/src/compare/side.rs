@@ -61,7 +61,8 @@ impl Side {
     ) -> Result<Self, Error> {
         let pipeline = file::load(path, variables.iter().cloned()).map_err(Error::Pipeline)?;
         let assembly = assemble(&pipeline).map_err(Error::Pipeline)?;
-        let position = which(path, &assembly, name)?;
+        let position = assembly.position_of(name);
+        let position = position.map_err(|why| Error::Usage(format!("{}: {why}", path.display())))?;
         let replay = Replay::judging(&assembly, feed)?;
         let monitor = assembly.in_force().current().0.monitor;
         Ok(Self {
@@ -227,28 +228,6 @@ impl Side {
 
 fn is_selected(scoring: &Scoring, row: u32) -> bool {
     !scoring.pick(row).all_arms().is_empty()
-}
-
-/// The position of the model that is looked at.
-fn which(path: &Path, assembly: &Assembly, name: Option<&str>) -> Result<usize, Error> {
-    let models = assembly.models();
-    let found = match name {
-        None if models.len() == 1 => Some(0),
-        None => None,
-        Some(name) => models.iter().position(|model| model.name() == name),
-    };
-    found.ok_or_else(|| {
-        let names: Vec<String> = models.iter().map(|model| format!("`{}`", model.name())).collect();
-        let wanted = match name {
-            Some(name) => format!("has no model `{name}`"),
-            None => "has several models, and one is looked at".to_owned(),
-        };
-        Error::Usage(format!(
-            "{} {wanted}; pass --model with one of {}",
-            path.display(),
-            names.join(", ")
-        ))
-    })
 }
 
 impl Row {

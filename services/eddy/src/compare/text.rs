@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::view::{Section, Table};
+use crate::plain::{clipped, plain};
 
 /// Widest cell; what is longer is cut, so that a table stays one.
 const WIDEST: usize = 72;
@@ -24,7 +25,7 @@ pub(super) fn render(sections: &[Section], title: &str) -> String {
 fn columns(table: &Table, text: &mut String) {
     let rows: Vec<Vec<String>> = std::iter::once(&table.head)
         .chain(&table.rows)
-        .map(|row| row.iter().map(|cell| short(&plain(cell))).collect())
+        .map(|row| row.iter().map(|cell| clipped(cell, WIDEST)).collect())
         .collect();
     let width = |column: usize| {
         rows.iter()
@@ -40,20 +41,6 @@ fn columns(table: &Table, text: &mut String) {
         }
         writeln!(text, "{}", line.trim_end()).expect("writing to a String cannot fail");
     }
-}
-
-fn short(cell: &str) -> String {
-    match cell.char_indices().nth(WIDEST) {
-        Some((at, _)) => format!("{}…", &cell[..at]),
-        None => cell.to_owned(),
-    }
-}
-
-/// Names come from events and files: what would steer a terminal is shown as what it is.
-fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The sections of a report, with their tables in words: what a terminal and a page show alike.
 
-use eddy_pipeline::compare::{Distribution, First, Moved, Pair, Psi, Share, Shown, SideReport};
+use eddy_pipeline::compare::{
+    Difference, Distribution, First, Moved, Pair, Psi, SelectionChange, Share, Shown, SideReport,
+};
 
 use super::document::Document;
 
@@ -134,80 +136,82 @@ fn alone(side: &SideReport) -> Vec<Section> {
 }
 
 fn changes(document: &Document, pair: &Pair, all: &mut Vec<Section>) {
-    if !pair.outcomes.is_empty() {
-        let rows = pair
-            .outcomes
-            .iter()
-            .map(|it| vec![it.first.clone(), it.second.clone(), it.count.to_string()]);
-        let mut section = cut(
-            "Outcomes that differ".to_owned(),
-            words(&["first", "second", "events"]),
-            rows.collect(),
-        );
-        section.says.push(format!("the first of them: {}", named(&pair.unlike)));
-        all.push(section);
-    }
-    if let Some(changed) = &pair.changed {
-        let mut section = cut(
-            "Decisions".to_owned(),
-            words(&["first", "second", "events"]),
-            pair.decisions
-                .iter()
-                .map(|it| vec![it.first.clone(), it.second.clone(), it.count.to_string()])
-                .collect(),
-        );
-        if pair.decisions.is_empty() {
-            section.table = None;
-        }
-        let [count, share, interval] = of_share(changed);
-        section.says.insert(
-            0,
-            format!(
-                "{count} of {} decisions changed: {share}, 95 % interval {interval}",
-                changed.of
-            ),
-        );
-        all.push(section);
-    }
-    if !pair.labels.is_empty() {
-        let rows = pair.labels.iter().map(|label| {
-            let counts = [label.both, label.only_first, label.only_second];
-            let mut row = vec![label.label.clone()];
-            row.extend(counts.iter().map(u64::to_string));
-            row
-        });
-        let head = words(&["label", "set by both", "only by the first", "only by the second"]);
-        all.push(cut("Labels".to_owned(), head, rows.collect()));
-    }
+    all.extend(differences(pair));
+    all.extend(pair.changed.as_ref().map(|changed| decisions(pair, changed)));
+    all.extend(labels(pair));
     numbers(document, pair, all);
     all.push(psi("Second against first".to_owned(), &pair.psi));
-    if let Some(selection) = &pair.selection {
-        let row = |name: &str, share: &Share| {
-            let mut row = vec![name.to_owned()];
-            row.extend(of_share(share));
-            row
-        };
-        let rows = vec![
+    all.extend(pair.selection.as_ref().map(selection));
+    all.push(top(document, pair));
+}
+
+fn differences(pair: &Pair) -> Option<Section> {
+    if pair.outcomes.is_empty() {
+        return None;
+    }
+    let mut section = cut(
+        "Outcomes that differ".to_owned(),
+        words(&["first", "second", "events"]),
+        pair.outcomes.iter().map(row).collect(),
+    );
+    section.says.push(format!("the first of them: {}", named(&pair.unlike)));
+    Some(section)
+}
+
+fn decisions(pair: &Pair, changed: &Share) -> Section {
+    let mut section = cut(
+        "Decisions".to_owned(),
+        words(&["first", "second", "events"]),
+        pair.decisions.iter().map(row).collect(),
+    );
+    if pair.decisions.is_empty() {
+        section.table = None;
+    }
+    let [count, share, interval] = of_share(changed);
+    let of = changed.of;
+    let said = format!("{count} of {of} decisions changed: {share}, 95 % interval {interval}");
+    section.says.insert(0, said);
+    section
+}
+
+fn row(it: &Difference) -> Vec<String> {
+    vec![it.first.clone(), it.second.clone(), it.count.to_string()]
+}
+
+fn labels(pair: &Pair) -> Option<Section> {
+    if pair.labels.is_empty() {
+        return None;
+    }
+    let rows = pair.labels.iter().map(|label| {
+        let counts = [label.both, label.only_first, label.only_second];
+        let mut row = vec![label.label.clone()];
+        row.extend(counts.iter().map(u64::to_string));
+        row
+    });
+    let head = words(&["label", "set by both", "only by the first", "only by the second"]);
+    Some(cut("Labels".to_owned(), head, rows.collect()))
+}
+
+fn selection(selection: &SelectionChange) -> Section {
+    let row = |name: &str, share: &Share| {
+        let mut row = vec![name.to_owned()];
+        row.extend(of_share(share));
+        row
+    };
+    let mut section = cut(
+        "Selection".to_owned(),
+        words(&["selected", "events", "share", "95 % interval"]),
+        vec![
             row("only by the first", &selection.only_first),
             row("only by the second", &selection.only_second),
-        ];
-        let mut section = cut(
-            "Selection".to_owned(),
-            words(&["selected", "events", "share", "95 % interval"]),
-            rows,
-        );
-        section
-            .says
-            .push(format!("{} events are selected by both", selection.both));
-        section
-            .says
-            .push(format!("only by the first: {}", named(&selection.only_first_events)));
-        section
-            .says
-            .push(format!("only by the second: {}", named(&selection.only_second_events)));
-        all.push(section);
-    }
-    all.push(top(document, pair));
+        ],
+    );
+    section.says.extend([
+        format!("{} events are selected by both", selection.both),
+        format!("only by the first: {}", named(&selection.only_first_events)),
+        format!("only by the second: {}", named(&selection.only_second_events)),
+    ]);
+    section
 }
 
 fn numbers(document: &Document, pair: &Pair, all: &mut Vec<Section>) {

@@ -17,7 +17,7 @@ mod label;
 mod looks;
 mod proof;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use eddy_broker::kafka::TopicReader;
@@ -39,6 +39,7 @@ use crate::cli::InitArguments;
 use crate::file::{self, Pipeline};
 use crate::init::{self, ModelFacts, OutputFacts, Plan, class_order};
 use crate::profile::{self, Recorder};
+use crate::program;
 use crate::replay::{self, Feed, Replay};
 use crate::settings::Source;
 use crate::settings::problems::Problems;
@@ -122,17 +123,7 @@ impl Error {
 
 /// Carries the command out: the report goes to standard output, what is wrong to standard error.
 pub fn init(arguments: &InitArguments, variables: Vec<(String, String)>) -> ExitCode {
-    // Nobody is left to tell when the stream is closed; the exit code still says it.
-    match run(arguments, variables) {
-        Ok(report) => {
-            drop(write!(io::stdout(), "{report}"));
-            ExitCode::Drained
-        }
-        Err(error) => {
-            drop(writeln!(io::stderr(), "{error}"));
-            error.exit_code()
-        }
-    }
+    program::answer(run(arguments, variables), Error::exit_code)
 }
 
 /// Plans, proves and writes; the report is for people.

@@ -8,7 +8,6 @@ pub(crate) mod moment;
 pub(crate) mod output;
 pub(crate) mod progress;
 
-use std::io::{self, Write as _};
 use std::path::Path;
 
 use eddy_broker::settings::Events;
@@ -81,7 +80,7 @@ impl Error {
             Self::Usage(_) | Self::Table(eddy_storage::Error::File { .. }) => ExitCode::Usage,
             Self::Pipeline(_) | Self::Table(_) | Self::Newer { .. } => ExitCode::Configuration,
             Self::Broker(error) => exit_code(error),
-            Self::Schema(_) => ExitCode::Unreachable,
+            Self::Schema(error) => error.exit_code(),
         }
     }
 }
@@ -106,21 +105,6 @@ pub(crate) fn now_ms() -> i64 {
     SystemClock::start().now().unix_ms
 }
 
-/// Says how it went: the answer to standard output, trouble to standard error.
-pub(crate) fn end(result: Result<String, Error>) -> ExitCode {
-    // Nobody is left to tell when the stream is closed; the exit code still says it.
-    match result {
-        Ok(answer) => {
-            drop(write!(io::stdout(), "{answer}"));
-            ExitCode::Drained
-        }
-        Err(error) => {
-            drop(writeln!(io::stderr(), "{}", error.to_string().trim_end()));
-            error.exit_code()
-        }
-    }
-}
-
 /// Where a record stands, as `eddy.source` would say it.
 pub(crate) fn place_of(record: &Record<'_>) -> String {
     let mut text = String::new();
@@ -138,6 +122,7 @@ pub(crate) fn counted(count: u64, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::path::PathBuf;
 
     use super::*;

@@ -24,6 +24,7 @@ use self::account::Account;
 use self::filter::{Filter, Verdict};
 use crate::cli::{RedriveArguments, RedriveFrom};
 use crate::file::Pipeline;
+use crate::program;
 use crate::recall::output::fingerprint;
 use crate::recall::progress::Progress;
 use crate::recall::{self, Error, moment, now_ms};
@@ -36,7 +37,7 @@ const PASSED: u64 = 20_000;
 
 /// Sends what the arguments ask for.
 pub(crate) fn redrive(arguments: &RedriveArguments) -> ExitCode {
-    recall::end(run(arguments))
+    program::answer(run(arguments), Error::exit_code)
 }
 
 fn run(arguments: &RedriveArguments) -> Result<String, Error> {

@@ -24,6 +24,7 @@ use eddy_storage::table::{Existing, Options, TableWriter, Written};
 use self::columns::{Seen, Table};
 use crate::cli::SamplesArguments;
 use crate::file::Pipeline;
+use crate::program;
 use crate::recall::fields::Fields;
 use crate::recall::moment::{self, utc};
 use crate::recall::output::{Body, Sample, Stranger, fingerprint};
@@ -51,7 +52,7 @@ struct Account {
 
 /// Writes the table that the arguments ask for.
 pub(crate) fn samples(arguments: &SamplesArguments) -> ExitCode {
-    recall::end(write(arguments))
+    program::answer(write(arguments), Error::exit_code)
 }
 
 fn write(arguments: &SamplesArguments) -> Result<String, Error> {

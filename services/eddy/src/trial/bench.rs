@@ -12,7 +12,7 @@ use eddy_host::SystemClock;
 use eddy_inference::judge::{InForce, Provenance};
 use eddy_inference::scoring::{Scoring, Sick};
 use eddy_inference::{Emitter, Fate, Row};
-use eddy_pipeline::event::{Header, Partition, Record, Source};
+use eddy_pipeline::outcome::Remembers as _;
 use eddy_pipeline::select::{Plan, Selection};
 use eddy_pipeline::time::Clock as _;
 use serde_json::{Map, Value, json};
@@ -137,25 +137,12 @@ impl Bench {
 
     /// Takes in one event as the record that it would be, the first of its topic at offset 0.
     fn push(&mut self, number: usize, event: &Event) -> Result<(), Error> {
-        let header = event.id.as_ref().map(|(name, id)| Header {
-            name,
-            value: Some(id.as_bytes()),
-        });
-        let record = Record {
-            source: Source {
-                partition: Partition { topic: 0, number: 0 },
-                offset: number as i64,
-            },
-            topic: &self.topic,
-            // The time of sending is no property of an event.
-            timestamp_ms: None,
-            key: None,
-            value: Some(&event.value),
-            headers: header.as_slice(),
-        };
-        self.shelf.wait(|| self.scoring.prepare(&record))?;
-        self.scoring.push(&record);
-        Ok(())
+        let Self { shelf, scoring, .. } = self;
+        event.with(&self.topic, number as i64, |record| {
+            shelf.wait(|| scoring.prepare(record))?;
+            scoring.push(record);
+            Ok(())
+        })
     }
 
     /// Scores the batch, which holds these events.
@@ -165,6 +152,8 @@ impl Bench {
         }
         self.scoring.score(&self.clock)?;
         self.scoring.select(&mut self.selection, self.clock.now());
+        // Nothing that was decided here is ever handed over.
+        self.selection.rollback();
         let has_budget = self.selection.has_budget();
         for (event, row) in events.iter().zip(self.scoring.batch().rows()) {
             outcomes.push(Outcome {

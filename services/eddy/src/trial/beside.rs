@@ -10,7 +10,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use eddy_pipeline::decode::{EventFormat, EventSettings};
-use eddy_pipeline::event::HEADER_ID;
+use eddy_pipeline::event::{HEADER_ID, Header, Partition, Record, Source};
 use eddy_pipeline::settings::Bytes;
 use serde_json::{Map, Value};
 
@@ -33,6 +33,28 @@ pub(crate) struct Event {
     pub(crate) value: Vec<u8>,
     /// The header that names it, for events that cannot hold their id.
     pub(crate) id: Option<(String, String)>,
+}
+
+impl Event {
+    /// The record that it would be, at this offset of a topic.
+    pub(crate) fn with<R>(&self, topic: &str, offset: i64, see: impl FnOnce(&Record<'_>) -> R) -> R {
+        let header = self.id.as_ref().map(|(name, id)| Header {
+            name,
+            value: Some(id.as_bytes()),
+        });
+        see(&Record {
+            source: Source {
+                partition: Partition { topic: 0, number: 0 },
+                offset,
+            },
+            topic,
+            // The time of sending is no property of an event.
+            timestamp_ms: None,
+            key: None,
+            value: Some(&self.value),
+            headers: header.as_slice(),
+        })
+    }
 }
 
 /// How much is read at most.
@@ -117,7 +139,7 @@ impl<'a> Beside<'a> {
                     format!("holds JSON, and events are `{format}`; put one file for each into the folder `{FOLDER}`");
                 return Err(Unread::file(lines.display(), message));
             }
-            (true, false) => self.read_lines(&lines)?,
+            (true, false) => self.read_lines(&lines, settings)?,
             (false, true) => self.read_folder(&folder, settings)?,
             (false, false) => Vec::new(),
         };
@@ -167,15 +189,18 @@ impl<'a> Beside<'a> {
         Ok(Some(expected))
     }
 
-    fn read_lines(&mut self, path: &Path) -> Result<Vec<Event>, Unread> {
+    fn read_lines(&mut self, path: &Path, settings: &EventSettings) -> Result<Vec<Event>, Unread> {
         let text = self.text(path)?;
+        // A line cannot hold a header; where only that would name the event, its place does.
+        let header = settings.id_header.as_ref().filter(|_| settings.id_field.is_none());
         let mut events = Vec::new();
         for (line, text) in lines(&text) {
             self.has_room(path, events.len())?;
+            let at = format!("{EVENTS}:{line}");
             events.push(Event {
-                at: format!("{EVENTS}:{line}"),
                 value: text.as_bytes().to_vec(),
-                id: None,
+                id: header.map(|header| (header.clone(), at.clone())),
+                at,
             });
         }
         Ok(events)
@@ -331,6 +356,23 @@ mod tests {
                 ("events.jsonl:3", &b" {broken"[..])
             ]
         );
+    }
+
+    #[test]
+    fn lines_are_named_by_their_places_only_where_a_header_would_name_them() {
+        let ids = |id_header: Option<&str>, id_field: Option<&str>| {
+            let settings = EventSettings {
+                id_header: id_header.map(str::to_owned),
+                id_field: id_field.map(str::to_owned),
+                ..EventSettings::default()
+            };
+            let found = events(&[(EVENTS, "{}\n\n{}\n")], limits(2, 100), &settings).expect("two events");
+            found.into_iter().map(|event| event.id).collect::<Vec<_>>()
+        };
+        let named = |line: &str| Some(("name".to_owned(), format!("events.jsonl:{line}")));
+        assert_eq!(ids(Some("name"), None), [named("1"), named("3")]);
+        assert_eq!(ids(Some("name"), Some("/id")), [None, None]);
+        assert_eq!(ids(None, None), [None, None]);
     }
 
     #[test]

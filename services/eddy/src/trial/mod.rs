@@ -59,7 +59,10 @@ pub(crate) fn test(arguments: &TestArguments, variables: impl IntoIterator<Item 
         }
         Err(error) => {
             drop(writeln!(io::stderr(), "{}", error.to_string().trim_end()));
-            ExitCode::Configuration
+            match error {
+                Error::Bench(bench::Error::Schema(error)) => error.exit_code(),
+                _ => ExitCode::Configuration,
+            }
         }
     }
 }

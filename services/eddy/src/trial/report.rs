@@ -4,13 +4,14 @@
 //!
 //! Invariant: what is not shown for want of room is counted.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::beside::EXPECTED;
 use super::diff::{DEAD_LETTER, Difference, Finding};
+use crate::plain::clipped;
 use crate::recall::counted;
 
 /// Most events that are told about one by one, and most members of one event.
@@ -139,15 +140,11 @@ fn told(difference: &Difference) -> String {
 
 /// A text of events, cut and without control characters.
 fn shown(text: &str) -> String {
-    let mut shown = String::new();
-    for (at, letter) in text.chars().enumerate() {
-        if at == LETTERS {
-            write!(shown, "… ({} characters)", text.chars().count()).expect("writing to a String cannot fail");
-            break;
-        }
-        shown.push(if letter.is_control() { '\u{fffd}' } else { letter });
+    let shown = clipped(text, LETTERS);
+    match text.chars().count() {
+        count if count > LETTERS => format!("{shown} ({count} characters)"),
+        _ => shown,
     }
-    shown
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use eddy_pipeline::event::{HEADER_ID, HEADER_SOURCE, Record, place};
 use self::story::{Arrival, DeadLetter, HowFar, Looked, Prediction, Sampled, Seen, Story};
 use self::thresholds::Thresholds;
 use crate::cli::WhyArguments;
+use crate::program;
 use crate::recall::fields::Fields;
 use crate::recall::output::{self, header};
 use crate::recall::{self, Error, now_ms};
@@ -29,7 +30,7 @@ const MOST: usize = 100;
 
 /// Tells the story that the arguments ask for.
 pub(crate) fn why(arguments: &WhyArguments) -> ExitCode {
-    recall::end(tell(arguments))
+    program::answer(tell(arguments), Error::exit_code)
 }
 
 fn tell(arguments: &WhyArguments) -> Result<String, Error> {

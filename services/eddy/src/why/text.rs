@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::story::{Arrival, DeadLetter, Prediction, Sampled, Seen, Story, parsed};
+use crate::plain::{clipped, plain};
 use crate::recall::counted;
 
 /// Elements of a list that are shown before the rest is only counted.
@@ -101,7 +102,7 @@ fn arrival(event: &Arrival, text: &mut String) {
     let key = event
         .key
         .as_ref()
-        .map_or("no key".into(), |key| format!("key `{}`", clip(key)));
+        .map_or("no key".into(), |key| format!("key `{}`", clipped(key, LETTERS)));
     line(text, 1, &format!("{bytes}, {key}"));
     if let Some(time) = &event.event_time {
         line(text, 1, &format!("event time {time}"));
@@ -289,16 +290,7 @@ fn exact(value: &Value) -> String {
             format!("[{},… {} in all]", first.join(","), list.len())
         }
         Value::Null => "(missing)".into(),
-        value => clip(&value.to_string()),
-    }
-}
-
-/// A text that may come from anybody: cut short, and without what would move a terminal's cursor.
-fn clip(text: &str) -> String {
-    let clean = |letter: char| if letter.is_control() { '\u{fffd}' } else { letter };
-    match text.char_indices().nth(LETTERS) {
-        Some((at, _)) => text[..at].chars().map(clean).chain(['…']).collect(),
-        None => text.chars().map(clean).collect(),
+        value => clipped(&value.to_string(), LETTERS),
     }
 }
 
@@ -307,11 +299,8 @@ fn line(text: &mut String, depth: usize, what: &str) {
         Some(rest) => ("\n", rest),
         None => ("", what),
     };
-    let what: String = what
-        .chars()
-        .map(|one| if one.is_control() { '\u{fffd}' } else { one })
-        .collect();
-    writeln!(text, "{breaks}{:indent$}{what}", "", indent = depth * 4).expect("writing to a String cannot fail");
+    let (what, indent) = (plain(what), depth * 4);
+    writeln!(text, "{breaks}{:indent$}{what}", "").expect("writing to a String cannot fail");
 }
 
 #[cfg(test)]
@@ -462,8 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn what_events_hold_does_not_move_the_cursor_and_long_values_are_cut() {
-        assert_eq!(clip("a\u{1b}[2J"), "a\u{fffd}[2J");
+    fn long_values_are_cut() {
         let long = short(&json!((0..100).collect::<Vec<_>>()));
         assert_eq!(long, "[0,1,2,3,4,5,6,7,… 100 in all]");
     }

@@ -1,4 +1,4 @@
-//! What is in force now: the thresholds that a prediction is told against.
+//! The thresholds that a prediction is told against: those of the files as they stand, or those in force in a process.
 //!
 //! Owns: whose word counts, the policy's before the pipeline file's, and what the reference profiles certify.
 //! Never does: load a model; what a profile certifies of a signal can be said without.
@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use eddy_pipeline::policy::OperatingPoint;
+use eddy_inference::judge::Provenance;
+use eddy_pipeline::policy::{OperatingPoint, PolicyFile};
 use eddy_pipeline::profile::Profile;
 use eddy_pipeline::select::SelectSettings;
 use eddy_pipeline::signal::Signal;
@@ -15,11 +16,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::story::Arrival;
-use crate::assemble::profile_of;
-use crate::file::Pipeline;
+use crate::assemble::{Assembly, profile_of};
+use crate::file::{Pipeline, PipelineFile};
 use crate::policy;
+use crate::settings::problems::Problems;
 
-/// What an event must be like to be selected, as the files say it now.
+/// What an event must be like to be selected.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct Thresholds {
     /// Hash of the policy file, where there is one.
@@ -48,44 +50,57 @@ pub(super) struct OfModel {
 }
 
 impl Thresholds {
-    /// Those that a pipeline file, its policy and its profiles hold.
+    /// Those that a pipeline file, its policy and its profiles hold as they stand now.
     pub(crate) fn of(pipeline: &Pipeline) -> Self {
         let mut unread = Vec::new();
         let path = pipeline.file.policy.path.as_ref();
-        let policy = path.and_then(|path| match policy::load(&pipeline.folder.join(path)) {
-            Ok(loaded) => Some(loaded),
-            Err(problems) => {
-                unread.push(problems.to_string().trim_end().to_owned());
-                None
-            }
+        let policy = path.and_then(|path| {
+            let loaded = policy::load(&pipeline.folder.join(path));
+            let said = |problems: Problems| unread.push(problems.to_string().trim_end().to_owned());
+            loaded.map_err(said).ok()
         });
-        let selected_by = policy.as_ref().and_then(|policy| policy.file.select.as_ref());
-        let select: &SelectSettings = selected_by.unwrap_or(&pipeline.file.select);
-        let false_alarms = select.anomaly.false_alarms;
-        let mut models = BTreeMap::new();
-        for model in &pipeline.file.models {
-            let points = policy.as_ref().map(|policy| &policy.file.models);
-            let mut of_model = OfModel {
-                operating_point: points.and_then(|points| points.get(&model.name)).cloned(),
-                ..OfModel::default()
-            };
-            if let Some(path) = &model.profile {
-                let path = pipeline.folder.join(path);
-                match profile_of(model, &path) {
-                    Ok(profile) => of_model.ordinary_up_to = certified(&profile, false_alarms),
-                    Err(why) => unread.push(format!("{}: {why}", path.display())),
-                }
-            }
-            models.insert(model.name.clone(), of_model);
-        }
+        let profiles = pipeline.file.models.iter().map(|model| {
+            let path = pipeline.folder.join(model.profile.as_ref()?);
+            let said = |why: String| unread.push(format!("{}: {why}", path.display()));
+            profile_of(model, &path).map_err(said).ok()
+        });
+        let profiles: Vec<Option<Profile>> = profiles.collect();
+        let said = policy.as_ref().map(|policy| &policy.file);
         Self {
             policy: policy.as_ref().map(|policy| policy.hash.clone()),
+            unread,
+            ..Self::by(&pipeline.file, said, &profiles)
+        }
+    }
+
+    /// Those that a process goes by, whatever has become of its files since.
+    pub(crate) fn in_force(assembly: &Assembly, provenance: &Provenance) -> Self {
+        Self {
+            policy: provenance.policy.clone(),
+            ..Self::by(assembly.file(), provenance.said.as_deref(), assembly.profiles())
+        }
+    }
+
+    fn by(file: &PipelineFile, policy: Option<&PolicyFile>, profiles: &[Option<Profile>]) -> Self {
+        let selected_by = policy.and_then(|policy| policy.select.as_ref());
+        let select: &SelectSettings = selected_by.unwrap_or(&file.select);
+        let false_alarms = select.anomaly.false_alarms;
+        let of_model = |(model, profile): (&eddy_model::Settings, &Option<Profile>)| {
+            let profile = profile.as_ref();
+            let of_model = OfModel {
+                operating_point: policy.and_then(|policy| policy.models.get(&model.name)).cloned(),
+                ordinary_up_to: profile.map_or_else(BTreeMap::new, |profile| certified(profile, false_alarms)),
+            };
+            (model.name.clone(), of_model)
+        };
+        Self {
+            policy: None,
             confidence_below: select.confidence_below,
             anomaly_above: select.anomaly_above,
             has_budget: select.has_budget(),
             false_alarms,
-            models,
-            unread,
+            models: file.models.iter().zip(profiles).map(of_model).collect(),
+            unread: Vec::new(),
         }
     }
 

@@ -17,12 +17,18 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
+use tokio::time::timeout_at;
 
 use super::guard::{Denied, Guard, LEAST_TOKEN_BYTES};
-use super::pages::HEADERS;
+use super::pages::{HEADERS, Peer};
 
 /// Longest part of a body that the audit line shows.
 const SHOWN_CHARS: usize = 200;
+
+/// Why a promise is not kept.
+const NOBODY_LEFT: &str = "nobody is left to answer: the service ends, or its log says why";
+const TOO_SLOW: &str = "the answer takes longer than `admin.request_timeout` allows; ask again when the service has less to \
+                        do, or allow more";
 
 /// What may be changed.
 ///
@@ -116,10 +122,11 @@ pub(super) struct Desk {
 
 impl Desk {
     /// One request.
-    pub(super) async fn change(&self, verb: &str, from: SocketAddr, headers: HeaderMap, body: Body) -> Response {
+    pub(super) async fn change(&self, verb: &str, peer: Peer, headers: HeaderMap, body: Body) -> Response {
+        let from = peer.from;
         let (status, shown, answer) = match self.guard.admit(&headers, from.ip(), Instant::now()) {
             Err(denied) => return deny(verb, from, denied),
-            Ok(()) => self.admitted(verb, from, body).await,
+            Ok(()) => self.admitted(verb, peer, body).await,
         };
         let what = format!("{verb} {shown}");
         let result = answer["error"].as_str().unwrap_or("done");
@@ -127,22 +134,31 @@ impl Desk {
         (status, HEADERS, Json(answer)).into_response()
     }
 
-    async fn admitted(&self, verb: &str, from: SocketAddr, body: Body) -> (StatusCode, String, Value) {
+    async fn admitted(&self, verb: &str, peer: Peer, body: Body) -> (StatusCode, String, Value) {
         let limit = self.body_bytes;
-        let Ok(body) = to_bytes(body, limit).await else {
-            let error = format!("the body is larger than {limit} bytes (`admin.body_bytes`), or did not arrive");
-            return (StatusCode::PAYLOAD_TOO_LARGE, String::new(), json!({ "error": error }));
+        let unread = |status, error: String| (status, String::new(), json!({ "error": error }));
+        let body = match timeout_at(peer.answer_by, to_bytes(body, limit)).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(_)) => {
+                let error = format!("the body is larger than {limit} bytes (`admin.body_bytes`), or did not arrive");
+                return unread(StatusCode::PAYLOAD_TOO_LARGE, error);
+            }
+            Err(_) => {
+                let error = "the body did not arrive in the time that `admin.request_timeout` allows; send it again";
+                return unread(StatusCode::REQUEST_TIMEOUT, error.into());
+            }
         };
         let shown = match self.control.is_shown(verb) {
             true => beginning(&body),
             false => format!("({} bytes)", body.len()),
         };
-        let answer = match self.control.perform(verb, &body, &from.to_string()) {
+        let answer = match self.control.perform(verb, &body, &peer.from.to_string()) {
             Ok(Reply::Done(answer)) => Ok(answer),
-            Ok(Reply::Promised(Promise(awaited))) => awaited.await.unwrap_or_else(|_| {
-                let message = "nobody is left to answer: the service ends, or its log says why";
-                Err(Refusal::Impossible(message.into()))
-            }),
+            Ok(Reply::Promised(Promise(awaited))) => {
+                let kept = timeout_at(peer.answer_by, awaited).await;
+                kept.map_or(Err(TOO_SLOW), |kept| kept.map_err(|_| NOBODY_LEFT))
+                    .unwrap_or_else(|message| Err(Refusal::Impossible(message.into())))
+            }
             Err(refusal) => Err(refusal),
         };
         match answer {

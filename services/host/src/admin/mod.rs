@@ -24,7 +24,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use self::control::Desk;
 pub use self::control::{Control, NoControl, Promise, Promised, Refusal, Reply, promise};
@@ -36,6 +36,8 @@ use crate::exit::ExitCode;
 use crate::readiness::Readiness;
 use crate::tasks::{Failure, OnDrain, OnExit, Policy, Tasks};
 
+/// What of `admin.request_timeout` is left for an answer to arrive: one part in so many.
+const FOR_THE_ANSWER: u32 = 5;
 /// Accepting fails when the process has no file descriptor left; asking again at once would only burn the processor.
 const PAUSE_AFTER_REFUSED_ACCEPT: Duration = Duration::from_millis(100);
 
@@ -202,7 +204,9 @@ impl AdminServer {
                 Some(ended) = connections.join_next() => report(ended),
                 accepted = listener.accept(), if has_room => match accepted {
                     Ok((stream, peer)) => {
-                        let pages = pages.clone().layer(Extension(Peer(peer)));
+                        let patience = self.limits.request_timeout.0;
+                        let answer_by = Instant::now() + (patience - patience / FOR_THE_ANSWER);
+                        let pages = pages.clone().layer(Extension(Peer { from: peer, answer_by }));
                         connections.spawn(answer(stream, pages, self.limits.clone()));
                     }
                     Err(error) => {

@@ -11,6 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::AdminSources;
 use super::control::Desk;
@@ -38,9 +39,13 @@ const PAGE_HEADERS: [(HeaderName, &str); 3] = [
     (CACHE_CONTROL, "no-store"),
 ];
 
-/// The address of whoever asks; each connection has its own.
+/// Whoever asks; each connection has its own.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) SocketAddr);
+pub(super) struct Peer {
+    pub(super) from: SocketAddr,
+    /// When there must be an answer, so that it arrives while the connection lasts.
+    pub(super) answer_by: Instant,
+}
 
 pub(super) fn router(sources: AdminSources, desk: Arc<Desk>) -> Router {
     let router = Router::new()
@@ -57,8 +62,8 @@ pub(super) fn router(sources: AdminSources, desk: Arc<Desk>) -> Router {
         .with_state(sources);
     desk.control.verbs().iter().copied().fold(router, |router, verb| {
         let desk = Arc::clone(&desk);
-        let change = move |Extension(Peer(from)): Extension<Peer>, headers: HeaderMap, body: Body| async move {
-            desk.change(verb, from, headers, body).await
+        let change = move |Extension(peer): Extension<Peer>, headers: HeaderMap, body: Body| async move {
+            desk.change(verb, peer, headers, body).await
         };
         router.route(&format!("/{verb}"), post(change))
     })

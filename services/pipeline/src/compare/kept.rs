@@ -1,6 +1,6 @@
 //! The few events that a comparison names: the most changed ones, and the first ones that only one side did something with.
 //!
-//! Invariant: which are kept depends on the events alone, neither on their order nor on how parts were merged.
+//! Invariant: which are kept depends on the events alone, not on their order.
 
 use std::cmp::Ordering;
 
@@ -49,13 +49,6 @@ impl First {
         if at < NAMED {
             self.0.insert(at, event());
             self.0.truncate(NAMED);
-        }
-    }
-
-    /// Takes in those that were taken elsewhere.
-    pub fn merge(&mut self, other: &Self) {
-        for (event, word) in &other.0 {
-            self.take(event.order, || (event.clone(), word.clone()));
         }
     }
 
@@ -119,13 +112,6 @@ impl Top {
         if at < NAMED {
             self.0.insert(at, event());
             self.0.truncate(NAMED);
-        }
-    }
-
-    /// Takes in those that were taken elsewhere.
-    pub fn merge(&mut self, other: &Self) {
-        for moved in &other.0 {
-            self.take(moved.by, moved.event.order, || moved.clone());
         }
     }
 

@@ -3,8 +3,8 @@
 //! Owns: which heads can be compared and by what, the accumulators, the figures of a report.
 //! Never does: score an event, read a topic, or say which side is right: there are no labels here.
 //!
-//! Invariant: a [`Comparison`] is a sum over events. It merges exactly and in any order, so a run that was cut in two gives
-//! what an uninterrupted one gives; and it has a bound in memory that the number of events does not move.
+//! Invariant: a [`Comparison`] is an exact sum over events, in any order, so a run that was cut in two gives what an
+//! uninterrupted one gives; and it has a bound in memory that the number of events does not move.
 
 mod counts;
 mod kept;
@@ -166,16 +166,6 @@ impl Comparison {
         self.both.take(terms, event, of_a, of_b)
     }
 
-    /// Adds what was counted elsewhere on the same terms.
-    pub fn merge(&mut self, other: &Self) {
-        self.read += other.read;
-        self.a.merge(&other.a);
-        self.b.merge(&other.b);
-        self.both.merge(&other.both);
-        self.fates.merge(&other.fates);
-        self.unlike.merge(&other.unlike);
-    }
-
     /// Events that were read.
     pub const fn read(&self) -> u64 {
         self.read
@@ -210,14 +200,6 @@ impl Side {
         for (numbers, value) in self.numbers.iter_mut().zip(followed) {
             numbers.add(*value);
         }
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.scored += other.scored;
-        self.rejected.merge(&other.rejected);
-        self.selected.merge(&other.selected);
-        self.classes.merge(&other.classes);
-        merge_all(&mut self.numbers, &other.numbers);
     }
 }
 
@@ -285,19 +267,6 @@ impl Both {
             _ => {}
         }
     }
-
-    fn merge(&mut self, other: &Self) {
-        self.events += other.events;
-        self.changed += other.changed;
-        self.decisions.merge(&other.decisions);
-        merge_all(&mut self.changes, &other.changes);
-        merge_all(&mut self.sizes, &other.sizes);
-        self.moved.merge(&other.moved);
-        self.top.merge(&other.top);
-        self.selection.merge(&other.selection);
-        self.only_a_selects.merge(&other.only_a_selects);
-        self.only_b_selects.merge(&other.only_b_selects);
-    }
 }
 
 /// The labels with whether each is set: its probability reaches its threshold.
@@ -310,11 +279,4 @@ fn grow(numbers: &mut Vec<Numbers>, len: usize) {
     if numbers.len() < len {
         numbers.resize_with(len, Numbers::default);
     }
-}
-
-fn merge_all(mine: &mut Vec<Numbers>, theirs: &[Numbers]) {
-    grow(mine, theirs.len());
-    mine.iter_mut()
-        .zip(theirs)
-        .for_each(|(mine, theirs)| mine.merge(theirs));
 }

@@ -65,7 +65,9 @@ pub struct Decoder {
     format: Box<dyn Format>,
     limits: LimitSettings,
     id_header: Option<String>,
-    /// Whether an event without an id is refused.
+    /// Whether events say their own ids.
+    says_id: bool,
+    /// Whether an event without one is then refused.
     needs_id: bool,
     resolved: Vec<(String, Vec<TensorSpec>)>,
     /// What the features are like in memory, where they are captured.
@@ -122,7 +124,8 @@ impl Decoder {
             format,
             limits: limits.clone(),
             id_header: events.id_header.clone(),
-            needs_id: events.id_header.is_some() || events.id_field.is_some(),
+            says_id: events.id_header.is_some() || events.id_field.is_some(),
+            needs_id: true,
             resolved,
             features: None,
         };
@@ -138,6 +141,13 @@ impl Decoder {
     #[must_use]
     pub fn with_schemas(mut self, schemas: Arc<dyn Schemas>) -> Self {
         self.format.connect(schemas);
+        self
+    }
+
+    /// The same plan for events that may lack their ids.
+    #[must_use]
+    pub fn without_needing_ids(mut self) -> Self {
+        self.needs_id = false;
         self
     }
 
@@ -226,10 +236,11 @@ impl Decoder {
             captured,
         };
         let result = self.format.read(value, &mut event).and_then(|()| event.row.finish());
-        if captured.id.is_some() || !self.needs_id {
+        if captured.id.is_some() || !self.says_id {
             return result;
         }
         match result {
+            Ok(()) if !self.needs_id => Ok(()),
             Ok(()) => Err(Rejection::new(
                 Reason::InvalidId,
                 "the event has no id where the pipeline file says it should be (`events.id_header`, `events.id_field`)",

@@ -176,13 +176,23 @@ impl<L: Language> Framed<L> {
         let Some(schemas) = &self.schemas else {
             let why =
                 format!("schema {id} is needed and no schema registry is configured; say where it is in `[registry]`");
-            return Err(Awaited { id, why });
+            return Err(Awaited {
+                id,
+                why,
+                is_there: false,
+            });
         };
         let source = match schemas.find(id) {
             Found::Known(schema) => self.parse(&schema),
             // Not kept: a registry that lags behind may have it a moment later.
             Found::Unknown => return Ok(false),
-            Found::Awaited(why) => return Err(Awaited { id, why }),
+            Found::Awaited(why) => {
+                return Err(Awaited {
+                    id,
+                    why,
+                    is_there: false,
+                });
+            }
         };
         self.sources.insert(id, source);
         Ok(true)
@@ -263,6 +273,15 @@ impl<L: Language> Framed<L> {
 }
 
 #[cold]
+fn unfit(id: u32, why: &str) -> Awaited {
+    Awaited {
+        id,
+        why: why.to_owned(),
+        is_there: true,
+    }
+}
+
+#[cold]
 fn unreadable(id: u32, why: &str) -> Rejection {
     let detail = format!("the event was written with schema {id}, which {why}");
     Rejection::new(Reason::UnknownSchema, detail)
@@ -304,7 +323,7 @@ impl<L: Language> Format for Framed<L> {
             return Ok(());
         };
         match self.verdict(id, part)?.map(|at| &self.verdicts[at]) {
-            Some(Verdict::Wait(why)) => Err(Awaited { id, why: why.clone() }),
+            Some(Verdict::Wait(why)) => Err(unfit(id, why)),
             _ => Ok(()),
         }
     }
@@ -314,7 +333,7 @@ impl<L: Language> Format for Framed<L> {
         let verdicts = self.keys.iter().filter(|((key, _), _)| *key == id);
         for (_, at) in verdicts {
             if let Verdict::Wait(why) = &self.verdicts[*at] {
-                return Err(Awaited { id, why: why.clone() });
+                return Err(unfit(id, why));
             }
         }
         Ok(())

@@ -78,4 +78,6 @@ pub struct Awaited {
     pub id: u32,
     /// Why it is not there, or why it is not to be read, and what to do, in one sentence.
     pub why: String,
+    /// Whether it is there and does not fit, and `events.evolution` says to wait: then no registry ends that.
+    pub is_there: bool,
 }

@@ -5,45 +5,17 @@
 //! Invariant: an arm that is asked for by name and cannot be served is a problem; an arm that only has its default share
 //! is left out, and its share goes to the others.
 
+mod offer;
+
 use std::sync::Arc;
 
+pub use self::offer::{Committee, Offer, Served};
 use super::arm::Arm;
 use super::draw::Salt;
 use super::settings::{MAX_SEGMENTS, SelectSettings};
 use crate::conformal::Conformal;
 use crate::settings::{Problem, nearest};
 use crate::signal::{Range, Signal};
-
-/// What one model can say about an event.
-#[derive(Debug, Clone)]
-pub struct Served {
-    /// Its name in the pipeline file.
-    pub model: String,
-    /// Its signals, each with what its reference profile certifies of it.
-    pub signals: Vec<(Signal, Option<Arc<Conformal>>)>,
-    /// Number of its classes; 0 without.
-    pub classes: usize,
-}
-
-/// Several models that can disagree: their signals are measured once, as those of the first of them.
-#[derive(Debug, Clone)]
-pub struct Committee {
-    /// Position of the first of them.
-    pub first: usize,
-    /// What they give together.
-    pub signals: Vec<Signal>,
-}
-
-/// What a pipeline can say about an event.
-#[derive(Debug, Clone, Default)]
-pub struct Offer {
-    /// Each model.
-    pub models: Vec<Served>,
-    /// Those of them that can disagree, if several can.
-    pub committee: Option<Committee>,
-    /// Fields of type `category` with their words.
-    pub categories: Vec<(String, Vec<String>)>,
-}
 
 /// A column of signals that selection reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -253,7 +225,7 @@ impl Draft<'_> {
         let fixed = self
             .settings
             .confidence_below
-            .filter(|_| gives(served, Signal::Confidence));
+            .filter(|_| served.gives(Signal::Confidence));
         let conditions = fixed.map(|limit| Condition::Below(self.column(position, Signal::Confidence), limit.into()));
         let utility = match self.settings.has_budget() {
             true => Some(self.ranking(position, served, self.settings.uncertainty.signal, &UNCERTAINTY)?),
@@ -266,7 +238,7 @@ impl Draft<'_> {
     }
 
     fn anomaly(&mut self, position: usize, served: &Served) -> Option<Lottery> {
-        let fixed = self.settings.anomaly_above.filter(|_| gives(served, Signal::Anomaly));
+        let fixed = self.settings.anomaly_above.filter(|_| served.gives(Signal::Anomaly));
         if let Some(limit) = fixed {
             let column = self.column(position, Signal::Anomaly);
             let utility = self.settings.has_budget().then_some((column, Scale::Squashed));
@@ -380,7 +352,7 @@ impl Draft<'_> {
     fn look_for_unserved(&mut self, lotteries: &[Lottery]) {
         let settings = self.settings;
         let has = |arm: Arm| lotteries.iter().any(|lottery| lottery.arm == arm);
-        let anyone = |signal: Signal| self.offer.models.iter().any(|served| gives(served, signal));
+        let anyone = |signal: Signal| self.offer.models.iter().any(|served| served.gives(signal));
         let thresholds = [
             (
                 "confidence_below",
@@ -473,10 +445,6 @@ impl Draft<'_> {
             most: settings.most,
         })
     }
-}
-
-fn gives(served: &Served, signal: Signal) -> bool {
-    served.signals.iter().any(|(given, _)| *given == signal)
 }
 
 fn lottery(

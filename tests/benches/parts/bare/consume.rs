@@ -7,8 +7,8 @@ use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::Job;
-use crate::clients;
-use crate::setting::EVENTS;
+use crate::common::clients;
+use crate::common::setting::EVENTS;
 
 /// Joins a group of its own and reads every event, looking at each byte.
 pub(super) fn all(job: &Job) {

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use super::Job;
-use crate::events::{Event, WIDTH};
+use crate::common::events::{Event, WIDTH};
 
 /// Decodes as many events as there are, into one batch of rows after the other.
 pub(super) fn all(job: &Job, events: &[String]) {

@@ -9,8 +9,8 @@ use ort::session::Session;
 use ort::value::TensorRef;
 
 use super::Job;
-use crate::events::{self, Event, WIDTH};
-use crate::setting::model;
+use crate::common::events::{self, Event, WIDTH};
+use crate::common::setting::model;
 
 /// The session, and the rows of the different events.
 pub(super) struct Prepared {

@@ -13,8 +13,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::PART;
-use crate::clients::Guarantee;
-use crate::cpu;
+use crate::common::clients::Guarantee;
+use crate::common::cpu;
 
 /// A part of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ pub(crate) fn serve(job: &Job) {
     let report = match job.part {
         Part::Consume => report(|| consume::all(job)),
         Part::Decode => {
-            let events = crate::events::different();
+            let events = crate::common::events::different();
             report(|| decode::all(job, &events))
         }
         Part::Infer => {

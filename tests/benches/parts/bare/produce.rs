@@ -15,8 +15,8 @@ use rdkafka::util::Timeout;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::Job;
-use crate::clients::{self, Guarantee};
-use crate::setting::EVENTS;
+use crate::common::clients::{self, Guarantee};
+use crate::common::setting::EVENTS;
 
 /// The pause between two looks at the delivery reports.
 const PAUSE: Duration = Duration::from_micros(200);

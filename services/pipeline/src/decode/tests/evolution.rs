@@ -134,7 +134,7 @@ fn a_schema_to_pause_for_is_awaited_with_what_to_do() {
             "missing_field = \"pause\", changed_type = \"reject\"",
         );
         let awaited = ready.unwrap_err();
-        assert_eq!(awaited.id, 4, "{format}");
+        assert_eq!((awaited.id, awaited.is_there), (4, true), "{format}");
         for word in ["schema 4", "`/v`", "vector", "`/o/n`", "events.evolution", "skip"] {
             assert!(awaited.why.contains(word), "{format}: {}", awaited.why);
         }

@@ -49,7 +49,6 @@ pub(crate) fn different() -> Vec<String> {
 pub(crate) const LENGTH: usize = 512;
 
 /// Events of one vector, about 3,600 bytes each.
-#[allow(dead_code, reason = "one benchmark, of those that share this module, has them")]
 pub(crate) fn vectors() -> Vec<String> {
     let mut random = fastrand::Rng::with_seed(20_240_301);
     let vector = |_| {

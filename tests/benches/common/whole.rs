@@ -11,18 +11,15 @@ use eddy_tests::service::{Replica, wait_for};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
-use crate::clients::Guarantee;
-use crate::setting::{EVENTS, PARTITIONS, Setting};
-use crate::{cpu, metrics};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_eddy-under-test");
+use super::clients::Guarantee;
+use super::setting::{EVENTS, PARTITIONS, Setting};
+use super::{BINARY, cpu, metrics};
 
 /// What the service did.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Whole {
     pub(crate) cpu: Duration,
     /// From ready to the last committed offset, to a tenth of a second.
-    #[allow(dead_code, reason = "the other benchmark, which shares this module, shows it")]
     pub(crate) took: Duration,
     /// Mean rows of a batch.
     pub(crate) batch_rows: f64,

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use eddy_tests::kafka::Kafka;
@@ -11,8 +12,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::types::RDKafkaErrorCode;
 
-use crate::clients::Guarantee;
-use crate::events;
+use super::clients::Guarantee;
+use super::{BINARY, events};
 
 /// The topic of the events.
 pub(crate) const EVENTS: &str = "events";
@@ -32,7 +33,6 @@ pub(crate) struct Setting {
 
 /// What events and the model are like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "not every benchmark, of those that share this module, has both")]
 pub(crate) enum Shape {
     /// 32 named floats, a network of two hidden layers.
     Named,
@@ -74,7 +74,7 @@ impl Setting {
         }
         let mut text = format!(
             r#"
-            format = 1
+            format = 2
             name = "{name}"
             [kafka]
             brokers = "{brokers}"
@@ -102,6 +102,25 @@ impl Setting {
         let path = self.folder.path().join(format!("{name}.toml"));
         std::fs::write(&path, text).expect("the temporary folder takes a file");
         path
+    }
+
+    /// The path of the model's reference profile on so many of the events, made by the command that users have.
+    pub(crate) fn profile(&self, name: &str, rows: usize) -> String {
+        let data = self.folder.path().join(format!("{name}.jsonl"));
+        let events: Vec<String> = self.shape.events().into_iter().take(rows).collect();
+        std::fs::write(&data, events.join("\n")).expect("the temporary folder takes a file");
+        let profile = self.folder.path().join(format!("{name}.json"));
+        let made = Command::new(BINARY)
+            .arg("profile")
+            .arg(self.pipeline(name, Guarantee::AtLeastOnce))
+            .arg("--data")
+            .arg(data)
+            .arg("--out")
+            .arg(&profile)
+            .output()
+            .expect("the program under test can be started");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        profile.display().to_string()
     }
 }
 
