@@ -1,10 +1,11 @@
 # Two commands matter: `make demo` and `make test`. Each sets up what is missing, says so, and needs no network after that.
-.PHONY: help demo test test-slow chaos eval fuzz lint bench bench-drift bench-formats bench-latency bench-selection schema kafka
+.PHONY: help demo test test-slow test-container chaos eval fuzz lint bench bench-drift bench-formats bench-latency bench-selection schema kafka
 
 help:
 	@echo 'make demo             a stream of real digits through the whole service, in the terminal    (ARGS="--for 60s --summary json")'
 	@echo 'make test             every test but the slow ones, on a real Apache Kafka'
 	@echo 'make test-slow        lost nodes, drains, failpoints, outages of Kafka and registry, a long replay, 100,000 schedules'
+	@echo 'make test-container   the image, built and run; the chart, the compose file, the systemd unit    (PROFILE=release: as published)'
 	@echo 'make chaos            kills, zombies, broker faults and outages under a checker             (ARGS="--minutes 10 --seed 7")'
 	@echo 'make fuzz             every decoder and parser under cargo-fuzz, with its kept corpus       (ARGS="--minutes 30 json")'
 	@echo 'make lint             format, clippy, documentation, licences and advisories'
@@ -34,6 +35,12 @@ test-slow:
 		-- --nocapture $(ARGS)
 	cargo test --locked --workspace --features eddy-tests/slow --test registry -- --nocapture away $(ARGS)
 	cargo test --locked --workspace --features eddy-tests/slow --test service -- --nocapture recall::replay $(ARGS)
+
+test-container:
+	@tests/setup/all
+	@tests/setup/docker
+	@tests/setup/manifests
+	cargo test --locked --workspace --features eddy-tests/slow --test container -- --nocapture --test-threads 1 $(ARGS)
 
 chaos:
 	@tests/setup/all

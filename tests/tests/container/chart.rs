@@ -1,0 +1,294 @@
+//! The chart, rendered by Helm and judged by Kubernetes' own schemas.
+
+use std::process::{Command, Output};
+
+use eddy_tests::rules::{files, passes, root};
+use serde_json::{Value, json};
+
+use super::{judged, manifests};
+
+/// The oldest Kubernetes that the chart is for, and the newest that the schemas know.
+const OLDEST: &str = "1.27";
+const NEWEST: &str = "1.37";
+
+/// Values that switch everything on; a volume of models may be an image only on a newer Kubernetes.
+fn everything(version: &str) -> Value {
+    let volume = match version {
+        OLDEST => json!({"persistentVolumeClaim": {"claimName": "models", "readOnly": true}}),
+        _ => json!({"image": {"reference": "models/fraud:7"}}),
+    };
+    json!({
+        "replicas": 3,
+        "pipeline": {"file": "format = 2\nname = \"fraud\" # <{{ not Helm's }}>\n", "policy": "format = 1\n"},
+        "models": {"volume": volume},
+        "kafka": {"brokers": "kafka-0:9092,kafka-1:9092"},
+        "settings": {"KAFKA__LANES": "2"},
+        "secrets": [{"secretName": "kafka", "mountPath": "/run/secrets/kafka"}],
+        "env": [{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "registry", "key": "password"}}}],
+        "drain": {"deadlineSeconds": 45, "lastScrapeSeconds": 20},
+        "gpu": {"enabled": true, "runtimeClassName": "nvidia"},
+        "serviceAccount": {"annotations": {"a": "b"}},
+        "networkPolicy": {
+            "ingressFrom": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}],
+            "egress": [{"ports": [{"port": 9092}]}],
+        },
+        "podMonitor": {"enabled": true, "relabelings": [{"targetLabel": "cluster", "replacement": "eu"}]},
+        "prometheusRule": {"enabled": true, "labels": {"release": "prometheus"}},
+        "dashboards": {"enabled": true, "annotations": {"grafana_folder": "Eddy"}},
+        "keda": {"enabled": true, "group": "eddy-fraud", "authentication": "kafka"},
+        "podAnnotations": {"a": "b"},
+        "podLabels": {"team": "fraud"},
+        "nodeSelector": {"pool": "gpu"},
+        "tolerations": [{"operator": "Exists"}],
+        "affinity": {"podAntiAffinity": {}},
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}},
+        ],
+        "priorityClassName": "high",
+        "extraVolumes": [{"name": "more", "emptyDir": {}}],
+        "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
+        "initContainers": [{"name": "fetch", "image": "fetch:1"}],
+        "imagePullSecrets": [{"name": "registry"}],
+    })
+}
+
+fn helm(words: &[&str], values: &Value) -> Output {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("values.yaml");
+    // JSON is YAML.
+    std::fs::write(&file, values.to_string()).expect("the folder takes a file");
+    let chart = root().join("docker/helm/eddy");
+    let mut command = Command::new(manifests("helm"));
+    command.args(words).arg(chart).arg("--values").arg(file);
+    command.output().expect("Helm runs")
+}
+
+fn rendered(version: &str, values: &Value) -> String {
+    let output = helm(&["template", "release", "--kube-version", version], values);
+    passes(&output);
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+fn by_kubernetes(version: &str, text: &str) -> Result<Vec<Value>, String> {
+    let definitions = [
+        "keda.sh_scaledobjects",
+        "monitoring.coreos.com_podmonitors",
+        "monitoring.coreos.com_prometheusrules",
+    ];
+    let definitions = definitions.map(|name| manifests(&format!("crds/{name}.yaml")).display().to_string());
+    let words: Vec<&str> = ["manifests", version]
+        .into_iter()
+        .chain(definitions.iter().map(String::as_str))
+        .collect();
+    judged(&words, text).map(|documents| documents.as_array().expect("a list").clone())
+}
+
+/// The objects of a release with these values.
+#[track_caller]
+fn objects(version: &str, values: &Value) -> Vec<Value> {
+    by_kubernetes(version, &rendered(version, values)).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+fn pod(objects: &[Value]) -> &Value {
+    &of_kind(objects, "StatefulSet")[0]["spec"]["template"]["spec"]
+}
+
+fn setting<'a>(pod: &'a Value, name: &str) -> &'a Value {
+    let all = pod["containers"][0]["env"].as_array().expect("variables");
+    all.iter()
+        .find(|variable| variable["name"] == name)
+        .unwrap_or_else(|| panic!("no {name} in {all:?}"))
+}
+
+#[test]
+fn whatever_is_switched_on_the_chart_gives_objects_that_the_oldest_and_the_newest_kubernetes_take() {
+    for version in [OLDEST, NEWEST] {
+        let few = objects(version, &json!({}));
+        for kind in [
+            "StatefulSet",
+            "Service",
+            "ServiceAccount",
+            "PodDisruptionBudget",
+            "NetworkPolicy",
+        ] {
+            assert_eq!(of_kind(&few, kind).len(), 1, "{kind}");
+        }
+        let all = objects(version, &everything(version));
+        for kind in ["PodMonitor", "ScaledObject", "PrometheusRule", "ConfigMap"] {
+            assert!(of_kind(&few, kind).is_empty(), "{kind} is for those who ask for it");
+            assert!(!of_kind(&all, kind).is_empty(), "{kind}");
+        }
+    }
+    passes(&helm(&["lint", "--strict"], &everything(NEWEST)));
+}
+
+#[test]
+fn a_misspelt_member_of_an_object_would_be_found() {
+    let text = rendered(NEWEST, &everything(NEWEST));
+    for (right, wrong, kind) in [
+        ("readOnlyRootFilesystem", "readonlyRootFilesystem", "StatefulSet"),
+        ("podMetricsEndpoints", "podMetricEndpoints", "PodMonitor"),
+        ("minReplicaCount", "minReplicasCount", "ScaledObject"),
+    ] {
+        let faults = by_kubernetes(NEWEST, &text.replace(right, wrong)).expect_err("it is misspelt");
+        assert!(faults.contains(kind) && faults.contains(wrong), "{faults}");
+    }
+}
+
+#[test]
+fn a_value_that_the_chart_does_not_know_is_refused_and_so_are_values_that_contradict_each_other() {
+    for (values, complaint) in [
+        (json!({"replica": 3}), "replica"),
+        (json!({"drain": {"deadline": 3}}), "deadline"),
+        (json!({"settings": {"kafka.lanes": "2"}}), "kafka.lanes"),
+        (json!({"image": {"digest": "abc"}}), "digest"),
+        (
+            json!({"pipeline": {"file": "a", "existingConfigMap": "b"}}),
+            "only one of them",
+        ),
+        (json!({"pipeline": {"policy": "a"}}), "pipeline.file"),
+        (json!({"keda": {"enabled": true}}), "keda.group"),
+    ] {
+        let output = helm(&["template", "release"], &values);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(complaint), "{values}: {said}");
+    }
+}
+
+#[test]
+fn a_replica_is_granted_more_time_than_its_drain_may_take() {
+    for values in [json!({}), everything(NEWEST)] {
+        let objects = objects(NEWEST, &values);
+        let pod = pod(&objects);
+        let seconds = |name| -> u64 {
+            let text = setting(pod, name)["value"].as_str().expect("a text");
+            text.trim_end_matches('s').parse().expect("seconds")
+        };
+        let granted = pod["terminationGracePeriodSeconds"].as_u64().expect("seconds");
+        assert!(granted > seconds("EDDY__DRAIN__DEADLINE") + seconds("EDDY__DRAIN__LAST_SCRAPE"));
+    }
+}
+
+#[test]
+fn an_instance_is_called_as_its_pod_is_which_stays_the_same() {
+    let objects = objects(NEWEST, &json!({}));
+    let from = &setting(pod(&objects), "EDDY__KAFKA__INSTANCE")["valueFrom"];
+    assert_eq!(*from, json!({"fieldRef": {"fieldPath": "metadata.name"}}));
+    let set = of_kind(&objects, "StatefulSet")[0];
+    let service = of_kind(&objects, "Service")[0];
+    assert_eq!(set["spec"]["serviceName"], service["metadata"]["name"]);
+}
+
+#[test]
+fn no_container_may_become_root_write_to_its_image_or_keep_a_capability_or_a_token_of_the_cluster() {
+    let objects = objects(NEWEST, &json!({}));
+    let pods = [pod(&objects), &of_kind(&objects, "Pod")[0]["spec"]];
+    for pod in pods {
+        assert_eq!(pod["automountServiceAccountToken"], false);
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+        let own = &pod["containers"][0]["securityContext"];
+        assert_eq!(own["readOnlyRootFilesystem"], true);
+        assert_eq!(own["allowPrivilegeEscalation"], false);
+        assert_eq!(own["capabilities"], json!({"drop": ["ALL"]}));
+    }
+}
+
+#[test]
+fn what_kubernetes_and_prometheus_ask_are_pages_of_the_port_that_the_service_listens_on() {
+    let objects = objects(NEWEST, &everything(NEWEST));
+    let pod = pod(&objects);
+    let container = &pod["containers"][0];
+    for (probe, path) in [
+        ("startupProbe", "/live"),
+        ("livenessProbe", "/live"),
+        ("readinessProbe", "/ready"),
+    ] {
+        assert_eq!(container[probe]["httpGet"], json!({"path": path, "port": "admin"}));
+    }
+    let port = &container["ports"][0];
+    assert_eq!(*port, json!({"name": "admin", "containerPort": 9180}));
+    assert_eq!(setting(pod, "EDDY__ADMIN__ADDRESS")["value"], "0.0.0.0:9180");
+    let endpoint = &of_kind(&objects, "PodMonitor")[0]["spec"]["podMetricsEndpoints"][0];
+    assert_eq!(
+        (&endpoint["port"], &endpoint["path"]),
+        (&json!("admin"), &json!("/metrics"))
+    );
+}
+
+#[test]
+fn the_pipeline_file_arrives_as_it_was_written_and_a_change_of_it_restarts_the_replicas() {
+    let checksum = |values: &Value| {
+        let objects = objects(NEWEST, values);
+        let set = of_kind(&objects, "StatefulSet")[0];
+        set["spec"]["template"]["metadata"]["annotations"]["checksum/pipeline"].clone()
+    };
+    let mut values = everything(NEWEST);
+    let file = values["pipeline"]["file"].clone();
+    let objects = objects(NEWEST, &values);
+    let maps = of_kind(&objects, "ConfigMap");
+    let data = maps.iter().find(|map| map["data"]["pipeline.toml"].is_string());
+    assert_eq!(data.expect("a map")["data"]["pipeline.toml"], file);
+
+    let before = checksum(&values);
+    values["pipeline"]["policy"] = "format = 1 # a change that is taken up as it runs".into();
+    assert_eq!(checksum(&values), before);
+    values["pipeline"]["file"] = "name = \"other\"".into();
+    assert_ne!(checksum(&values), before);
+}
+
+#[test]
+fn where_keda_decides_how_many_replicas_there_are_the_chart_does_not() {
+    let objects = objects(NEWEST, &everything(NEWEST));
+    assert!(of_kind(&objects, "StatefulSet")[0]["spec"].get("replicas").is_none());
+    let trigger = &of_kind(&objects, "ScaledObject")[0]["spec"]["triggers"][0];
+    assert_eq!(trigger["metadata"]["consumerGroup"], "eddy-fraud");
+    assert_eq!(trigger["metadata"]["bootstrapServers"], "kafka-0:9092,kafka-1:9092");
+    assert_eq!(trigger["authenticationRef"]["name"], "kafka");
+}
+
+/// A package, unpacked.
+fn packaged() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut helm = Command::new(manifests("helm"));
+    helm.arg("package")
+        .arg(root().join("docker/helm/eddy"))
+        .arg("--destination")
+        .arg(folder.path());
+    passes(&helm.output().expect("Helm runs"));
+    let script = r#"tar -xzf "$0"/*.tgz -C "$0""#;
+    let unpacked = Command::new("sh").args(["-c", script]).arg(folder.path()).output();
+    passes(&unpacked.expect("sh runs"));
+    folder
+}
+
+#[test]
+fn the_packaged_chart_has_the_rules_and_the_dashboards_that_the_project_has() {
+    let folder = packaged();
+    let packaged = |path: &str| std::fs::read(folder.path().join("eddy/files").join(path)).expect(path);
+    for file in files() {
+        let name = file.rsplit('/').next().expect("a name");
+        assert_eq!(
+            packaged(&format!("rules/{name}")),
+            std::fs::read(&file).expect("a file"),
+            "{name}"
+        );
+    }
+
+    let objects = objects(NEWEST, &everything(NEWEST));
+    let alerts = of_kind(&objects, "PrometheusRule").len();
+    assert_eq!(alerts, files().len());
+    for board in ["drift", "operations", "overview", "samples"] {
+        let file = root().join(format!("dashboards/grafana/{board}.json"));
+        let text = std::fs::read_to_string(&file).expect("the dashboard is there");
+        let key = format!("eddy-{board}.json");
+        let maps = of_kind(&objects, "ConfigMap");
+        let map = maps.iter().find(|map| map["data"].get(&key).is_some()).expect("a map");
+        assert_eq!(map["data"][&key], text, "{board}");
+        assert_eq!(map["metadata"]["labels"]["grafana_dashboard"], "1");
+    }
+}
