@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use eddy_pipeline::decode::{
-    Binding, Captured, Decoder, EventSettings, Found, LimitSettings, SchemaKind, Schemas, WriterSchema,
+    Binding, Captured, Decoder, EventSettings, Found, LimitSettings, SchemaKind, SchemaReference, Schemas, WriterSchema,
 };
 use eddy_pipeline::event::{Header, Partition, Record, Source};
 use eddy_pipeline::fields::FieldSettings;
@@ -81,13 +81,17 @@ impl Rig {
         }
     }
 
-    /// The same with a registry that has one schema, number 1.
-    pub fn with_schema(self, kind: SchemaKind, text: &str) -> Self {
+    /// The same with a registry that has one schema, number 1, which refers to others: their names and texts.
+    pub fn with_schema(self, kind: SchemaKind, text: &str, references: &[(&str, &str)]) -> Self {
+        let references = references.iter().map(|(name, text)| SchemaReference {
+            name: (*name).to_owned(),
+            text: (*text).to_owned(),
+        });
         let schema = WriterSchema {
             id: 1,
             kind,
             text: text.to_owned(),
-            references: Vec::new(),
+            references: references.collect(),
         };
         Self {
             decoder: self.decoder.with_schemas(Arc::new(One(Arc::new(schema)))),

@@ -80,7 +80,7 @@ thread_local! {
                 ("words", DType::String, &["deep"], 1),
             ],
         )
-        .with_schema(SchemaKind::Avro, SCHEMA);
+        .with_schema(SchemaKind::Avro, SCHEMA, &[]);
         taking(rig, b"\x02\x02a\0\0\0\0\0\0\0\0")
     });
 }

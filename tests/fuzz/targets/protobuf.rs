@@ -84,7 +84,7 @@ thread_local! {
                 ("integers", DType::Int64, &["n", "word"], 2),
             ],
         )
-        .with_schema(SchemaKind::Protobuf, SCHEMA);
+        .with_schema(SchemaKind::Protobuf, SCHEMA, &[]);
         taking(rig, b"\0\x0a\x01a")
     });
 }
