@@ -9,9 +9,11 @@ use serde_json::{Map, Value};
 use super::manifests;
 
 fn services() -> Map<String, Value> {
-    let file = root().join("docker/compose.yaml");
     let mut loader = Command::new(manifests("compose"));
-    loader.args(["-format", "json"]).arg(file);
+    // Paths in the file are relative to its folder; this loader takes the one that it is started in.
+    loader
+        .args(["-format", "json", "compose.yaml"])
+        .current_dir(root().join("docker"));
     // Of a profile that is not chosen there is nothing to see.
     let output = loader.env("COMPOSE_PROFILES", "gpu").output().expect("the loader runs");
     passes(&output);

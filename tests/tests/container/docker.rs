@@ -195,8 +195,8 @@ impl Container {
 
     /// Runs the program in it once more; gives its exit code.
     pub(crate) fn program(&self, words: &[&str]) -> Option<i32> {
-        let words = ["exec", &self.id, "/usr/local/bin/eddy"].iter().chain(words);
-        docker(words).status.code()
+        let exec = ["exec", &self.id, "/usr/local/bin/eddy"];
+        docker(exec.iter().chain(words)).status.code()
     }
 
     /// The port of its admin pages.
