@@ -18,6 +18,8 @@ mod inputs;
 mod large;
 #[path = "service/looks.rs"]
 mod looks;
+#[path = "service/masking.rs"]
+mod masking;
 #[path = "service/onboarding.rs"]
 mod onboarding;
 #[path = "service/oncall.rs"]

@@ -19,6 +19,7 @@ use eddy_pipeline::decode::{Binding, Decoder};
 use eddy_pipeline::drift::watch::ModelName as ModelNames;
 use eddy_pipeline::hash::config_hash;
 use eddy_pipeline::head::{self, Head};
+use eddy_pipeline::mask::Mask;
 use eddy_pipeline::policy::PolicyFile;
 use eddy_pipeline::profile::{Note, Profile};
 use eddy_pipeline::render::{ModelName, Renderer};
@@ -460,7 +461,8 @@ impl Assembly {
             sha256: model.sha256(),
             profile: profile.as_deref(),
         });
-        Emitter::new(Renderer::new(names), self.in_force().current().1)
+        let mask = Mask::compile(&self.file.events).expect("the decoders were compiled by the same table");
+        Emitter::new(Renderer::new(names), self.in_force().current().1).masking(mask)
     }
 }
 

@@ -9,10 +9,11 @@
 use std::fmt::Write as _;
 
 use eddy_pipeline::event::{
-    BODY_OMITTED, BODY_ORIGINAL, Destination, FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_DETAIL, HEADER_FORMAT,
-    HEADER_ID, HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON, HEADER_SELECTION, HEADER_SHA256, HEADER_SOURCE,
-    HEADER_STAGE, HEADER_TIME, Header, Output,
+    BODY_MASKED, BODY_OMITTED, BODY_ORIGINAL, Destination, FORMAT, HEADER_BODY, HEADER_CONFIG, HEADER_DETAIL,
+    HEADER_FORMAT, HEADER_ID, HEADER_POLICY, HEADER_PROBABILITY, HEADER_REASON, HEADER_SELECTION, HEADER_SHA256,
+    HEADER_SOURCE, HEADER_STAGE, HEADER_TIME, Header, Output,
 };
+use eddy_pipeline::mask::{Mask, Masked};
 use eddy_pipeline::partition::partition_for;
 use eddy_pipeline::rejection::Rejection;
 use eddy_pipeline::render::{Named, Renderer, Verdict};
@@ -27,7 +28,9 @@ use crate::scoring::Scoring;
 pub enum Body {
     /// The event's own bytes.
     Original,
-    /// Nothing: the bytes would not fit into the topic. Their sha256 stands in a header.
+    /// The event without the values of `events.mask`. Its sha256 stands in a header.
+    Masked,
+    /// Nothing: the bytes would not fit into the topic, or may not leave the process. Their sha256 stands in a header.
     Omitted,
     /// Nothing, and neither the event's key nor its headers: even they would not fit.
     Bare,
@@ -37,6 +40,7 @@ impl Body {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Original => BODY_ORIGINAL,
+            Self::Masked => BODY_MASKED,
             Self::Omitted | Self::Bare => BODY_OMITTED,
         }
     }
@@ -53,8 +57,10 @@ pub struct Emitter {
     counts: PartitionCounts,
     /// What stands before the JSON of a prediction.
     frame: Vec<u8>,
+    mask: Mask,
     json: Vec<u8>,
     text: String,
+    masked: Vec<u8>,
 }
 
 impl Emitter {
@@ -65,9 +71,18 @@ impl Emitter {
             provenance,
             counts: [1; Destination::ALL.len()],
             frame: Vec::new(),
+            mask: Mask::default(),
             json: Vec::new(),
             text: String::new(),
+            masked: Vec::new(),
         }
+    }
+
+    /// Keeps the values of these members out of every output.
+    #[must_use]
+    pub fn masking(mut self, mask: Mask) -> Self {
+        self.mask = mask;
+        self
     }
 
     /// Writes predictions in the framing of a schema registry, where their schema has this number.
@@ -122,6 +137,7 @@ impl Emitter {
         send: impl FnOnce(&Output<'_>) -> R,
     ) -> R {
         let batch = scoring.batch();
+        let body = self.masked(batch, row, body);
         self.json.clear();
         let features: Vec<_> = (0..scoring.models().len())
             .map(|model| scoring.top_features(model, tensor_row))
@@ -145,7 +161,7 @@ impl Emitter {
         if let Some(policy) = &self.provenance.policy {
             headers.add(HEADER_POLICY, policy.as_bytes());
         }
-        let digest = omitted_digest(batch, row, body);
+        let digest = digest_of_changed(batch, row, body);
         self.with_body(Destination::Retraining, batch, row, (body, &digest), headers, send)
     }
 
@@ -158,13 +174,27 @@ impl Emitter {
         body: Body,
         send: impl FnOnce(&Output<'_>) -> R,
     ) -> R {
+        let body = self.masked(batch, row, body);
         let mut headers = Headers::of(batch, row);
         headers.add(HEADER_STAGE, rejection.reason.stage().as_str().as_bytes());
         headers.add(HEADER_REASON, rejection.reason.as_str().as_bytes());
         headers.add(HEADER_DETAIL, rejection.detail.as_bytes());
         headers.add(HEADER_CONFIG, self.provenance.config.as_bytes());
-        let digest = omitted_digest(batch, row, body);
+        let digest = digest_of_changed(batch, row, body);
         self.with_body(Destination::DeadLetters, batch, row, (body, &digest), headers, send)
+    }
+
+    /// The body that may go out in place of this one, whose bytes are then at hand.
+    fn masked(&mut self, batch: &Batch, row: &Row, body: Body) -> Body {
+        let (Body::Original, Some(value)) = (body, batch.value(row)) else {
+            return body;
+        };
+        self.masked.clear();
+        match self.mask.apply(value, &mut self.masked) {
+            Masked::Untouched => Body::Original,
+            Masked::Changed => Body::Masked,
+            Masked::Withheld => Body::Omitted,
+        }
     }
 
     /// Adds the body, and all of the event's own headers where the body is its own: a sample can be replayed as it was.
@@ -182,6 +212,11 @@ impl Emitter {
             Body::Original => {
                 headers.carry(batch, row, |_| true);
                 batch.value(row)
+            }
+            Body::Masked => {
+                headers.add(HEADER_SHA256, digest.as_bytes());
+                headers.carry(batch, row, |_| true);
+                Some(self.masked.as_slice())
             }
             Body::Omitted | Body::Bare => {
                 headers.add(HEADER_SHA256, digest.as_bytes());
@@ -223,10 +258,12 @@ fn is_trace(name: &str) -> bool {
     name == "traceparent" || name == "tracestate"
 }
 
-fn omitted_digest(batch: &Batch, row: &Row, body: Body) -> String {
+fn digest_of_changed(batch: &Batch, row: &Row, body: Body) -> String {
     match body {
         Body::Original => String::new(),
-        Body::Omitted | Body::Bare => format!("{:x}", Sha256::digest(batch.value(row).unwrap_or_default())),
+        Body::Masked | Body::Omitted | Body::Bare => {
+            format!("{:x}", Sha256::digest(batch.value(row).unwrap_or_default()))
+        }
     }
 }
 

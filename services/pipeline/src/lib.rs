@@ -24,6 +24,7 @@ pub mod format;
 pub mod hash;
 pub mod head;
 pub mod histogram;
+pub mod mask;
 pub mod outcome;
 pub mod partition;
 pub mod policy;

@@ -3,13 +3,14 @@
 //! Owns: the column that each field becomes. Never does: know a rule of decoding; the pipeline's own decoder reads, into a row
 //! of one input for each field.
 //!
-//! Invariant: a value that the event does not have is no value here, whatever default the models got.
+//! Invariant: a value that the event does not have, or that is masked, is no value here, whatever default the models got.
 
 use std::borrow::Cow;
 
 use eddy_pipeline::decode::{Binding, Captured, Decoder};
 use eddy_pipeline::event::Record;
-use eddy_pipeline::fields::{Element, FieldSettings, FieldType, TimePart};
+use eddy_pipeline::fields::{DefaultValue, Element, FieldSettings, FieldType, Scalar, TimePart};
+use eddy_pipeline::mask::{Mask, Masked};
 use eddy_pipeline::rejection::Rejection;
 use eddy_pipeline::settings::Problem;
 use eddy_pipeline::tensor::{Buffer, DType, Inputs, TensorSpec};
@@ -29,6 +30,8 @@ pub(crate) struct Fields {
     inputs: Vec<Inputs>,
     captured: Captured,
     fields: Vec<OneField>,
+    mask: Mask,
+    masked: Vec<u8>,
     shelf: Shelf,
 }
 
@@ -36,6 +39,7 @@ pub(crate) struct Fields {
 struct OneField {
     name: String,
     kind: ColumnType,
+    is_masked: bool,
 }
 
 impl Fields {
@@ -44,10 +48,17 @@ impl Fields {
     /// # Errors
     /// What is wrong with them.
     pub(crate) fn of(file: &PipelineFile, shelf: Shelf) -> Result<Self, Vec<Problem>> {
+        let mask = Mask::compile(&file.events)?;
+        let is_masked = |name: &str, settings: &FieldSettings| mask.covers(&settings.pointer_or_default(name));
         let settings: IndexMap<String, FieldSettings> = file
             .fields
             .iter()
-            .map(|(name, settings)| (name.clone(), as_one_column(settings)))
+            .map(
+                |(name, settings)| match mask.is_in_part() && is_masked(name, settings) {
+                    true => (name.clone(), as_null(settings)),
+                    false => (name.clone(), as_one_column(settings)),
+                },
+            )
             .collect();
         let specs: Vec<TensorSpec> = settings.iter().map(|(name, settings)| spec(name, settings)).collect();
         let bound: IndexMap<String, Vec<String>> =
@@ -62,10 +73,13 @@ impl Fields {
             inputs: vec![Inputs::with_capacity(decoder.resolved_inputs(READER), 1)],
             decoder,
             captured: Captured::default(),
-            fields: settings
+            fields: file
+                .fields
                 .iter()
-                .map(|(name, settings)| one_field(name, settings))
+                .map(|(name, settings)| one_field(name, settings, is_masked(name, settings)))
                 .collect(),
+            mask,
+            masked: Vec::new(),
             shelf,
         })
     }
@@ -88,25 +102,48 @@ impl Fields {
     /// # Errors
     /// Why this pipeline would not take the event.
     pub(crate) fn read(&mut self, record: &Record<'_>) -> Result<Vec<Cell<'static>>, Rejection> {
-        self.decoder.decode(record, &mut self.inputs, 0, &mut self.captured)?;
+        self.decode(record)?;
         let fields = self.fields.iter().zip(&self.inputs[0].inputs).enumerate();
-        let cells = fields.map(|(position, (field, input))| match self.decoder.had(position) {
-            true => cell(field.kind, &input.data),
-            false => Cell::Null,
-        });
+        let cells = fields.map(
+            |(position, (field, input))| match self.decoder.had(position) && !field.is_masked {
+                true => cell(field.kind, &input.data),
+                false => Cell::Null,
+            },
+        );
         Ok(cells.collect())
+    }
+
+    /// Decodes an event as if it had come without what is masked, which it may have: samples have.
+    fn decode(&mut self, record: &Record<'_>) -> Result<(), Rejection> {
+        self.masked.clear();
+        let is_changed = |value| self.mask.apply(value, &mut self.masked) == Masked::Changed;
+        let value = match record.value.map(is_changed) {
+            Some(true) => Some(self.masked.as_slice()),
+            _ => record.value,
+        };
+        let record = Record { value, ..*record };
+        self.decoder.decode(&record, &mut self.inputs, 0, &mut self.captured)
     }
 
     /// The id of an event, where a header or a field gives one. Also of an event that this pipeline would not take.
     pub(crate) fn id(&mut self, record: &Record<'_>) -> Option<&str> {
         // What is wrong with the rest of it does not matter here.
-        drop(self.decoder.decode(record, &mut self.inputs, 0, &mut self.captured));
+        drop(self.decode(record));
         self.captured.id.as_deref()
     }
 
     /// The event's own time, of the event that was read last.
     pub(crate) fn event_time_ms(&self) -> Option<i64> {
         self.captured.event_time_ms
+    }
+}
+
+/// A field whose value is null by then, which is no fault of the event.
+fn as_null(settings: &FieldSettings) -> FieldSettings {
+    FieldSettings {
+        pointer: settings.pointer.clone(),
+        default: Some(DefaultValue::One(Scalar::Float(0.0))),
+        ..FieldSettings::of(FieldType::Float)
     }
 }
 
@@ -138,7 +175,7 @@ fn spec(name: &str, settings: &FieldSettings) -> TensorSpec {
     }
 }
 
-fn one_field(name: &str, settings: &FieldSettings) -> OneField {
+fn one_field(name: &str, settings: &FieldSettings, is_masked: bool) -> OneField {
     let kind = match settings.kind {
         FieldType::Float => ColumnType::Float,
         FieldType::Integer => ColumnType::Integer,
@@ -151,6 +188,7 @@ fn one_field(name: &str, settings: &FieldSettings) -> OneField {
     OneField {
         name: name.to_owned(),
         kind,
+        is_masked,
     }
 }
 

@@ -261,8 +261,7 @@ mod tests {
     fn property_numbers_are_the_same_in_any_order_and_come_back_from_their_text() {
         proptest!(|(values in values())| {
             let numbers = of(&values);
-            let mut reversed = values.clone();
-            reversed.reverse();
+            let reversed: Vec<f32> = values.into_iter().rev().collect();
             prop_assert_eq!(&numbers, &of(&reversed));
             let text = serde_json::to_string(&numbers).unwrap();
             prop_assert_eq!(serde_json::from_str::<Numbers>(&text).unwrap(), numbers);

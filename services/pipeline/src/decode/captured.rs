@@ -21,10 +21,7 @@ pub struct Captured {
 }
 
 /// Where the time of an event stands, for messages.
-pub(crate) const TIME: Place<'static> = Place {
-    field: "events.time_field",
-    element: None,
-};
+pub(crate) const TIME: Place<'static> = Place::field("events.time_field");
 
 /// The refusal of a value that cannot name an event.
 #[cold]

@@ -35,13 +35,16 @@ use indexmap::IndexMap;
 
 pub use captured::{Captured, ID_BYTES};
 pub use evolution::{Change, EvolutionRule, EvolutionSettings, Finding, NewSchema};
+pub(crate) use framing::FRAME;
 pub(crate) use outline::Sort;
 pub use schemas::{Awaited, Found, SchemaKind, SchemaReference, Schemas, WriterSchema};
 pub use settings::{EventFormat, EventSettings, LimitSettings, RawSettings, UnknownFields};
+pub(crate) use trie::parse_pointer;
 
 use self::format::{Event, Format, Sources};
 use crate::event::{HEADER_ID, Header, Record};
 use crate::fields::{Feature, Field, FieldSettings, Row, RowState, aim_features, bind, features};
+use crate::mask::Mask;
 use crate::rejection::{Reason, Rejection};
 use crate::settings::Problem;
 use crate::tensor::{Inputs, TensorSpec};
@@ -99,6 +102,12 @@ impl Decoder {
                 "fields",
                 "no field is described, so there is nothing to feed a model with; add [fields.NAME]",
             ));
+        }
+        let mask = Mask::compile(events)
+            .map_err(|found| problems.extend(found))
+            .unwrap_or_default();
+        for field in &mut compiled {
+            field.is_masked = mask.covers(&field.pointer);
         }
         // A field that did not compile would be reported again as unknown by every binding.
         if !problems.is_empty() {
@@ -174,7 +183,7 @@ impl Decoder {
     }
 
     /// The numbers of an event that monitoring and selection look at, in the order of the file: numbers, truth values, parts
-    /// of times, positions of categories, elements of vectors, and what images look like. Text has none.
+    /// of times, positions of categories, elements of vectors, and what images look like. Text has none, nor has what is masked.
     pub fn features(&self) -> Vec<Feature> {
         features(&self.fields)
     }

@@ -4,7 +4,7 @@ use half::f16;
 
 use super::format::{Event, Format, Sources, refuse_pointers};
 use super::settings::RawSettings;
-use crate::fields::{ElementRule, Kind, Place};
+use crate::fields::{ElementRule, Kind};
 use crate::rejection::{Reason, Rejection};
 use crate::settings::{Problem, nearest};
 use crate::tensor::DType;
@@ -110,7 +110,7 @@ impl Format for Raw {
     fn read(&mut self, value: &[u8], event: &mut Event<'_>) -> Result<(), Rejection> {
         let wanted = self.length * self.width_bytes;
         if value.len() != wanted {
-            let place = Place::field(&event.row.fields[self.field].name);
+            let place = event.row.fields[self.field].place();
             return Err(place.reject(
                 Reason::Malformed,
                 format_args!(

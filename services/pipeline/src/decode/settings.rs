@@ -99,6 +99,12 @@ pub struct EventSettings {
     /// its pointer: `/customer/id` as `"id"`. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pass_through: Vec<String>,
+    /// JSON pointers to members whose values never leave the process; `*` in one stands for every member or element, and `""`
+    /// for the whole event. In samples and dead letters they are `null` (header `eddy.body` = `masked`, with the sha256 of the
+    /// original); what is no JSON is left out whole (`omitted`). Fields that are read from them are scored as ever, and
+    /// stand in no profile, drift metric, page, report or sentence. Keys and headers are not masked. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mask: Vec<String>,
     /// What to do with members that nothing here names, in the objects that fields are read from. Default: `ignore`.
     /// Registry formats have `evolution` for that.
     #[serde(default)]

@@ -123,10 +123,7 @@ mod tests {
     use super::super::settings::{FieldType, RejectWord};
     use super::*;
 
-    const PLACE: Place<'static> = Place {
-        field: "sex",
-        element: None,
-    };
+    const PLACE: Place<'static> = Place::field("sex");
 
     fn settings(other: Option<Other>) -> FieldSettings {
         FieldSettings {

@@ -51,6 +51,7 @@ pub(crate) fn is_look(name: &str) -> bool {
 
 fn is_feature(field: &Field) -> bool {
     match &field.kind {
+        _ if field.is_masked => false,
         Kind::Float(_) | Kind::Integer(_) | Kind::Boolean(_) | Kind::Timestamp(_) => true,
         Kind::Category(rule) => rule.has_indices(),
         Kind::Vector(rule) => rule.length <= MAX_VECTOR,

@@ -269,10 +269,7 @@ mod tests {
     use super::super::settings::FieldType;
     use super::*;
 
-    const PLACE: Place<'static> = Place {
-        field: "x",
-        element: None,
-    };
+    const PLACE: Place<'static> = Place::field("x");
 
     fn float(settings: FieldSettings) -> FloatRule {
         let mut problems = Vec::new();

@@ -121,7 +121,7 @@ impl<'a> Row<'a> {
     #[inline(always)]
     pub(crate) fn float(&mut self, index: usize, x: f64) -> Result<(), Rejection> {
         let field = &self.fields[index];
-        let place = Place::field(&field.name);
+        let place = field.place();
         match &field.kind {
             Kind::Float(rule) => {
                 let x = rule.admit(place, x)?;
@@ -145,7 +145,7 @@ impl<'a> Row<'a> {
     #[inline(always)]
     pub(crate) fn integer(&mut self, index: usize, i: i64) -> Result<(), Rejection> {
         let field = &self.fields[index];
-        let place = Place::field(&field.name);
+        let place = field.place();
         match &field.kind {
             Kind::Float(rule) => {
                 let x = rule.admit(place, i as f64)?;
@@ -178,7 +178,7 @@ impl<'a> Row<'a> {
 
     pub(crate) fn boolean(&mut self, index: usize, b: bool) -> Result<(), Rejection> {
         let field = &self.fields[index];
-        let place = Place::field(&field.name);
+        let place = field.place();
         match &field.kind {
             Kind::Boolean(_) => self.store_integer(index, 0, i64::from(b))?,
             Kind::Float(rule) => {
@@ -197,7 +197,7 @@ impl<'a> Row<'a> {
 
     pub(crate) fn text(&mut self, index: usize, text: &str) -> Result<(), Rejection> {
         let field = &self.fields[index];
-        let place = Place::field(&field.name);
+        let place = field.place();
         match &field.kind {
             Kind::Category(rule) => {
                 let position = rule.admit(place, text)?;
@@ -233,7 +233,7 @@ impl<'a> Row<'a> {
 
     /// A point in time, in microseconds since the Unix epoch, that says by itself what it is.
     pub(crate) fn instant(&mut self, index: usize, us: i64) -> Result<(), Rejection> {
-        let us = TimeReader::instant(Place::field(&self.fields[index].name), us)?;
+        let us = TimeReader::instant(self.fields[index].place(), us)?;
         self.store_time(index, us)?;
         self.mark(index);
         Ok(())
@@ -249,7 +249,7 @@ impl<'a> Row<'a> {
     /// One element of a vector.
     #[inline]
     pub(crate) fn element_float(&mut self, index: usize, at: usize, x: f64) -> Result<(), Rejection> {
-        let place = Place::element(&self.fields[index].name, at);
+        let place = self.fields[index].element(at);
         match self.element_rule(index, at)? {
             ElementRule::Float(rule) => {
                 let x = rule.admit(place, x)?;
@@ -265,7 +265,7 @@ impl<'a> Row<'a> {
     /// One element of a vector.
     #[inline]
     pub(crate) fn element_integer(&mut self, index: usize, at: usize, i: i64) -> Result<(), Rejection> {
-        let place = Place::element(&self.fields[index].name, at);
+        let place = self.fields[index].element(at);
         match self.element_rule(index, at)? {
             ElementRule::Float(rule) => {
                 let x = rule.admit(place, i as f64)?;
@@ -280,7 +280,7 @@ impl<'a> Row<'a> {
 
     /// One element of a vector that is a truth value.
     pub(crate) fn element_boolean(&mut self, index: usize, at: usize, b: bool) -> Result<(), Rejection> {
-        let place = Place::element(&self.fields[index].name, at);
+        let place = self.fields[index].element(at);
         match self.element_rule(index, at)? {
             ElementRule::Float(rule) => {
                 let x = rule.read_boolean(place, b)?;
@@ -295,7 +295,7 @@ impl<'a> Row<'a> {
 
     /// One element of a vector that is a text.
     pub(crate) fn element_text(&mut self, index: usize, at: usize, text: &str) -> Result<(), Rejection> {
-        let place = Place::element(&self.fields[index].name, at);
+        let place = self.fields[index].element(at);
         match self.element_rule(index, at)? {
             ElementRule::Float(rule) => {
                 let x = rule.read_text(place, text)?;
@@ -311,7 +311,7 @@ impl<'a> Row<'a> {
     /// An element that no vector takes.
     #[cold]
     pub(crate) fn element_mismatch(&self, index: usize, at: usize, found: &str) -> Rejection {
-        Place::element(&self.fields[index].name, at).wrong_type(found, "a number")
+        self.fields[index].element(at).wrong_type(found, "a number")
     }
 
     /// The cells of a vector of floats that feeds one `float32` input and nothing else: by far the most common one, and
@@ -328,8 +328,7 @@ impl<'a> Row<'a> {
             return None;
         }
         let cells = target.float32(self.inputs, self.row, vector.length)?;
-        let name = &field.name;
-        Some(PlainVector::new(name, rule, cells))
+        Some(PlainVector::new(field.place(), rule, cells))
     }
 
     /// The end of a [plain vector](Self::plain_vector): its features are a copy of what the model gets.
@@ -347,7 +346,7 @@ impl<'a> Row<'a> {
             return Err(self.mismatch(index, "a list"));
         };
         if count != rule.length {
-            return Err(Place::field(&self.fields[index].name).reject(
+            return Err(self.fields[index].place().reject(
                 Reason::WrongShape,
                 format_args!("has {count} elements, not {}", rule.length),
             ));
@@ -365,7 +364,7 @@ impl<'a> Row<'a> {
         let mut looks = [f32::NAN; LOOKS.len()];
         let is_watched = field.targets.iter().any(|target| target.is_feature);
         let look = is_watched.then_some(&mut looks);
-        let pixels = picture.decode(Place::field(&field.name), bytes, &mut self.state.workshop, look)?;
+        let pixels = picture.decode(field.place(), bytes, &mut self.state.workshop, look)?;
         for target in &field.targets {
             if target.is_feature {
                 if let Some(cells) = target.float32(self.inputs, self.row, LOOKS.len()) {
@@ -390,7 +389,8 @@ impl<'a> Row<'a> {
         bytes.clear();
         let result = match STANDARD.decode_vec(body, &mut bytes) {
             Ok(()) => self.image(index, &bytes),
-            Err(error) => Err(Place::field(&self.fields[index].name)
+            Err(error) => Err(self.fields[index]
+                .place()
                 .reject(Reason::Malformed, format_args!("is not an image in base64: {error}"))),
         };
         self.state.bytes = bytes;
@@ -478,7 +478,7 @@ impl<'a> Row<'a> {
             Kind::Vector(_) => "a list of numbers",
             Kind::Image(_) => "an image in base64",
         };
-        Place::field(&field.name).wrong_type(found, wanted)
+        field.place().wrong_type(found, wanted)
     }
 }
 

@@ -23,6 +23,28 @@ pub(crate) struct Field {
     /// `None`: required.
     pub(crate) default: Option<Fill>,
     pub(crate) targets: Vec<Target>,
+    /// Whether no value of it may be told.
+    pub(crate) is_masked: bool,
+}
+
+impl Field {
+    /// Where its value stands, for messages.
+    #[inline]
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place {
+            is_masked: self.is_masked,
+            ..Place::field(&self.name)
+        }
+    }
+
+    /// Where one of its elements stands.
+    #[inline]
+    pub(crate) fn element(&self, at: usize) -> Place<'_> {
+        Place {
+            element: Some(at),
+            ..self.place()
+        }
+    }
 }
 
 /// What a field holds, with its rules.
@@ -109,6 +131,7 @@ impl Field {
             null: settings.null,
             default,
             targets: Vec::new(),
+            is_masked: false,
         })
     }
 

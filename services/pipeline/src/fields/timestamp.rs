@@ -162,10 +162,7 @@ fn civil(seconds: i64) -> jiff::civil::DateTime {
 mod tests {
     use super::*;
 
-    const PLACE: Place<'static> = Place {
-        field: "at",
-        element: None,
-    };
+    const PLACE: Place<'static> = Place::field("at");
 
     fn reader(unit: Option<TimeUnit>) -> TimeReader {
         TimeReader {

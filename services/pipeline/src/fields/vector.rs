@@ -12,20 +12,28 @@ use crate::tensor::DType;
 /// A vector of floats on its way into one `float32` input.
 #[derive(Debug)]
 pub(crate) struct PlainVector<'a> {
-    name: &'a str,
+    place: Place<'a>,
     rule: &'a FloatRule,
     cells: &'a mut [f32],
 }
 
 impl<'a> PlainVector<'a> {
-    pub(super) fn new(name: &'a str, rule: &'a FloatRule, cells: &'a mut [f32]) -> Self {
-        Self { name, rule, cells }
+    pub(super) fn new(place: Place<'a>, rule: &'a FloatRule, cells: &'a mut [f32]) -> Self {
+        Self { place, rule, cells }
+    }
+
+    #[inline]
+    fn element(&self, at: usize) -> Place<'a> {
+        Place {
+            element: Some(at),
+            ..self.place
+        }
     }
 
     /// Writes one element; the same outcome as that of [`super::row::Row::element_float`].
     #[inline]
     pub(crate) fn float(&mut self, at: usize, x: f64) -> Result<(), Rejection> {
-        let place = Place::element(self.name, at);
+        let place = self.element(at);
         let x = self.rule.admit(place, x)?;
         let narrow = x as f32;
         match self.cells.get_mut(at) {
@@ -34,23 +42,23 @@ impl<'a> PlainVector<'a> {
                 Ok(())
             }
             Some(_) => Err(overflows(place, format_args!("{x:?}"), Overflow(DType::Float32))),
-            None => Err(too_many(self.name, self.cells.len())),
+            None => Err(too_many(self.place.field, self.cells.len())),
         }
     }
 
     pub(crate) fn text(&mut self, at: usize, text: &str) -> Result<(), Rejection> {
-        let x = self.rule.read_text(Place::element(self.name, at), text)?;
+        let x = self.rule.read_text(self.element(at), text)?;
         self.float(at, x)
     }
 
     pub(crate) fn boolean(&mut self, at: usize, b: bool) -> Result<(), Rejection> {
-        let x = self.rule.read_boolean(Place::element(self.name, at), b)?;
+        let x = self.rule.read_boolean(self.element(at), b)?;
         self.float(at, x)
     }
 
     /// An element that no vector takes.
     #[cold]
     pub(crate) fn mismatch(&self, at: usize, found: &str) -> Rejection {
-        Place::element(self.name, at).wrong_type(found, "a number")
+        self.element(at).wrong_type(found, "a number")
     }
 }

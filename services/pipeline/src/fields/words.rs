@@ -13,24 +13,36 @@ const QUOTED_BYTES: usize = 64;
 pub(crate) struct Place<'a> {
     pub(crate) field: &'a str,
     pub(crate) element: Option<usize>,
+    /// Whether what stands there may not be told.
+    pub(crate) is_masked: bool,
 }
 
 impl<'a> Place<'a> {
-    pub(crate) fn field(field: &'a str) -> Self {
-        Self { field, element: None }
+    pub(crate) const fn field(field: &'a str) -> Self {
+        Self {
+            field,
+            element: None,
+            is_masked: false,
+        }
     }
 
     pub(crate) fn element(field: &'a str, element: usize) -> Self {
         Self {
-            field,
             element: Some(element),
+            ..Self::field(field)
         }
     }
 
     /// A rejection with a sentence that begins with this place.
     #[cold]
     pub(crate) fn reject(self, reason: Reason, rest: impl fmt::Display) -> Rejection {
-        Rejection::new(reason, format!("{self} {rest}"))
+        match self.is_masked {
+            true => Rejection::new(
+                reason,
+                format!("{self} does not fit; its value is masked (`events.mask`)"),
+            ),
+            false => Rejection::new(reason, format!("{self} {rest}")),
+        }
     }
 
     /// A rejection of a value of the wrong type.

@@ -148,8 +148,8 @@ fn provenance() -> Vec<Entry> {
             HEADER_BODY,
             true,
             described(
-                "What the value is: the event's own bytes, those with some of them changed, or nothing, because they would \
-                 not fit into the topic.",
+                "What the value is: the event's own bytes, those with `null` for what `events.mask` names, or nothing, because \
+                 they would not fit into the topic or may not leave the service.",
                 super::one_of([BODY_ORIGINAL, BODY_MASKED, BODY_OMITTED]),
             ),
         ),

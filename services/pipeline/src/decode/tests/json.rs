@@ -393,3 +393,45 @@ fn the_time_of_an_event_is_optional_but_never_misread() {
     assert_eq!(rig.reason(r#"{"x":1,"at":[]}"#), Some(Reason::WrongType));
     assert_eq!(rig.reason(r#"{"x":1,"at":1e30}"#), Some(Reason::OutOfRange));
 }
+
+#[test]
+fn what_is_masked_is_read_and_told_in_no_sentence_and_is_no_feature() {
+    let file = "[events]\nmask = [\"/age\", \"/v/1\"]\n[fields.age]\ntype = \"integer\"\nmax = 120\n\
+                [fields.v]\ntype = \"vector\"\nlength = 2\n[fields.word]\ntype = \"category\"\ncategories = [\"a\"]";
+    let mut rig = rig(file);
+    assert_eq!(
+        rig.decode(r#"{"age":36,"v":[1,2],"word":"a"}"#),
+        Ok(vec![36.0, 1.0, 2.0, 0.0])
+    );
+    for (event, reason, place) in [
+        (
+            r#"{"age":4711,"v":[1,2],"word":"a"}"#,
+            Reason::OutOfRange,
+            "field `age`",
+        ),
+        (
+            r#"{"age":"4711","v":[1,2],"word":"a"}"#,
+            Reason::WrongType,
+            "field `age`",
+        ),
+        (
+            r#"{"age":36,"v":[1,"4711"],"word":"a"}"#,
+            Reason::WrongType,
+            "element 1 of field `v`",
+        ),
+        (r#"{"age":36,"v":"4711","word":"a"}"#, Reason::WrongType, "field `v`"),
+    ] {
+        let rejection = rig.decode(event).unwrap_err();
+        assert_eq!(rejection.reason, reason, "{rejection}");
+        assert!(
+            rejection.detail.starts_with(place) && !rejection.detail.contains("4711"),
+            "{rejection}"
+        );
+    }
+    let missing = rig.decode(r#"{"v":[1,2],"word":"a"}"#).unwrap_err();
+    assert!(missing.detail.contains("is missing"), "{missing}");
+    let open = rig.decode(r#"{"age":36,"v":[1,2],"word":"4711"}"#).unwrap_err();
+    assert!(open.detail.contains("4711"), "what is not masked is told: {open}");
+    let features: Vec<String> = rig.decoder.features().into_iter().map(|feature| feature.name).collect();
+    assert_eq!(features, ["word"]);
+}

@@ -9,10 +9,7 @@ use crate::fields::store::Cells;
 use crate::fields::words::Place;
 use crate::rejection::{Reason, Rejection};
 
-const PLACE: Place<'static> = Place {
-    field: "photo",
-    element: None,
-};
+const PLACE: Place<'static> = Place::field("photo");
 
 #[derive(Deserialize)]
 struct Expected {

@@ -16,7 +16,7 @@ impl Row<'_> {
         for target in &field.targets {
             target
                 .float(self.inputs, self.row, at, x)
-                .map_err(|overflow| overflows(Place::field(&field.name), format_args!("{x:?}"), overflow))?;
+                .map_err(|overflow| overflows(field.place(), format_args!("{x:?}"), overflow))?;
         }
         Ok(())
     }
@@ -27,7 +27,7 @@ impl Row<'_> {
         for target in &field.targets {
             target
                 .integer(self.inputs, self.row, at, i)
-                .map_err(|overflow| overflows(Place::field(&field.name), format_args!("{i}"), overflow))?;
+                .map_err(|overflow| overflows(field.place(), format_args!("{i}"), overflow))?;
         }
         Ok(())
     }
@@ -40,7 +40,7 @@ impl Row<'_> {
             } else {
                 target
                     .integer(self.inputs, self.row, 0, position)
-                    .map_err(|overflow| overflows(Place::field(&field.name), format_args!("{position}"), overflow))?;
+                    .map_err(|overflow| overflows(field.place(), format_args!("{position}"), overflow))?;
             }
         }
         Ok(())
@@ -54,7 +54,7 @@ impl Row<'_> {
 
     pub(super) fn store_time(&mut self, index: usize, us: i64) -> Result<(), Rejection> {
         let field = &self.fields[index];
-        let place = Place::field(&field.name);
+        let place = field.place();
         let Kind::Timestamp(rule) = &field.kind else {
             unreachable!("only timestamps are stored as times");
         };

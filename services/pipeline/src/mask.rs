@@ -1,0 +1,356 @@
+//! Members of events whose values never leave the process: `events.mask`.
+//!
+//! Owns: which members those are, and a document without their values. Never does: look at any other value.
+//!
+//! Invariant: what comes out holds no value of a masked member; a document that cannot be read comes out not at all.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::decode::{EventFormat, EventSettings, FRAME, parse_pointer};
+use crate::settings::Problem;
+
+/// In a pointer, every member of an object and every element of a list.
+const EVERY: &str = "*";
+
+/// Which members are masked. Without any, everything goes out as it came.
+#[derive(Debug, Clone, Default)]
+pub struct Mask {
+    root: Node,
+    text: Text,
+}
+
+/// Where in a value the JSON stands.
+#[derive(Debug, Clone, Copy, Default)]
+enum Text {
+    /// Nowhere: it cannot be masked in part.
+    #[default]
+    None,
+    /// Behind so many bytes of a frame.
+    Behind(usize),
+}
+
+#[derive(Debug, Clone, Default)]
+struct Node {
+    is_masked: bool,
+    members: Vec<(String, Node)>,
+    every: Option<Box<Node>>,
+}
+
+/// What became of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Masked {
+    /// It has no masked member and goes out as it is.
+    Untouched,
+    /// Some members are `null` now.
+    Changed,
+    /// It must not go out at all: it is no JSON, or all of it is masked.
+    Withheld,
+}
+
+impl Node {
+    fn is_empty(&self) -> bool {
+        !self.is_masked && self.members.is_empty() && self.every.is_none()
+    }
+
+    fn plant(&mut self, parts: &[String]) {
+        let Some((first, rest)) = parts.split_first() else {
+            self.is_masked = true;
+            return;
+        };
+        if first == EVERY {
+            return self.every.get_or_insert_default().plant(rest);
+        }
+        let known = self.members.iter().position(|(name, _)| name == first);
+        let at = known.unwrap_or_else(|| {
+            self.members.push((first.clone(), Self::default()));
+            self.members.len() - 1
+        });
+        self.members[at].1.plant(rest);
+    }
+
+    /// What is masked in a member or element.
+    fn within<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
+        let named = self.members.iter().filter(move |(member, _)| member == name);
+        named.map(|(_, node)| node).chain(self.every.as_deref())
+    }
+
+    fn covers(&self, parts: &[String]) -> bool {
+        match parts.split_first() {
+            _ if self.is_masked => true,
+            None => !self.is_empty(),
+            Some((first, rest)) => self.within(first).any(|node| node.covers(rest)),
+        }
+    }
+}
+
+impl Mask {
+    /// Compiles the pointers.
+    ///
+    /// # Errors
+    /// Pointers that are none, a format without members, and settings that would tell what is masked.
+    pub fn compile(events: &EventSettings) -> Result<Self, Vec<Problem>> {
+        let mut mask = Self {
+            root: Node::default(),
+            text: match events.format {
+                EventFormat::Json => Text::Behind(0),
+                EventFormat::JsonSchema => Text::Behind(FRAME),
+                _ => Text::None,
+            },
+        };
+        let mut problems = Vec::new();
+        for (position, pointer) in events.mask.iter().enumerate() {
+            match parse_pointer(pointer) {
+                Ok(parts) => mask.root.plant(&parts),
+                Err(why) => problems.push(Problem::new(format!("events.mask[{position}]"), why)),
+            }
+        }
+        let is_in_part = events.mask.iter().any(|pointer| !pointer.is_empty());
+        if is_in_part && events.format != EventFormat::Json && !events.format.has_schemas() {
+            problems.push(Problem::new(
+                "events.mask",
+                format!(
+                    "has no meaning for {} events, which have no members; remove it, or write [\"\"] to leave events out of \
+                     samples and dead letters",
+                    events.format.as_str()
+                ),
+            ));
+        }
+        let told = [
+            ("events.id_field", &events.id_field),
+            ("events.time_field", &events.time_field),
+        ];
+        let told = told
+            .into_iter()
+            .filter_map(|(key, pointer)| Some((key.to_owned(), pointer.as_ref()?)));
+        let passed = events.pass_through.iter().enumerate();
+        let passed = passed.map(|(position, pointer)| (format!("events.pass_through[{position}]"), pointer));
+        for (key, pointer) in told.chain(passed).filter(|(_, pointer)| mask.covers(pointer)) {
+            problems.push(Problem::new(
+                key,
+                format!(
+                    "stands in every output, and {pointer:?} is masked by `events.mask`; remove it from one of the two"
+                ),
+            ));
+        }
+        if problems.is_empty() { Ok(mask) } else { Err(problems) }
+    }
+
+    /// Whether nothing is masked.
+    pub fn is_empty(&self) -> bool {
+        self.root.is_empty()
+    }
+
+    /// Whether a value can go out in part.
+    pub fn is_in_part(&self) -> bool {
+        matches!(self.text, Text::Behind(_)) && !self.root.is_masked && !self.is_empty()
+    }
+
+    /// Whether a value at this pointer is masked, in part or as a part.
+    pub fn covers(&self, pointer: &str) -> bool {
+        parse_pointer(pointer).is_ok_and(|parts| self.root.covers(&parts))
+    }
+
+    /// Writes a value to `out`, which is empty, with `null` for what is masked. What is in `out` counts only if that says
+    /// [`Masked::Changed`].
+    pub fn apply(&self, value: &[u8], out: &mut Vec<u8>) -> Masked {
+        match self.text {
+            _ if self.is_empty() => Masked::Untouched,
+            Text::Behind(frame) if self.is_in_part() => {
+                let Some((frame, document)) = value.split_at_checked(frame) else {
+                    return Masked::Withheld;
+                };
+                out.extend_from_slice(frame);
+                let raw = serde_json::from_slice::<&RawValue>(document);
+                match raw.and_then(|raw| write(&[&self.root], raw, out)) {
+                    Ok(true) => Masked::Changed,
+                    Ok(false) => Masked::Untouched,
+                    Err(_) => Masked::Withheld,
+                }
+            }
+            _ => Masked::Withheld,
+        }
+    }
+}
+
+/// Writes a value in which these nodes say what is masked. Returns whether anything was.
+fn write(nodes: &[&Node], raw: &RawValue, out: &mut Vec<u8>) -> serde_json::Result<bool> {
+    if nodes.iter().any(|node| node.is_masked) {
+        out.extend_from_slice(b"null");
+        return Ok(true);
+    }
+    let mut is_changed = false;
+    match raw.get().as_bytes() {
+        _ if nodes.is_empty() => out.extend_from_slice(raw.get().as_bytes()),
+        [b'{', ..] => {
+            let Members(members) = serde_json::from_str(raw.get())?;
+            let mut separator = b'{';
+            for (name, value) in members {
+                out.push(std::mem::replace(&mut separator, b','));
+                serde_json::to_writer(&mut *out, &name)?;
+                out.push(b':');
+                is_changed |= write(&within(nodes, &name), value, out)?;
+            }
+            // Of an object without members, the bracket is still to come.
+            out.extend_from_slice(if separator == b'{' { b"{}" } else { b"}" });
+        }
+        [b'[', ..] => {
+            let elements: Vec<&RawValue> = serde_json::from_str(raw.get())?;
+            out.push(b'[');
+            for (at, element) in elements.into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                is_changed |= write(&within(nodes, itoa::Buffer::new().format(at)), element, out)?;
+            }
+            out.push(b']');
+        }
+        scalar => out.extend_from_slice(scalar),
+    }
+    Ok(is_changed)
+}
+
+fn within<'a>(nodes: &[&'a Node], name: &'a str) -> Vec<&'a Node> {
+    nodes.iter().flat_map(|node| node.within(name)).collect()
+}
+
+/// The members of an object in their order, those with the same name too.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfObject;
+        impl<'de> Visitor<'de> for OfObject {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(OfObject)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(json: serde_json::Value) -> EventSettings {
+        serde_json::from_value(json).expect("sound settings")
+    }
+
+    fn mask(pointers: &[&str]) -> Mask {
+        Mask::compile(&events(serde_json::json!({ "mask": pointers }))).expect("it compiles")
+    }
+
+    fn masked(pointers: &[&str], document: &str) -> (Masked, String) {
+        let mut out = Vec::new();
+        let masked = mask(pointers).apply(document.as_bytes(), &mut out);
+        (masked, String::from_utf8(out).expect("text"))
+    }
+
+    #[test]
+    fn what_is_masked_is_null_and_the_rest_stays_as_it_was_written() {
+        let document = r#"{ "x": 1.50, "who": {"name": "Ada", "age": 36, "tags": ["a"]}, "é\n": [1, 2] }"#;
+        let expected = r#"{"x":1.50,"who":{"name":null,"age":36,"tags":["a"]},"é\n":[1, 2]}"#;
+        assert_eq!(masked(&["/who/name"], document), (Masked::Changed, expected.to_owned()));
+        let expected = r#"{"x":1.50,"who":null,"é\n":[1,null]}"#;
+        assert_eq!(masked(&["/who", "/é\n/1"], document).1, expected);
+    }
+
+    #[test]
+    fn every_member_and_every_element_can_be_meant() {
+        let document = r#"{"people":[{"name":"Ada","age":36},{"age":41},7,[]],"by":{"a":{"name":"x"},"b":{}}}"#;
+        let expected = r#"{"people":[{"name":null,"age":36},{"age":41},7,[]],"by":{"a":{"name":null},"b":{}}}"#;
+        assert_eq!(masked(&["/people/*/name", "/by/*/name"], document).1, expected);
+        // Both ways to one member count.
+        assert_eq!(
+            masked(&["/by/a/x", "/by/*/name"], document).1,
+            document.replace(r#""x""#, "null")
+        );
+    }
+
+    #[test]
+    fn all_members_of_one_name_are_masked_however_it_is_written() {
+        let document = r#"{"name":"Ada","n\u0061me":"Grace"}"#;
+        assert_eq!(masked(&["/name"], document).1, r#"{"name":null,"name":null}"#);
+        assert_eq!(
+            masked(&["/a~1b/m~0n"], r#"{"a/b":{"m~n":1}}"#).1,
+            r#"{"a/b":{"m~n":null}}"#
+        );
+    }
+
+    #[test]
+    fn a_document_without_them_is_untouched() {
+        assert_eq!(
+            masked(&["/name", "/a/b"], r#"{"a":1,"x":{"name":2}}"#).0,
+            Masked::Untouched
+        );
+        assert_eq!(mask(&[]).apply(b"no json", &mut Vec::new()), Masked::Untouched);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_withheld() {
+        for document in ["", "{", r#"{"name":"Ada"} x"#, "\u{feff}{}", r#"{"name":}"#] {
+            assert_eq!(masked(&["/name"], document).0, Masked::Withheld, "{document}");
+        }
+        assert_eq!(
+            mask(&["/name"]).apply(b"{\"name\":\"\xff\"}", &mut Vec::new()),
+            Masked::Withheld
+        );
+        assert_eq!(masked(&[""], "{}").0, Masked::Withheld);
+    }
+
+    #[test]
+    fn a_frame_stays_and_binary_events_are_withheld_whole() {
+        let framed = events(serde_json::json!({ "format": "json_schema", "mask": ["/name"] }));
+        let framed = Mask::compile(&framed).expect("it compiles");
+        let mut out = Vec::new();
+        assert_eq!(framed.apply(b"\0\0\0\0\x07{\"name\":1}", &mut out), Masked::Changed);
+        assert_eq!(out, b"\0\0\0\0\x07{\"name\":null}");
+        assert_eq!(framed.apply(b"\0\0\0", &mut Vec::new()), Masked::Withheld);
+        let avro = events(serde_json::json!({ "format": "avro", "mask": ["/name"] }));
+        let avro = Mask::compile(&avro).expect("it compiles");
+        assert_eq!(avro.apply(b"{}", &mut Vec::new()), Masked::Withheld);
+    }
+
+    #[test]
+    fn a_field_is_covered_with_its_parts_and_as_a_part() {
+        let mask = mask(&["/who/name", "/v/0", "/l/*/x"]);
+        for covered in ["/who", "/who/name", "/who/name/first", "/v", "/v/0", "/l/3/x"] {
+            assert!(mask.covers(covered), "{covered}");
+        }
+        for open in ["/who/age", "/v/1", "/name", "/l/3/y"] {
+            assert!(!mask.covers(open), "{open}");
+        }
+    }
+
+    #[test]
+    fn settings_that_would_tell_what_is_masked_are_problems() {
+        let keys = |json| {
+            let problems = Mask::compile(&events(json)).expect_err("a problem");
+            problems.into_iter().map(|problem| problem.key).collect::<Vec<_>>()
+        };
+        let told = serde_json::json!({
+            "mask": ["/who"], "id_field": "/who/id", "time_field": "/at", "pass_through": ["/x", "/who/name"],
+        });
+        assert_eq!(keys(told), ["events.id_field", "events.pass_through[1]"]);
+        assert_eq!(keys(serde_json::json!({ "mask": ["/a", "name"] })), ["events.mask[1]"]);
+        assert_eq!(
+            keys(serde_json::json!({ "format": "raw", "mask": ["/a"] })),
+            ["events.mask"]
+        );
+        assert!(Mask::compile(&events(serde_json::json!({ "format": "image", "mask": [""] }))).is_ok());
+    }
+}
