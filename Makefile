@@ -21,8 +21,8 @@ help:
 demo:
 	@tests/setup/native
 	@tests/setup/onnxruntime
-	@cargo build --release --locked -p eddy
-	@target/release/eddy demo $(ARGS)
+	@cargo build --profile $(or $(PROFILE),release) --locked $(if $(PROFILE),--workspace --bin eddy,-p eddy)
+	@target/$(if $(filter dev,$(PROFILE)),debug,$(or $(PROFILE),release))/eddy demo $(ARGS)
 
 test:
 	@tests/setup/all
