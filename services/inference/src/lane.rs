@@ -298,11 +298,13 @@ impl<B: Broker> Lane<B> {
         admitted.map_err(|share| (PauseCause::Flood, self.explain_flood(share)))
     }
 
-    /// What stopped the stream, an example, and what the person on call can do in either case.
+    /// What stopped the stream, where an example lies, and what the person on call can do in either case. It is logged, and
+    /// stands on pages without a password: no value of an event is in it.
     fn explain_flood(&self, share: f64) -> String {
         let example = self.scoring.batch().first_rejected();
-        let example = example.map_or_else(String::new, |(source, reason)| {
-            format!("; one of them, {source}: {reason}")
+        let example = example.map_or_else(String::new, |(source, rejection)| {
+            let reason = rejection.reason.as_str();
+            format!("; one of them is {source}, for `{reason}`: `eddy why` with that says more")
         });
         format!(
             "{:.0} % of the latest events could not be scored, and `dead_letters.flood_share` is {}{example}. If this \

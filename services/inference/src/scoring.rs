@@ -197,6 +197,7 @@ impl Scoring {
     /// # Errors
     /// [`Sick`] when a model fails on a known-good row too; no fate is to be trusted then.
     pub fn score(&mut self, clock: &dyn Clock) -> Result<(), Sick> {
+        let is_discreet = self.decoder.has_masked();
         for (slot, inputs) in self.slots.iter_mut().zip(&self.inputs) {
             slot.predictions.reset(inputs.rows);
             slot.facts = RunFacts::default();
@@ -208,6 +209,7 @@ impl Scoring {
                 slot,
                 inputs,
                 guilty: Vec::new(),
+                is_discreet,
             };
             let searched = search.run(0..inputs.rows, false);
             for (row, rejection) in search.guilty {
@@ -417,6 +419,8 @@ struct Search<'a> {
     slot: &'a mut Slot,
     inputs: &'a Inputs,
     guilty: Vec<(u32, Rejection)>,
+    /// Whether fields are masked.
+    is_discreet: bool,
 }
 
 impl Search<'_> {
@@ -449,8 +453,8 @@ impl Search<'_> {
                 .map_err(|probe_error| self.slot.sick(probe_error))?;
         }
         if alone {
-            self.guilty
-                .push((rows.start as u32, blame(&self.slot.model.identity.name, &error)));
+            let rejection = blame(&self.slot.model.identity.name, &error, self.is_discreet);
+            self.guilty.push((rows.start as u32, rejection));
             return Ok(());
         }
         self.slot.facts.halved += 1;
@@ -470,11 +474,18 @@ impl Search<'_> {
     }
 }
 
-fn blame(model: &str, error: &RunError) -> Rejection {
+/// `is_discreet`: what a runtime says may quote a value, and some may not be told.
+fn blame(model: &str, error: &RunError, is_discreet: bool) -> Rejection {
     match error.fault {
         RunFault::TimedOut => Rejection::new(
             Reason::ModelTimeout,
             format!("model `{model}` did not finish on this event within `batch.run_limit`"),
+        ),
+        _ if is_discreet => Rejection::new(
+            Reason::ModelRefused,
+            format!(
+                "model `{model}` refuses this event and accepts others; its words may tell what `events.mask` hides"
+            ),
         ),
         _ => Rejection::new(
             Reason::ModelRefused,

@@ -22,12 +22,17 @@ fn features(first: &str) -> String {
 /// An event of each kind, by its id.
 fn events() -> BTreeMap<&'static str, String> {
     let (sound, odd) = (features("7.0625"), features(r#""Grace Hopper""#));
+    let long = format!("Ada Lovelace{}", " and so on".repeat(10));
     BTreeMap::from([
         (
             "sound",
             format!(r#"{{"id":"sound", "person":{{"name":"Ada Lovelace","tall":true}}, "features":{sound}}}"#),
         ),
         ("odd", format!(r#"{{"id":"odd","features":{odd}}}"#)),
+        (
+            "long",
+            format!(r#"{{"id":"long","person":{{"name":"{long}"}},"features":{sound}}}"#),
+        ),
         (
             "broken",
             r#"{"id":"broken","person":{"name":"Mary Somerville"#.to_owned(),
@@ -54,7 +59,8 @@ fn tells_no_secret_to_readers(messages: &[Message]) {
 
 #[test]
 fn masked_values_are_scored_and_leave_in_no_output_page_log_table_or_sentence() {
-    let tables = "[events]\nid_field = \"/id\"\nmask = [\"/person/name\", \"/features/0\"]\n";
+    let tables =
+        "[events]\nid_field = \"/id\"\nmask = [\"/person/name\", \"/features/0\"]\n[limits]\nstring_bytes = 64\n";
     let stage = stage(
         "masking",
         AT_LEAST_ONCE,
@@ -105,6 +111,11 @@ fn masked_values_are_scored_and_leave_in_no_output_page_log_table_or_sentence() 
     assert!(
         detail.contains("element 0 of field `features`") && detail.contains("events.mask"),
         "{detail}"
+    );
+    let long = dead_letters["long"];
+    assert_eq!(
+        (long.header("eddy.body"), long.header("eddy.reason")),
+        (Some("masked"), Some("limit_exceeded"))
     );
     let broken = dead_letters["broken"];
     assert_eq!(

@@ -188,6 +188,11 @@ impl Decoder {
         features(&self.fields)
     }
 
+    /// Whether a field is read from what `events.mask` names.
+    pub fn has_masked(&self) -> bool {
+        self.fields.iter().any(|field| field.is_masked)
+    }
+
     /// The names of the fields in the order of the file.
     pub fn field_names(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().map(|field| field.name.as_str())

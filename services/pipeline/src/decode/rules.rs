@@ -49,7 +49,7 @@ impl Rules {
         if text.len() <= self.string_bytes {
             return Ok(());
         }
-        Err(self.too_long(text.len(), &quote(text)))
+        Err(self.too_long(text.len()))
     }
 
     #[cold]
@@ -70,10 +70,10 @@ impl Rules {
 
     /// The refusal of a text, key or other value of so many bytes.
     #[cold]
-    pub(crate) fn too_long(&self, bytes: usize, quoted: &str) -> Rejection {
+    pub(crate) fn too_long(&self, bytes: usize) -> Rejection {
         let limit = self.string_bytes;
         let detail =
-            format!("the event holds a text of {bytes} bytes, more than {limit} (`limits.string_bytes`): {quoted}");
+            format!("the event holds a text or value of {bytes} bytes, more than {limit} (`limits.string_bytes`)");
         Rejection::new(Reason::LimitExceeded, detail)
     }
 }

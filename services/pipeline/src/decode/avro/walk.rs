@@ -322,7 +322,7 @@ impl<'w> Walk<'w> {
             None => self.bytes.counted()?,
         };
         if bytes.len() > self.rules.string_bytes && !is_image && !self.is_lenient {
-            return Err(self.rules.too_long(bytes.len(), "bytes"));
+            return Err(self.rules.too_long(bytes.len()));
         }
         Ok(bytes)
     }

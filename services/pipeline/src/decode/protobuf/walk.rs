@@ -92,7 +92,7 @@ impl<'w> Walk<'w, '_> {
             _ if is_image => Ok(()),
             View::Leaf(Leaf::Text(text)) => self.rules.admit_text(text),
             View::Leaf(Leaf::Bytes(bytes)) if bytes.len() > self.rules.string_bytes => {
-                Err(self.rules.too_long(bytes.len(), "bytes"))
+                Err(self.rules.too_long(bytes.len()))
             }
             _ => Ok(()),
         }
