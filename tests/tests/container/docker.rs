@@ -60,7 +60,10 @@ pub(crate) fn previous() -> &'static str {
     BUILT.get_or_init(|| {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let script = r#"
-            git -C "$0" archive HEAD^ | tar -x -C "$1"
+            # Of a checkout without history, the commit before is not to be had.
+            before=HEAD^; git -C "$0" rev-parse --quiet --verify "$before" > /dev/null || before=HEAD
+            echo "the image before is that of $before: $(git -C "$0" log -1 --format='%h %s' "$before")" >&2
+            git -C "$0" archive "$before" | tar -x -C "$1"
             # A commit from before there were images is built as this one.
             [ -e "$1/docker/Dockerfile" ] || cp -r "$0/docker" "$0/.dockerignore" "$1"
         "#;
