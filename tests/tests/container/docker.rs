@@ -15,11 +15,10 @@ use serde_json::Value;
 /// Every container of these tests has it; its value is the id of their process.
 const LABEL: &str = "eddy-tests";
 /// What is published runs so, too: nothing to write to, no capability, and no way to get one.
-const RESTRICTED: [&str; 5] = [
+const RESTRICTED: [&str; 4] = [
     "--read-only",
     "--cap-drop=ALL",
     "--security-opt=no-new-privileges",
-    "--network=host",
     "--detach",
 ];
 
@@ -133,6 +132,7 @@ impl Container {
         let mounts = [(folder, "/etc/eddy"), (&models, models.to_str().expect("UTF-8"))];
         let mounts = mounts.map(|(from, to)| format!("--volume={}:{to}:ro", from.display()));
         let own = [
+            "--network=host".to_owned(),
             format!("--env=EDDY__KAFKA__INSTANCE={instance}"),
             format!("--env=EDDY__ADMIN__ADDRESS=127.0.0.1:{port}"),
         ];
