@@ -8,8 +8,10 @@
 
 mod control;
 mod guard;
+mod lock;
 mod pages;
 mod settings;
+mod tls;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -21,6 +23,8 @@ use eddy_telemetry::Metrics;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use openssl::ssl::SslAcceptor;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
@@ -29,8 +33,10 @@ use tokio::time::{Instant, sleep, timeout};
 use self::control::Desk;
 pub use self::control::{Control, NoControl, Promise, Promised, Refusal, Reply, promise};
 use self::guard::Guard;
+use self::lock::{Entered, Lock, enter};
 use self::pages::Peer;
 pub use self::settings::{AdminAddress, AdminSettings};
+pub use self::tls::AdminTls;
 use crate::error::Error;
 use crate::exit::ExitCode;
 use crate::readiness::Readiness;
@@ -96,6 +102,7 @@ pub struct AdminServer {
     limits: AdminSettings,
     sources: AdminSources,
     guard: Guard,
+    lock: Option<Lock>,
 }
 
 /// A server that answers. Dropping it ends that.
@@ -125,12 +132,14 @@ impl AdminServer {
     /// Takes the address of the settings; `None` when they switch the server off.
     ///
     /// # Errors
-    /// When the address is in use or not this machine's, or the token is not fit.
+    /// When the address is in use or not this machine's, or the token or the files of TLS are not fit.
     pub fn bind(settings: &AdminSettings, sources: AdminSources) -> Result<Option<Self>, Error> {
         let AdminAddress::At(wanted) = settings.address else {
             return Ok(None);
         };
         let token = settings.reveal_token().map_err(Error::Token)?;
+        let lock = settings.tls.as_ref().map(|tls| Lock::new(tls, &sources.metrics));
+        let lock = lock.transpose()?;
         let listen = || {
             let listener = TcpListener::bind(wanted)?;
             listener.set_nonblocking(true)?;
@@ -147,6 +156,7 @@ impl AdminServer {
             limits: settings.clone(),
             sources,
             guard: Guard::new(token.as_deref(), settings.attempts),
+            lock,
         }))
     }
 
@@ -181,7 +191,7 @@ impl AdminServer {
         Ok(AdminHandle { address, stop, ended })
     }
 
-    async fn serve(self, mut stopped: oneshot::Receiver<()>) -> std::io::Result<()> {
+    async fn serve(mut self, mut stopped: oneshot::Receiver<()>) -> std::io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         let desk = Desk {
             control: self.sources.control.clone(),
@@ -204,10 +214,11 @@ impl AdminServer {
                 Some(ended) = connections.join_next() => report(ended),
                 accepted = listener.accept(), if has_room => match accepted {
                     Ok((stream, peer)) => {
+                        let acceptor = self.lock.as_mut().map(Lock::current);
                         let patience = self.limits.request_timeout.0;
                         let answer_by = Instant::now() + (patience - patience / FOR_THE_ANSWER);
                         let pages = pages.clone().layer(Extension(Peer { from: peer, answer_by }));
-                        connections.spawn(answer(stream, pages, self.limits.clone()));
+                        connections.spawn(answer(stream, acceptor, pages, self.limits.clone()));
                     }
                     Err(error) => {
                         tracing::debug!(%error, "a connection to the admin address was not accepted");
@@ -220,17 +231,30 @@ impl AdminServer {
 }
 
 /// One connection, one request: without keep-alive no idle client holds a place.
-async fn answer(stream: TcpStream, pages: Router, limits: AdminSettings) {
+async fn answer(stream: TcpStream, acceptor: Option<SslAcceptor>, pages: Router, limits: AdminSettings) {
+    let whole = async {
+        match timeout(limits.header_timeout.0, enter(stream, acceptor)).await {
+            Ok(Ok(Entered::Plain(stream))) => converse(stream, pages, &limits).await,
+            Ok(Ok(Entered::Encrypted(stream))) => converse(stream, pages, &limits).await,
+            Ok(Ok(Entered::Unencrypted(stream))) => converse(stream, pages::only_encrypted(), &limits).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a client of the admin address failed at the handshake of TLS"),
+            Err(_) => tracing::debug!("a client's handshake of TLS took longer than `admin.header_timeout`"),
+        }
+    };
+    if timeout(limits.request_timeout.0, whole).await.is_err() {
+        tracing::debug!("a client of the admin address took longer than `admin.request_timeout`");
+    }
+}
+
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, pages: Router, limits: &AdminSettings) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout.0)
         .max_buf_size(limits.header_bytes.get())
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(pages));
-    match timeout(limits.request_timeout.0, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a client of the admin address broke off"),
-        Err(_) => tracing::debug!("a client of the admin address took longer than `admin.request_timeout`"),
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a client of the admin address broke off");
     }
 }
 
