@@ -5,6 +5,7 @@
 //!
 //! Invariant: every way to stop here says whether it is an error, so that a script can rely on exit code 64.
 
+mod completions;
 mod oncall;
 mod recall;
 
@@ -20,6 +21,8 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 
+pub use self::completions::CompletionsArguments;
+pub(crate) use self::completions::script;
 pub use self::oncall::{HealthArguments, LogArguments, OrderArguments, ReplicaArguments, SkipArguments, Url};
 pub use self::recall::{RedriveArguments, RedriveFrom, ReplayArguments, SamplesArguments, WhyArguments};
 pub use crate::recall::moment::Moment;
@@ -102,6 +105,9 @@ pub enum Command {
     Log(LogArguments),
     /// Ask a running replica whether it lives: exit code 0 if so, else 69. For container health checks.
     Health(HealthArguments),
+    /// Print the completions of a shell, to be written where it looks for them:
+    /// eddy completions bash > ~/.local/share/bash-completion/completions/eddy
+    Completions(CompletionsArguments),
 }
 
 /// Arguments of `eddy topics`.

@@ -3,6 +3,7 @@
 //! In the library, so that the whole-service tests run the very program that users run.
 #![allow(clippy::print_stdout, reason = "a command's answer goes to standard output")]
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode as ProcessCode;
@@ -70,6 +71,10 @@ pub fn main() -> ProcessCode {
         Ok(Command::Skip(arguments)) => oncall::skip(&arguments),
         Ok(Command::Log(arguments)) => oncall::log(&arguments),
         Ok(Command::Health(arguments)) => oncall::health(&arguments),
+        Ok(Command::Completions(arguments)) => {
+            let script: Result<String, Infallible> = Ok(cli::script(arguments.shell));
+            answer(script, |never| match *never {})
+        }
         Ok(Command::Schema(arguments)) => {
             forbid_core_dumps();
             crate::schema::print(&arguments, environment::of_process())
