@@ -113,7 +113,8 @@ impl ClientTls {
             .into_iter()
             .find(|alert| text.contains(&format!("alert {alert}")))?;
         Some(format!(
-            "it wants another certificate of ours ({alert}); show one that `admin.tls.client_ca` vouches for"
+            "it wants another certificate of ours ({alert}); show one that its `admin.tls.client_ca` vouches for, with \
+             --certificate and --key"
         ))
     }
 }
@@ -121,7 +122,7 @@ impl ClientTls {
 fn refused(error: HandshakeError<TcpStream>) -> String {
     match &error {
         HandshakeError::Failure(midway) if midway.ssl().verify_result() != X509VerifyResult::OK => format!(
-            "its certificate is not to be trusted: {}; name the authority that vouches for it",
+            "its certificate is not to be trusted: {}; name the authority that vouches for it with --ca",
             midway.ssl().verify_result().error_string()
         ),
         HandshakeError::Failure(midway) => {

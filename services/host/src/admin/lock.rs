@@ -14,6 +14,7 @@ use eddy_pipeline::settings::Problem;
 use eddy_telemetry::Metrics;
 use eddy_telemetry::catalogue::Certificate;
 use openssl::ssl::{Ssl, SslAcceptor};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
@@ -22,6 +23,9 @@ use crate::error::Error;
 
 /// The first byte of every handshake of TLS, and of no request of HTTP.
 const HANDSHAKE: u8 = 0x16;
+
+/// Most bytes that a client may have sent before it learns that it is refused.
+const UNREAD_BYTES: u64 = 64 << 10;
 
 /// What a file was like: whatever changes it, or puts another in its place, changes this. `None` without the file.
 type Trace = Option<[i64; 6]>;
@@ -114,8 +118,19 @@ pub(super) async fn enter(stream: TcpStream, acceptor: Option<SslAcceptor>) -> i
     }
     let ssl = Ssl::new(acceptor.context())?;
     let mut stream = SslStream::new(ssl, stream)?;
-    Pin::new(&mut stream).accept().await.map_err(io::Error::other)?;
+    if let Err(error) = Pin::new(&mut stream).accept().await {
+        hear_out(stream.get_mut()).await;
+        return Err(io::Error::other(error));
+    }
     Ok(Entered::Encrypted(stream))
+}
+
+/// A connection that ends with something unread is reset, and the client would not learn why it is refused.
+async fn hear_out(stream: &mut TcpStream) {
+    if stream.shutdown().await.is_ok() {
+        // Whatever comes of it: it is over.
+        drop(tokio::io::copy(&mut stream.take(UNREAD_BYTES), &mut tokio::io::sink()).await);
+    }
 }
 
 fn sentences(problems: &[Problem]) -> String {
