@@ -2,6 +2,10 @@
 
 #[path = "admin/commands.rs"]
 mod commands;
+#[path = "admin/fuzz.rs"]
+mod fuzz;
+#[path = "admin/requests.rs"]
+mod requests;
 #[path = "admin/tls.rs"]
 mod tls;
 

@@ -22,8 +22,8 @@ mod trust;
 mod watchdog;
 
 pub use self::admin::{
-    AdminAddress, AdminHandle, AdminServer, AdminSettings, AdminSources, AdminTls, Control, NoControl, NoStatus,
-    Promise, Promised, Refusal, Reply, StatusSource, promise,
+    AdminAddress, AdminHandle, AdminPages, AdminServer, AdminSettings, AdminSources, AdminTls, Control, NoControl,
+    NoStatus, Promise, Promised, Refusal, Reply, StatusSource, promise,
 };
 pub use self::clock::SystemClock;
 pub use self::drain::{Drain, DrainSettings, Missed, exit_on_missed};

@@ -46,11 +46,9 @@ impl std::fmt::Debug for Lock {
 
 /// What came in.
 pub(super) enum Entered {
-    /// A client without encryption, where there is none.
-    Plain(TcpStream),
-    /// A client with it.
+    /// A client that speaks TLS.
     Encrypted(SslStream<TcpStream>),
-    /// A client without it, where it is asked for.
+    /// One that does not.
     Unencrypted(TcpStream),
 }
 
@@ -106,11 +104,8 @@ impl Lock {
     }
 }
 
-/// Shakes hands where that is asked for.
-pub(super) async fn enter(stream: TcpStream, acceptor: Option<SslAcceptor>) -> io::Result<Entered> {
-    let Some(acceptor) = acceptor else {
-        return Ok(Entered::Plain(stream));
-    };
+/// Shakes hands with who offers it.
+pub(super) async fn enter(stream: TcpStream, acceptor: &SslAcceptor) -> io::Result<Entered> {
     let mut first = [0];
     let is_there = stream.peek(&mut first).await? > 0;
     if is_there && first[0] != HANDSHAKE {
