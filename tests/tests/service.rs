@@ -16,6 +16,8 @@ mod frozen;
 mod inputs;
 #[path = "service/large.rs"]
 mod large;
+#[path = "service/logs.rs"]
+mod logs;
 #[path = "service/looks.rs"]
 mod looks;
 #[path = "service/masking.rs"]

@@ -18,7 +18,7 @@ use eddy_broker::BrokerError;
 use eddy_broker::kafka::{self, CheckError, TopicReader, TopicReport};
 use eddy_broker::registry::{Failure, Latest};
 use eddy_broker::settings::{Events, Settings, Topics};
-use eddy_host::ExitCode;
+use eddy_host::{AdminTls, ExitCode};
 use eddy_pipeline::settings::Problem;
 use eddy_telemetry::catalogue::RegistryOutcome;
 
@@ -83,9 +83,10 @@ enum Reach {
 fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reach: Reach) -> Result<Report, Findings> {
     let pipeline = file::load(path, variables).map_err(Findings::wrong)?;
     let settings = pipeline.file.broker(&pipeline.folder);
+    let admin = pipeline.file.admin(&pipeline.folder);
     let unfit = match reach {
         Reach::Files => Vec::new(),
-        Reach::Kafka => unfit_token(&pipeline),
+        Reach::Kafka => admin.file_problems(),
     };
     let mut findings = Findings::wrong(pipeline.document.locate(unfit));
     let loaded = findings.load(&pipeline);
@@ -103,10 +104,14 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
     };
     let events = kafka.iter().flat_map(events_of);
     let events: Vec<(&str, i32)> = events.map(|topic| (topic.name.as_str(), topic.partitions)).collect();
-    let of_kafka = match &kafka {
-        Some(kafka) => kafka.warnings.clone(),
-        None => settings.kafka.warnings(),
-    };
+    let mut warnings: Vec<String> = pipeline.document.deprecated().lines().collect();
+    match &kafka {
+        Some(kafka) => {
+            warnings.extend(kafka.warnings.iter().cloned());
+            warnings.extend(admin.tls.iter().flat_map(AdminTls::warnings));
+        }
+        None => warnings.extend(settings.kafka.warnings()),
+    }
     Ok(Report {
         file: path.display().to_string(),
         models,
@@ -119,7 +124,7 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
             let known = (&assembly.segment_fields()[..], &Shelf::of(assembly.registry()));
             Stream::all(&pipeline, kafka, known)
         }),
-        warnings: pipeline.document.deprecated().lines().chain(of_kafka).collect(),
+        warnings,
         forecast: Forecast::of(&assembly, &events),
         kafka,
     })
@@ -128,17 +133,6 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
 /// The topics of events.
 fn events_of(kafka: &kafka::Report) -> impl Iterator<Item = &TopicReport> {
     kafka.topics.iter().filter(|topic| topic.key == Topics::EVENTS)
-}
-
-/// What is wrong with the token of the admin address.
-fn unfit_token(pipeline: &Pipeline) -> Vec<Problem> {
-    let mut admin = pipeline.file.admin.clone();
-    admin.resolve_paths(&pipeline.folder);
-    let unfit = admin.reveal_token().err();
-    unfit
-        .map(|message| Problem::new("admin.token", message))
-        .into_iter()
-        .collect()
 }
 
 /// All that is wrong.

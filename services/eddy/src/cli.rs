@@ -5,6 +5,7 @@
 //!
 //! Invariant: every way to stop here says whether it is an error, so that a script can rely on exit code 64.
 
+mod completions;
 mod oncall;
 mod recall;
 
@@ -20,24 +21,27 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 
-pub use self::oncall::{HealthArguments, OrderArguments, SkipArguments, Url};
+pub use self::completions::CompletionsArguments;
+pub(crate) use self::completions::script;
+pub use self::oncall::{HealthArguments, LogArguments, OrderArguments, ReplicaArguments, SkipArguments, Url};
 pub use self::recall::{RedriveArguments, RedriveFrom, ReplayArguments, SamplesArguments, WhyArguments};
 pub use crate::recall::moment::Moment;
 
 const AFTER_HELP: &str = "\
 Every setting of the file can be overridden by an environment variable: EDDY__KAFKA__BROKERS sets `brokers` in [kafka].
 
-Exit codes: 0 drained or done, 64 usage, 69 brokers unreachable at start, a schema registry that gives a command no schema,
-or a replica that does not answer, 70 a guarantee could not be kept, 75 replaced by a twin with the same identity, 76 not
-drained in time, or a replay that was stopped, 78 the file or the token is wrong, a test does not hold, or
-`migrate --check` found something to do.";
+Exit codes: 0 drained or done, 64 usage, 69 brokers unreachable at start, a schema registry that does not answer or gives a
+command no schema, or a replica that does not answer, 70 a guarantee could not be kept, 75 replaced by a twin with the same
+identity, 76 not drained in time, or a replay that was stopped, 78 the file, the token or a certificate is wrong, a test does
+not hold, or `migrate --check` found something to do.";
 
 const AFTER_TEST_HELP: &str = "\
 Beside the pipeline file stand `events.jsonl` (one JSON document a line) or the folder `events`
-(one file an event, named by its id: .json, .png, .jpg, .jpeg, or .bin for raw tensors), and
-`expected.jsonl`. A line of events that only a header would name is named by its place, such as
-events.jsonl:3. A line of what is expected names an event by its `id` and says which members of its
-prediction are to be so; others may be as they like, and null stands for nothing:
+(one file an event, named by its id: .json, .png, .jpg, .jpeg, or .bin for raw tensors and for
+values in the frame of a schema registry), and `expected.jsonl`. A line of events that only a
+header would name is named by its place, such as events.jsonl:3. A line of what is expected names
+an event by its `id` and says which members of its prediction are to be so; others may be as they
+like, and null stands for nothing:
 
   {\"id\":\"a\",\"models\":{\"m\":{\"label\":\"x\",\"probabilities\":[0.9,0.1],\"flags\":[]}}}
   {\"id\":\"b\",\"dead_letter\":{\"reason\":\"out_of_range\"}}
@@ -97,8 +101,13 @@ pub enum Command {
     Resume(OrderArguments),
     /// Skip one record: it becomes a dead letter instead of being scored, at whichever replica it comes by.
     Skip(SkipArguments),
+    /// Log more, or less, for a while: then the level of the pipeline file comes back.
+    Log(LogArguments),
     /// Ask a running replica whether it lives: exit code 0 if so, else 69. For container health checks.
     Health(HealthArguments),
+    /// Print the completions of a shell, to be written where it looks for them:
+    /// eddy completions bash > ~/.local/share/bash-completion/completions/eddy
+    Completions(CompletionsArguments),
 }
 
 /// Arguments of `eddy topics`.

@@ -1,4 +1,5 @@
-//! What the person on call may ask of a running service: `POST /pause`, `/resume`, `/skip` and `/score`.
+//! What the person on call may ask of a running service: `POST /pause`, `/resume`, `/skip`, `/log` and
+//! `/score`.
 //!
 //! Owns: what these requests mean, and the sentences that answer them.
 //! Never does: let anybody in (the host's guard does), or carry an order out (lanes do).
@@ -13,10 +14,14 @@ use eddy_pipeline::event::{Partition, Source, place};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::loglevel::LogDesk;
 use crate::score::ScoreDesk;
 
 /// The verbs, which are the paths and the commands.
-const VERBS: &[&str] = &["pause", "resume", "skip", SCORE];
+const VERBS: &[&str] = &["pause", "resume", "skip", LOG, SCORE];
+
+/// Another level of the log.
+const LOG: &str = "log";
 
 /// What becomes of an event; the only verb that changes nothing.
 const SCORE: &str = "score";
@@ -27,6 +32,8 @@ pub(crate) struct Desk {
     pub(crate) lanes: Vec<Arc<LaneReport>>,
     /// The input topics.
     pub(crate) inputs: Inputs,
+    /// Changes the level of the log.
+    pub(crate) log: LogDesk,
     /// Scores single events.
     pub(crate) score: Arc<ScoreDesk>,
 }
@@ -49,6 +56,7 @@ impl Control for Desk {
 
     fn perform(&self, verb: &str, body: &[u8], by: &str) -> Result<Reply, Refusal> {
         match verb {
+            LOG => self.log.change(body).map(Reply::Done),
             SCORE => self.score.ask(body).map(Reply::Promised),
             _ => self.order(verb, body, by).map(Reply::Done),
         }
@@ -127,12 +135,19 @@ fn said(text: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use eddy_broker::settings::Topics;
+    use eddy_host::{Shutdown, SystemClock, Tasks};
+    use eddy_telemetry::{LogLevel, LogSettings};
 
     use super::*;
 
     fn desk() -> Desk {
+        let clock = Arc::new(SystemClock::start());
+        let tasks = Tasks::new(Shutdown::new(clock.clone(), Duration::ZERO));
         Desk {
+            log: LogDesk::new(LogLevel::fixed(&LogSettings::default()), tasks, clock),
             orders: Arc::default(),
             lanes: vec![Arc::default()],
             inputs: Inputs::of(&Topics::default()),

@@ -224,6 +224,13 @@ impl PipelineFile {
         Some(registry)
     }
 
+    /// The table of the admin address, with the paths in it relative to `folder`.
+    pub fn admin(&self, folder: &Path) -> AdminSettings {
+        let mut admin = self.admin.clone();
+        admin.resolve_paths(folder);
+        admin
+    }
+
     /// Events as files of data hold them: where those of the stream are in the framing of a registry, JSON documents with the
     /// same members.
     pub(crate) fn events_of_data(&self) -> EventSettings {
@@ -236,7 +243,7 @@ impl PipelineFile {
     /// Every secret that the file refers to.
     pub fn secrets(&mut self) -> impl Iterator<Item = &mut Secret> {
         let of_registry = self.registry.iter_mut().flat_map(Registry::secrets);
-        self.kafka.secrets().chain(&mut self.admin.token).chain(of_registry)
+        self.kafka.secrets().chain(self.admin.secrets()).chain(of_registry)
     }
 
     /// What is wrong beyond the types of single values.

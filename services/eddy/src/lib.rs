@@ -17,6 +17,7 @@ mod failpoints;
 pub mod file;
 mod forecast;
 pub mod init;
+mod loglevel;
 pub mod migrate;
 pub mod onboard;
 mod oncall;

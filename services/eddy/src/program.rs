@@ -3,6 +3,7 @@
 //! In the library, so that the whole-service tests run the very program that users run.
 #![allow(clippy::print_stdout, reason = "a command's answer goes to standard output")]
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode as ProcessCode;
@@ -65,10 +66,15 @@ pub fn main() -> ProcessCode {
         }
         Ok(Command::Migrate(arguments)) => crate::migrate::migrate(&arguments),
         Ok(Command::Demo(arguments)) => crate::demo::run(&arguments),
-        Ok(Command::Pause(arguments)) => oncall::order("pause", None, &arguments),
-        Ok(Command::Resume(arguments)) => oncall::order("resume", None, &arguments),
-        Ok(Command::Skip(arguments)) => oncall::order("skip", Some(&arguments.record), &arguments.order),
+        Ok(Command::Pause(arguments)) => oncall::order("pause", "", &arguments),
+        Ok(Command::Resume(arguments)) => oncall::order("resume", "", &arguments),
+        Ok(Command::Skip(arguments)) => oncall::skip(&arguments),
+        Ok(Command::Log(arguments)) => oncall::log(&arguments),
         Ok(Command::Health(arguments)) => oncall::health(&arguments),
+        Ok(Command::Completions(arguments)) => {
+            let script: Result<String, Infallible> = Ok(cli::script(arguments.shell));
+            answer(script, |never| match *never {})
+        }
         Ok(Command::Schema(arguments)) => {
             forbid_core_dumps();
             crate::schema::print(&arguments, environment::of_process())
@@ -93,14 +99,15 @@ fn run(arguments: &cli::RunArguments) -> ExitCode {
     if !pipeline.file.process.core_dumps {
         forbid_core_dumps();
     }
-    if let Err(error) = pipeline.file.log.install() {
-        return end(ExitCode::Configuration, &error.to_string());
-    }
+    let log = match pipeline.file.log.install() {
+        Ok(log) => log,
+        Err(error) => return end(ExitCode::Configuration, &error.to_string()),
+    };
     let deprecated = pipeline.document.deprecated().lines();
     for warning in deprecated.chain(pipeline.file.broker(&pipeline.folder).warnings()) {
         tracing::warn!("{warning}");
     }
-    match Service::start_on_signals(&pipeline) {
+    match Service::start_on_signals(&pipeline, log) {
         Ok(service) => service.join(),
         Err(not_started) => end(not_started.code, &not_started.message),
     }

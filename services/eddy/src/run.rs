@@ -28,14 +28,15 @@ use eddy_pipeline::outcome::Balance;
 use eddy_pipeline::score::Scorer;
 use eddy_pipeline::settings::Problem;
 use eddy_pipeline::time::Clock;
-use eddy_telemetry::catalogue::PauseCause;
-use eddy_telemetry::{Metrics, Totals};
+use eddy_telemetry::catalogue::{Certificate, PauseCause};
+use eddy_telemetry::{LogLevel, Metrics, Totals};
 
 use crate::assemble::{Assembly, assemble};
 use crate::desk::Desk;
 #[cfg(feature = "failpoints")]
 use crate::failpoints::FailingBroker as KafkaBroker;
 use crate::file::Pipeline;
+use crate::loglevel::LogDesk;
 use crate::policy;
 use crate::predictions;
 use crate::score::ScoreDesk;
@@ -91,6 +92,7 @@ pub(crate) struct Common {
     tasks: Tasks,
     pub(crate) orders: Arc<Orders>,
     pub(crate) inputs: Inputs,
+    pub(crate) log: LogLevel,
 }
 
 impl Service {
@@ -99,19 +101,22 @@ impl Service {
     /// # Errors
     /// [`NotStarted`] with the exit code; nothing was consumed.
     pub fn start(pipeline: &Pipeline) -> Result<Self, NotStarted> {
-        Self::start_with(pipeline, |_| Ok(()))
+        let log = LogLevel::fixed(&pipeline.file.log);
+        Self::start_with(pipeline, log, |_| Ok(()))
     }
 
-    /// The same for a process that SIGTERM and SIGINT drain, also while it starts; a second signal ends it at once.
+    /// The same for a process that SIGTERM and SIGINT drain, also while it starts; a second signal ends it at once. `log` is the
+    /// process's own.
     ///
     /// # Errors
     /// As [`Service::start`].
-    pub fn start_on_signals(pipeline: &Pipeline) -> Result<Self, NotStarted> {
-        Self::start_with(pipeline, drain_on_signals)
+    pub fn start_on_signals(pipeline: &Pipeline, log: LogLevel) -> Result<Self, NotStarted> {
+        Self::start_with(pipeline, log, drain_on_signals)
     }
 
     fn start_with(
         pipeline: &Pipeline,
+        log: LogLevel,
         take_signals: impl FnOnce(&Tasks) -> Result<(), eddy_host::Error>,
     ) -> Result<Self, NotStarted> {
         let file = &pipeline.file;
@@ -124,14 +129,17 @@ impl Service {
             orders: Arc::default(),
             inputs: Inputs::of(&file.topics),
             clock,
+            log,
         };
         let internal = |error: eddy_host::Error| NotStarted::new(ExitCode::Configuration, error);
         take_signals(&common.tasks).map_err(internal)?;
         common.metrics.set_start(common.clock.now());
         common.metrics.set_deprecated_keys(pipeline.document.deprecated().len());
+        show_certificates(pipeline, &common.metrics);
         let status = Arc::new(Status::new(file, &common));
         let score: Arc<ScoreDesk> = Arc::default();
         let desk = Desk {
+            log: LogDesk::new(common.log.clone(), common.tasks.clone(), common.clock.clone()),
             score: score.clone(),
             orders: common.orders.clone(),
             lanes: status.lanes.clone(),
@@ -143,9 +151,7 @@ impl Service {
             status: status.clone(),
             control: Arc::new(desk),
         };
-        let mut admin = file.admin.clone();
-        admin.resolve_paths(&pipeline.folder);
-        let admin = AdminServer::bind(&admin, sources).map_err(internal)?;
+        let admin = AdminServer::bind(&file.admin(&pipeline.folder), sources).map_err(internal)?;
         let admin = admin
             .map(|server| server.start(&common.tasks))
             .transpose()
@@ -275,6 +281,20 @@ impl Service {
             self.wait_for_last_scrape();
         }
         code
+    }
+}
+
+/// Shows until when our certificates for others are valid. That of the admin address is its own to show.
+fn show_certificates(pipeline: &Pipeline, metrics: &Metrics) {
+    let of_kafka = pipeline.file.broker(&pipeline.folder).kafka.tls;
+    let of_registry = pipeline
+        .file
+        .registry(&pipeline.folder)
+        .and_then(|registry| registry.tls);
+    for (certificate, tls) in [(Certificate::Kafka, of_kafka), (Certificate::Registry, of_registry)] {
+        if let Some(expiry) = tls.and_then(|tls| tls.expiry()) {
+            metrics.certificate_expires(certificate, expiry);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use eddy_inference::{Hold, LaneReport, SAMPLES, Sample};
 use eddy_pipeline::drift::watch::View;
 use eddy_pipeline::event::Partition;
 use eddy_pipeline::outcome::Balance;
+use eddy_telemetry::LogLevel;
 use serde_json::{Value, json};
 
 use crate::assemble::Assembly;
@@ -28,6 +29,7 @@ pub(crate) struct Status {
     readiness: Readiness,
     orders: Arc<Orders>,
     inputs: Inputs,
+    log: LogLevel,
     models: OnceLock<Value>,
     in_force: OnceLock<Arc<InForce>>,
     vigil: OnceLock<Vigil>,
@@ -39,6 +41,7 @@ impl Status {
             pipeline: file.name.clone(),
             orders: common.orders.clone(),
             inputs: common.inputs.clone(),
+            log: common.log.clone(),
             lanes: (0..file.kafka.lanes).map(|number| report(number, common)).collect(),
             readiness: common.readiness.clone(),
             models: OnceLock::new(),
@@ -149,7 +152,7 @@ impl StatusSource for Status {
             .get()
             .map(|in_force| in_force.current().1)
             .unwrap_or_default();
-        let standing = self.orders.standing();
+        let (standing, log) = (self.orders.standing(), self.log.in_force());
         let skips: Vec<String> = standing.skips.iter().map(|skip| self.named(skip)).collect();
         json!({
             "pipeline": self.pipeline,
@@ -161,6 +164,7 @@ impl StatusSource for Status {
             "events": book(self.balance()),
             "lag": self.lanes.iter().map(|lane| lane.latest().lag).sum::<u64>(),
             "skips": skips,
+            "log": { "level": log.level, "until": log.until_ms.map(moment::rfc3339) },
             "lanes": lanes,
         })
     }

@@ -22,6 +22,9 @@ pub enum Error {
     /// The token of the admin address is not fit for use.
     #[error("admin.token: {0}")]
     Token(String),
+    /// The files of `[admin.tls]` make no server.
+    #[error("{0}")]
+    Tls(String),
     /// The runtime of the admin server cannot be made.
     #[error("cannot start the admin server: {0}; raise the limits on open files and threads")]
     Runtime(#[source] io::Error),
@@ -44,13 +47,21 @@ pub enum Error {
         /// The system's words.
         source: io::Error,
     },
+    /// Whoever answers there is not to be trusted, or does not trust us.
+    #[error("{address} answers, and {why}")]
+    Untrusted {
+        /// The address that was asked.
+        address: SocketAddr,
+        /// Why, and what to do.
+        why: String,
+    },
 }
 
 impl Error {
     /// The exit code of a process that cannot go on after this.
     pub const fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Listen { .. } | Self::Token(_) => ExitCode::Configuration,
+            Self::Listen { .. } | Self::Token(_) | Self::Tls(_) | Self::Untrusted { .. } => ExitCode::Configuration,
             Self::Probe { .. } => ExitCode::Unreachable,
             Self::Runtime(_) | Self::Thread { .. } | Self::Signals(_) => ExitCode::GuaranteeLost,
         }

@@ -54,7 +54,8 @@ impl ExitCode {
             Self::Drained => "everything taken in was finished and made durable",
             Self::Usage => "the command line was wrong; `eddy help` shows what is possible",
             Self::Unreachable => {
-                "a broker or store could not be reached at the start; check its address, the network and the credentials"
+                "a broker, a store or a schema registry could not be reached at the start; check its address, the network and the \
+                 credentials"
             }
             Self::GuaranteeLost => {
                 "a guarantee could no longer be kept, so the process stopped and left the offsets where they were; the last \

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::trust::ClientTls;
 
 /// Longest answer that is read; pages of the admin address are far shorter.
 const ANSWER_BYTES: u64 = 16 << 20;
@@ -20,14 +21,31 @@ pub struct Answer {
     pub body: String,
 }
 
+/// Whom to ask.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Where it listens. One that listens on every address is asked on the loopback one.
+    pub address: SocketAddr,
+    /// Over TLS, and how then.
+    pub tls: Option<ClientTls>,
+}
+
+/// Without TLS.
+impl From<SocketAddr> for Place {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, tls: None }
+    }
+}
+
 /// Gets one page, such as `/ready`; `timeout` limits connecting and each wait for more of the answer.
 ///
 /// # Errors
-/// When nothing answers there, or not in HTTP.
-pub fn probe(address: SocketAddr, path: &str, timeout: Duration) -> Result<Answer, Error> {
+/// When nothing answers there, or not in HTTP, or who answers is not to be trusted.
+pub fn probe(place: impl Into<Place>, path: &str, timeout: Duration) -> Result<Answer, Error> {
+    let Place { address, tls } = place.into();
     let address = reachable(address);
     let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
-    ask(address, &request, timeout).map_err(|source| Error::Probe { address, source })
+    ask((address, tls.as_ref()), &request, timeout)
 }
 
 /// A request to change something.
@@ -51,14 +69,15 @@ impl std::fmt::Debug for Post<'_> {
 /// Posts one request; `timeout` as in [`probe`].
 ///
 /// # Errors
-/// When nothing answers there, or not in HTTP, or the token is none that a header can carry.
-pub fn post(address: SocketAddr, request: &Post<'_>, timeout: Duration) -> Result<Answer, Error> {
+/// As [`probe`], or when the token is none that a header can carry.
+pub fn post(place: impl Into<Place>, request: &Post<'_>, timeout: Duration) -> Result<Answer, Error> {
+    let Place { address, tls } = place.into();
     let address = reachable(address);
-    let failed = |source| Error::Probe { address, source };
     let Post { path, token, body } = *request;
     if token.is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
         let message = "the token has characters that no header can carry";
-        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, message)));
+        let source = io::Error::new(io::ErrorKind::InvalidInput, message);
+        return Err(Error::Probe { address, source });
     }
     let authorization = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
     let length = body.len();
@@ -66,7 +85,7 @@ pub fn post(address: SocketAddr, request: &Post<'_>, timeout: Duration) -> Resul
         "POST {path} HTTP/1.0\r\nHost: {address}\r\n{authorization}Content-Type: application/json\r\n\
          Content-Length: {length}\r\n\r\n{body}"
     );
-    ask(address, &text, timeout).map_err(failed)
+    ask((address, tls.as_ref()), &text, timeout)
 }
 
 /// A service that listens on every address is asked on the loopback one.
@@ -79,10 +98,27 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn ask(address: SocketAddr, request: &str, timeout: Duration) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect_timeout(&address, timeout)?;
-    stream.set_read_timeout(Some(timeout))?;
-    stream.set_write_timeout(Some(timeout))?;
+fn ask((address, tls): (SocketAddr, Option<&ClientTls>), request: &str, timeout: Duration) -> Result<Answer, Error> {
+    let connect = || {
+        let stream = TcpStream::connect_timeout(&address, timeout)?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
+        Ok(stream)
+    };
+    let failed = |source| Error::Probe { address, source };
+    let stream = connect().map_err(failed)?;
+    let Some(tls) = tls else {
+        return exchange(stream, request).map_err(failed);
+    };
+    let untrusted = |why| Error::Untrusted { address, why };
+    let stream = tls.shake_hands(stream).map_err(untrusted)?;
+    exchange(stream, request).map_err(|source| match ClientTls::is_refusal(&source) {
+        Some(why) => untrusted(why),
+        None => failed(source),
+    })
+}
+
+fn exchange(mut stream: impl Read + Write, request: &str) -> io::Result<Answer> {
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES).read_to_end(&mut answer)?;

@@ -1,7 +1,7 @@
 //! What the runtime has to say, forwarded to `tracing` and never a flood.
 //!
 //! Owns: the mapping of levels and the limit on lines. Never does: decide what an error means; a failed run is
-//! reported to its caller, and what is logged here only adds to it.
+//! reported to its caller, and what is logged here only adds to it. Never shows what a model was given.
 //! Invariant: at most [`LINES`] lines in [`WINDOW`]; what is left out is counted and said.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +17,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 pub(crate) fn forward() -> LoggerFunction {
     let limit = Mutex::new(Limit::new(Instant::now()));
     Arc::new(move |level, _category, _id, location, message| {
+        let message = without_values(message);
         if level < LogLevel::Warning {
             tracing::trace!(target: "onnxruntime", location, "{message}");
             return;
@@ -37,6 +38,13 @@ pub(crate) fn forward() -> LoggerFunction {
             tracing::debug!(target: "onnxruntime", location, "{message}");
         }
     })
+}
+
+/// What a kernel says of a run that failed may hold the values that it was given. The caller has it, and a dead letter shows it
+/// to whom it concerns.
+fn without_values(message: &str) -> &str {
+    let (before, _) = message.split_once("Status Message:").unwrap_or((message, ""));
+    before.trim_end()
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -80,6 +88,16 @@ impl Limit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_kernel_says_of_the_values_that_it_was_given_is_left_out() {
+        let failed = "Non-zero status code returned while running Gather node. Name:'' Status Message: indices element out of \
+                      data bounds, idx=8118118 must be within the inclusive range [-10,9]";
+        let shown = "Non-zero status code returned while running Gather node. Name:''";
+        assert_eq!(without_values(failed), shown);
+        let warning = "Some nodes were not assigned to the preferred execution providers";
+        assert_eq!(without_values(warning), warning);
+    }
 
     #[test]
     fn a_flood_is_cut_and_then_counted() {

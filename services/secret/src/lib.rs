@@ -1,11 +1,14 @@
 //! A reference to a secret: the file or the environment variable that holds it.
 //!
 //! Owns: where a secret comes from. Never does: keep it; it is read when a client is made. The exception is a secret from
-//! the environment, which a running service takes out of there: see [`take_all`].
+//! the environment, which a running service takes out of there: see [`take_all`]. Beside secrets stand the certificates that
+//! go with them.
 //!
 //! Invariant: neither what a setting shows nor an error message ever contains the secret's text, and our own copies of it
 //! are overwritten when they are dropped.
 #![deny(missing_docs)]
+
+pub mod certificate;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -13,7 +13,9 @@ mod words;
 
 pub use self::deprecated::{DEPRECATED, Deprecated};
 pub(crate) use self::words::FAULTS;
-pub use self::words::{CheckpointOutcome, FeatureState, LaneStage, PauseCause, RegistryOutcome, Side, fault_word};
+pub use self::words::{
+    Certificate, CheckpointOutcome, FeatureState, LaneStage, PauseCause, RegistryOutcome, Side, fault_word,
+};
 use self::words::{
     arm_words, change_words, drawn_words, fault_words, reason_words, signal_words, standing_words, statistic_words,
 };
@@ -162,6 +164,7 @@ const SEGMENT: Label = configured(
     "a word of the field `drift.segment`; empty for all events together",
 );
 const STANDING: Label = closed("state", standing_words);
+const TABLE: Label = closed("table", Certificate::words);
 const STATISTIC: Label = closed("statistic", statistic_words);
 const PROFILE: Label = configured("profile", "id of a reference profile");
 const SIDE: Label = closed("side", Side::words);
@@ -344,6 +347,8 @@ catalogue! {
         "Schemas that are kept; they go on working while the schema registry is out of reach.";
     REGISTRY_ANSWERED = "eddy_registry_answered_time_seconds", GAUGE, Seconds, [],
         "When the schema registry last gave what it was asked for, since the Unix epoch; 0 before that.";
+    CERTIFICATE_EXPIRY = "eddy_certificate_expiry_time_seconds", GAUGE, Seconds, [TABLE],
+        "When our certificate in a table of the pipeline file expires, since the Unix epoch: of `admin.tls` the one in use, of the others as it was at the start.";
     READY = "eddy_ready", GAUGE, Flag, [],
         "Whether the service is ready; the page /ready names the causes when it is not.";
     DEPRECATED_KEYS = "eddy_deprecated_keys", GAUGE, Keys, [],

@@ -17,7 +17,7 @@ mod throttle;
 
 pub use self::drift::{ModelVersion, Totals};
 pub use self::lane::{BatchFacts, LaneMetrics};
-pub use self::log::{LogError, LogFormat, LogSettings};
+pub use self::log::{AUDIT, CONFIGURED, LevelInForce, LogError, LogFormat, LogLevel, LogSettings};
 pub use self::metrics::{Metrics, ModelFacts, RegistryMetrics};
 pub use self::reference::catalogue_markdown;
 pub use self::throttle::Throttle;

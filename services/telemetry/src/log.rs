@@ -6,12 +6,19 @@
 //! Invariant: the settings are checked in full before the subscriber is installed, so installing fails only when there
 //! is one already.
 
+mod level;
+
 use std::io::IsTerminal;
 
-use eddy_pipeline::settings::Problem;
+use eddy_pipeline::settings::{Problem, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use tracing::Dispatch;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{EnvFilter, Layer, fmt, reload};
+
+pub use self::level::{AUDIT, CONFIGURED, LevelInForce, LogLevel};
 
 /// How a line of the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +41,9 @@ pub struct LogSettings {
     /// program, as in `info,eddy_broker=debug`. Default: `info`. `debug` writes some lines per batch; `trace` is for
     /// developers.
     pub level: String,
+    /// How long a level may last that `eddy log` sets while the service runs; then `level` comes back. Longer ones are refused.
+    /// Default: `1h`. `0s`: the level cannot be changed.
+    pub longest_change: Span,
 }
 
 impl Default for LogSettings {
@@ -41,6 +51,7 @@ impl Default for LogSettings {
         Self {
             format: LogFormat::default(),
             level: "info".to_owned(),
+            longest_change: Span::seconds(60 * 60),
         }
     }
 }
@@ -60,7 +71,7 @@ pub enum LogError {
 impl LogSettings {
     /// What is wrong with the table.
     pub fn check(&self) -> Vec<Problem> {
-        if self.filter().is_some() {
+        if parse(&self.level).is_some() {
             return Vec::new();
         }
         vec![Problem::new(
@@ -77,28 +88,36 @@ impl LogSettings {
     ///
     /// # Errors
     /// When the level does not parse, or logging is set up already.
-    pub fn install(&self) -> Result<(), LogError> {
-        let filter = self.filter().ok_or_else(|| LogError::Level(self.level.clone()))?;
-        let lines = tracing_subscriber::fmt()
-            .with_writer(std::io::stderr)
-            .with_ansi(std::io::stderr().is_terminal())
-            .with_env_filter(filter);
-        let dispatch = match self.format {
-            LogFormat::Text => tracing::Dispatch::new(lines.finish()),
-            LogFormat::Json => tracing::Dispatch::new(lines.json().flatten_event(true).finish()),
-        };
-        tracing::dispatcher::set_global_default(dispatch).map_err(LogError::AlreadySetUp)
+    pub fn install(&self) -> Result<LogLevel, LogError> {
+        let (dispatch, level) = self.subscriber(std::io::stderr, std::io::stderr().is_terminal())?;
+        tracing::dispatcher::set_global_default(dispatch).map_err(LogError::AlreadySetUp)?;
+        Ok(level)
     }
 
-    fn filter(&self) -> Option<EnvFilter> {
-        let words: Vec<&str> = self.level.split(',').map(str::trim).collect();
-        // To the filter, a bare word that is no level is the name of a part of the program, and silences the others.
-        let is_sound = |word: &&str| word.contains(['=', '[']) || is_level(word);
-        if !words.iter().all(is_sound) {
-            return None;
-        }
-        EnvFilter::builder().parse(words.join(",")).ok()
+    fn subscriber<W>(&self, writer: W, has_colours: bool) -> Result<(Dispatch, LogLevel), LogError>
+    where
+        W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    {
+        let filter = parse(&self.level).ok_or_else(|| LogError::Level(self.level.clone()))?;
+        let (filter, handle) = reload::Layer::new(filter);
+        let lines = fmt::layer().with_writer(writer).with_ansi(has_colours);
+        let lines = match self.format {
+            LogFormat::Text => lines.boxed(),
+            LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        };
+        let subscriber = tracing_subscriber::registry().with(filter).with(lines);
+        Ok((Dispatch::new(subscriber), LogLevel::new(self, Some(handle))))
     }
+}
+
+fn parse(level: &str) -> Option<EnvFilter> {
+    let words: Vec<&str> = level.split(',').map(str::trim).collect();
+    // To the filter, a bare word that is no level is the name of a part of the program, and silences the others.
+    let is_sound = |word: &&str| word.contains(['=', '[']) || is_level(word);
+    if !words.iter().all(is_sound) {
+        return None;
+    }
+    EnvFilter::builder().parse(words.join(",")).ok()
 }
 
 fn is_level(word: &str) -> bool {

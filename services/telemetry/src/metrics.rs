@@ -21,7 +21,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
-use crate::catalogue::{self, CheckpointOutcome, Kind, LaneStage, Metric, RegistryOutcome};
+use crate::catalogue::{self, Certificate, CheckpointOutcome, Kind, LaneStage, Metric, RegistryOutcome};
 use crate::drift::DriftFamilies;
 use crate::lane::LaneMetrics;
 
@@ -89,6 +89,7 @@ pub(crate) struct Families {
     registry_requests: IntCounterVec,
     registry_schemas: IntGauge,
     registry_answered: Gauge,
+    certificate_expiry: GaugeVec,
     ready: IntGauge,
     deprecated_keys: IntGauge,
     start_time: Gauge,
@@ -160,6 +161,12 @@ impl Metrics {
         self.families
             .deprecated_keys
             .set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Notes when a certificate of ours expires, in seconds since the Unix epoch.
+    pub fn certificate_expires(&self, certificate: Certificate, seconds: f64) {
+        let labels = [certificate.as_str()];
+        self.families.certificate_expiry.with_label_values(&labels).set(seconds);
     }
 
     /// Shows what this process makes of its own counts for drift.
@@ -276,6 +283,7 @@ impl Families {
                 catalogue::REGISTRY_ANSWERED,
                 Gauge::with_opts(opts(catalogue::REGISTRY_ANSWERED)),
             ),
+            certificate_expiry: labelled(r, catalogue::CERTIFICATE_EXPIRY, GaugeVec::new),
             ready: gauge(r, catalogue::READY),
             deprecated_keys: gauge(r, catalogue::DEPRECATED_KEYS),
             start_time: register(r, catalogue::START_TIME, Gauge::with_opts(opts(catalogue::START_TIME))),

@@ -13,7 +13,7 @@ use eddy_pipeline::score::RunFault;
 use eddy_pipeline::select::{Arm, Arms, Chance, Drawn};
 use eddy_pipeline::signal::Signal;
 use eddy_pipeline::time::Now;
-use eddy_telemetry::catalogue::{ALL, CheckpointOutcome, PauseCause};
+use eddy_telemetry::catalogue::{ALL, Certificate, CheckpointOutcome, PauseCause};
 use eddy_telemetry::{BatchFacts, LaneMetrics, Metrics, ModelFacts, ModelVersion, Totals};
 
 #[path = "metrics/drift.rs"]
@@ -97,6 +97,7 @@ fn every_metric_of_the_catalogue_is_served_with_its_kind_and_help() {
     lane.signal(0, Signal::Margin, []);
     lane.budget(None, Arm::Anomaly, (3.0, 10.0));
     metrics.model_created("digits", "3", 1.7e9);
+    metrics.certificate_expires(Certificate::Admin, 1.7e9);
     metrics.feature_accepted("abc", "age", 1.7e9);
     let mut view = view(&monitor(), &DriftSettings::default(), 3_000);
     view.models[0].evidence = Some(2.0);

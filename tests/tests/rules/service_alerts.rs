@@ -27,6 +27,7 @@ fn well(namespace: &'static str) -> Scene {
             "0+1x300",
         )
         .with("eddy_drift_catching_up", "", "0x300")
+        .with("eddy_certificate_expiry_time_seconds", ",table=\"admin.tls\"", "9000000x300")
 }
 
 fn paused(scene: Scene, cause: &str) -> Scene {
@@ -124,7 +125,7 @@ fn flow() -> [Scene; 11] {
     ]
 }
 
-fn the_rest() -> [Scene; 7] {
+fn the_rest() -> [Scene; 8] {
     let budget = ",model=\"m\",arm=\"anomaly\"";
     let refused = ",arm=\"anomaly\",outcome=\"no_budget\"";
     [
@@ -146,6 +147,22 @@ fn the_rest() -> [Scene; 7] {
         well("saves-again")
             .with("eddy_selection_draws_total", refused, "0+40x300")
             .fires(120, &[]),
+        // Fourteen days are 1,209,600 seconds; after ten minutes less than that is left, at one of two replicas.
+        well("expires")
+            .with(
+                "eddy_certificate_expiry_time_seconds",
+                ",table=\"kafka.tls\",instance=\"1\"",
+                "1210200x140 9000000x160",
+            )
+            .with(
+                "eddy_certificate_expiry_time_seconds",
+                ",table=\"kafka.tls\",instance=\"2\"",
+                "9000000x300",
+            )
+            .fires(69, &[])
+            .fires(75, &["EddyCertificateExpires"])
+            .fires(130, &["EddyCertificateExpires"])
+            .fires(145, &[]),
         well("catches-up")
             .with("eddy_drift_catching_up", "", "0x20 1x20 0x200")
             .fires(20, &[])

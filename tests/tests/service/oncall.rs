@@ -49,7 +49,7 @@ fn events(numbers: std::ops::Range<usize>) -> Vec<Event> {
     numbers.map(event).collect()
 }
 
-fn wait_until_ready(replica: &mut Replica) {
+pub(super) fn wait_until_ready(replica: &mut Replica) {
     wait_for("the service to be ready", || {
         assert!(replica.is_running(), "{}", replica.log());
         (replica.code("/ready") == Some(200)).then_some(())

@@ -11,7 +11,7 @@ use crate::oncall::{TOKEN, WITH_TOKEN, token};
 use crate::{BINARY, EXACTLY_ONCE, MLP, stage};
 
 /// Status and answer of `POST /score`.
-fn score(replica: &Replica, token: Option<&str>, event: &str) -> (u16, Value) {
+pub(super) fn score(replica: &Replica, token: Option<&str>, event: &str) -> (u16, Value) {
     let address = replica.admin();
     let address = address.strip_prefix("http://").expect("it is one");
     let mut stream = TcpStream::connect(address).expect("the admin address answers");

@@ -18,7 +18,7 @@ use openssl::x509::{X509Ref, X509StoreContextRef, X509VerifyResult};
 use openssl_sys as verdict;
 
 use crate::settings::Tls;
-use crate::settings::certificates::{distinguished, when};
+use crate::settings::certificates::distinguished;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -224,10 +224,10 @@ fn explain(chain: &X509StoreContextRef) -> Distrust {
 fn why(result: X509VerifyResult, certificate: &X509Ref) -> Why {
     match result.as_raw() {
         verdict::X509_V_ERR_CERT_HAS_EXPIRED => Why::Expired {
-            on: when(certificate.not_after()),
+            on: certificate.not_after().to_string(),
         },
         verdict::X509_V_ERR_CERT_NOT_YET_VALID => Why::NotYetValid {
-            before: when(certificate.not_before()),
+            before: certificate.not_before().to_string(),
         },
         verdict::X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT
         | verdict::X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY

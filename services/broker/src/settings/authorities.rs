@@ -18,7 +18,7 @@ use openssl_probe::{ENV_CERT_DIR, ENV_CERT_FILE};
 ///
 /// # Errors
 /// When there are none; one sentence.
-pub(crate) fn public(key: &str) -> Result<PathBuf, String> {
+pub fn public(key: &str) -> Result<PathBuf, String> {
     if let Some(named) = named(variable(ENV_CERT_FILE), variable(ENV_CERT_DIR)) {
         return named.map_err(|why| format!("{why}; correct the variable, unset it, or write the authority as {key}"));
     }

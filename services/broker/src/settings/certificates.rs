@@ -1,21 +1,17 @@
 //! The files that a table about TLS names: what is wrong with them, before a client says it in its own words.
 //!
-//! Owns: reading them, our own name as brokers see it. Never does: keep a key.
+//! Owns: our own name as brokers see it, our key. Never does: keep a key.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use eddy_pipeline::settings::Problem;
-use openssl::asn1::{Asn1Time, Asn1TimeRef};
+use eddy_secret::certificate;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::{X509, X509NameRef};
 use ureq::tls::{Certificate, ClientCert, PrivateKey};
 
 use super::{Tls, authorities};
-
-/// A certificate that expires sooner than this is worth a word.
-const SOON_DAYS: i32 = 14;
 
 impl Tls {
     /// Who may vouch for the other side of the table at `table`: a PEM file, or the system's folder of hashed ones.
@@ -43,17 +39,17 @@ impl Tls {
                 if ca.is_dir() {
                     Ok(())
                 } else {
-                    certificates(&ca).map(drop)
+                    certificate::chain(&ca).map(drop)
                 }
             }),
         );
-        let (Some(certificate), Some(key)) = (&self.certificate, &self.key) else {
+        let (Some(path), Some(key)) = (&self.certificate, &self.key) else {
             return problems;
         };
-        match certificates(certificate) {
+        match certificate::chain(path) {
             Ok(chain) => {
-                note("certificate", is_valid_now(certificate, &chain[0]));
-                note("key", self.belongs(&chain[0], certificate, (key, table)));
+                note("certificate", certificate::is_valid_now(path, &chain[0]));
+                note("key", self.belongs(&chain[0], path, (key, table)));
             }
             Err(message) => note("certificate", Err(message)),
         }
@@ -62,27 +58,25 @@ impl Tls {
 
     /// What is unwise about the files, one sentence each.
     pub(crate) fn file_warnings(&self) -> Vec<String> {
-        let Some(path) = &self.certificate else {
-            return Vec::new();
-        };
-        let Ok(chain) = certificates(path) else {
-            return Vec::new();
-        };
-        let left = now().and_then(|now| now.diff(chain[0].not_after()).ok());
-        match left {
-            Some(left) if left.days < SOON_DAYS => vec![format!(
-                "our certificate `{}` expires on {}; renew it in time",
-                path.display(),
-                chain[0].not_after()
-            )],
-            _ => Vec::new(),
-        }
+        let leaf = self.leaf();
+        let soon = leaf.and_then(|(path, leaf)| certificate::expires_soon(path, &leaf));
+        soon.into_iter().collect()
+    }
+
+    /// When our certificate expires, in seconds since the Unix epoch; `None` without one that can be read.
+    pub fn expiry(&self) -> Option<f64> {
+        certificate::expiry(&self.leaf()?.1)
+    }
+
+    /// Our certificate, if there is one that can be read, and its file.
+    fn leaf(&self) -> Option<(&Path, X509)> {
+        let path = self.certificate.as_deref()?;
+        Some((path, certificate::chain(path).ok()?.swap_remove(0)))
     }
 
     /// Our name in the certificate, as brokers write it: `CN=eddy,O=Example`.
     pub(crate) fn subject(&self) -> Option<String> {
-        let chain = certificates(self.certificate.as_ref()?).ok()?;
-        Some(distinguished(chain[0].subject_name()))
+        Some(distinguished(self.leaf()?.1.subject_name()))
     }
 
     /// The private key, opened.
@@ -129,7 +123,7 @@ impl Tls {
     /// # Errors
     /// One sentence about a file.
     pub(crate) fn client_certificate(&self, table: &str) -> Result<Option<ClientCert>, String> {
-        let (Some(certificate), Some(path)) = (&self.certificate, &self.key) else {
+        let (Some(ours), Some(path)) = (&self.certificate, &self.key) else {
             return Ok(None);
         };
         let odd = |error: openssl::error::ErrorStack| {
@@ -139,7 +133,7 @@ impl Tls {
             )
         };
         let der = |certificate: &X509| certificate.to_der().map_err(odd);
-        let chain: Vec<Vec<u8>> = certificates(certificate)?.iter().map(der).collect::<Result<_, _>>()?;
+        let chain: Vec<Vec<u8>> = certificate::chain(ours)?.iter().map(der).collect::<Result<_, _>>()?;
         let chain: Vec<_> = chain.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
         let key = self.private_key(path, table)?;
         let pem = zeroize::Zeroizing::new(key.private_key_to_pem_pkcs8().map_err(odd)?);
@@ -155,42 +149,6 @@ fn bytes(path: &Path) -> Result<Vec<u8>, String> {
             path.display()
         )
     })
-}
-
-/// The certificates in a file, at least one.
-fn certificates(path: &Path) -> Result<Vec<X509>, String> {
-    let found = X509::stack_from_pem(&bytes(path)?).unwrap_or_default();
-    if found.is_empty() {
-        return Err(format!(
-            "`{}` holds no certificate in PEM; write one there",
-            path.display()
-        ));
-    }
-    Ok(found)
-}
-
-fn is_valid_now(path: &Path, certificate: &X509) -> Result<(), String> {
-    let Some(now) = now() else { return Ok(()) };
-    if *certificate.not_after() < now {
-        return Err(format!(
-            "our certificate `{}` expired on {}; have it renewed",
-            path.display(),
-            certificate.not_after()
-        ));
-    }
-    if *certificate.not_before() > now {
-        return Err(format!(
-            "our certificate `{}` is not valid before {}; wait, or set the clock of this machine right",
-            path.display(),
-            certificate.not_before()
-        ));
-    }
-    Ok(())
-}
-
-fn now() -> Option<Asn1Time> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    Asn1Time::from_unix(i64::try_from(now.as_secs()).ok()?).ok()
 }
 
 /// A name as RFC 2253 and Java write it, the last part first.
@@ -228,11 +186,6 @@ fn escaped(value: &str) -> String {
         }
     }
     text
-}
-
-/// When, in words: `Nov 25 14:29:21 2026 GMT`.
-pub(crate) fn when(time: &Asn1TimeRef) -> String {
-    time.to_string()
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ use eddy_pipeline::settings::{Bytes, Problem, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use authorities::public as public_authorities;
 pub use eddy_secret::Secret;
 pub use events::{Events, Matching, Reads};
 pub use oidc::Oidc;

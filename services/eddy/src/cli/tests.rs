@@ -184,18 +184,21 @@ fn url(text: &str) -> Url {
 
 #[test]
 fn the_person_on_call_names_replicas_and_a_token() {
-    let line = "eddy pause --admin http://a:9180 --admin http://[::1]:9181/ --token-file t p.toml";
+    let line = "eddy pause --admin http://a:9180 --admin https://[::1]:9181/ --token-file t --ca c p.toml";
     let order = OrderArguments {
-        file: Some("p.toml".into()),
-        admin: vec![url("http://a:9180"), url("http://[::1]:9181")],
+        replicas: ReplicaArguments {
+            file: Some("p.toml".into()),
+            admin: vec![url("http://a:9180"), url("https://[::1]:9181")],
+            ca: Some("c".into()),
+            ..ReplicaArguments::default()
+        },
         token_file: Some("t".into()),
     };
     assert_eq!(words(line), Ok(Command::Pause(order)));
-    let none = OrderArguments {
-        file: None,
-        admin: vec![],
-        token_file: None,
-    };
+    let hosts = ["http://a:9180", "https://[::1]:9181/"].map(url);
+    assert_eq!(hosts.each_ref().map(Url::host), ["a", "::1"]);
+    assert_eq!(hosts.each_ref().map(Url::is_https), [false, true]);
+    let none = OrderArguments::default();
     assert_eq!(words("eddy resume"), Ok(Command::Resume(none.clone())));
     let skip = SkipArguments {
         record: "events/0/17".into(),
@@ -203,8 +206,7 @@ fn the_person_on_call_names_replicas_and_a_token() {
     };
     assert_eq!(words("eddy skip events/0/17"), Ok(Command::Skip(skip)));
     let health = HealthArguments {
-        file: None,
-        admin: vec![],
+        replicas: ReplicaArguments::default(),
         ready: true,
     };
     assert_eq!(words("eddy health --ready"), Ok(Command::Health(health)));
@@ -228,7 +230,9 @@ fn what_makes_no_sense_is_a_usage_error() {
         "eddy skip events/0",
         "eddy skip events/0/-1",
         "eddy pause --admin 127.0.0.1:9180",
-        "eddy pause --admin https://127.0.0.1:9180",
+        "eddy pause --admin ftp://127.0.0.1:9180",
+        "eddy health --certificate c",
+        "eddy health --key k",
         "eddy pause --admin http://127.0.0.1",
         "eddy pause --admin http://127.0.0.1:9180/live",
         "eddy health --token-file x",

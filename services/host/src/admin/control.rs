@@ -15,6 +15,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::header::{HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use eddy_telemetry::AUDIT;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
@@ -130,7 +131,7 @@ impl Desk {
         };
         let what = format!("{verb} {shown}");
         let result = answer["error"].as_str().unwrap_or("done");
-        tracing::info!(target: "eddy::audit", who = %from, what = what.trim_end(), status = status.as_u16(), result);
+        tracing::info!(target: AUDIT, who = %from, what = what.trim_end(), status = status.as_u16(), result);
         (status, HEADERS, Json(answer)).into_response()
     }
 
@@ -191,7 +192,7 @@ fn deny(verb: &str, from: SocketAddr, denied: Denied) -> Response {
         ),
     };
     let result = error.as_str();
-    tracing::warn!(target: "eddy::audit", who = %from, what = verb, status = status.as_u16(), result);
+    tracing::warn!(target: AUDIT, who = %from, what = verb, status = status.as_u16(), result);
     let more: Option<(HeaderName, HeaderValue)> = match denied {
         Denied::Closed => None,
         Denied::TooOften(left) => Some((RETRY_AFTER, HeaderValue::from(left.as_secs() + 1))),

@@ -8,8 +8,10 @@
 
 mod control;
 mod guard;
+mod lock;
 mod pages;
 mod settings;
+mod tls;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -21,6 +23,8 @@ use eddy_telemetry::Metrics;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use openssl::ssl::SslAcceptor;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
@@ -29,8 +33,10 @@ use tokio::time::{Instant, sleep, timeout};
 use self::control::Desk;
 pub use self::control::{Control, NoControl, Promise, Promised, Refusal, Reply, promise};
 use self::guard::Guard;
+use self::lock::{Entered, Lock, enter};
 use self::pages::Peer;
 pub use self::settings::{AdminAddress, AdminSettings};
+pub use self::tls::AdminTls;
 use crate::error::Error;
 use crate::exit::ExitCode;
 use crate::readiness::Readiness;
@@ -88,14 +94,20 @@ impl std::fmt::Debug for AdminSources {
     }
 }
 
+/// The pages and changes, for one connection after another. Cloning gives another handle.
+#[derive(Debug, Clone)]
+pub struct AdminPages {
+    pages: Router,
+    limits: Arc<AdminSettings>,
+}
+
 /// A server that holds its address and does not answer yet.
 #[derive(Debug)]
 pub struct AdminServer {
     listener: TcpListener,
     address: SocketAddr,
-    limits: AdminSettings,
-    sources: AdminSources,
-    guard: Guard,
+    lock: Option<Lock>,
+    pages: AdminPages,
 }
 
 /// A server that answers. Dropping it ends that.
@@ -125,12 +137,14 @@ impl AdminServer {
     /// Takes the address of the settings; `None` when they switch the server off.
     ///
     /// # Errors
-    /// When the address is in use or not this machine's, or the token is not fit.
+    /// When the address is in use or not this machine's, or the token or the files of TLS are not fit.
     pub fn bind(settings: &AdminSettings, sources: AdminSources) -> Result<Option<Self>, Error> {
         let AdminAddress::At(wanted) = settings.address else {
             return Ok(None);
         };
-        let token = settings.reveal_token().map_err(Error::Token)?;
+        let lock = settings.tls.as_ref().map(|tls| Lock::new(tls, &sources.metrics));
+        let lock = lock.transpose()?;
+        let pages = AdminPages::new(settings, sources)?;
         let listen = || {
             let listener = TcpListener::bind(wanted)?;
             listener.set_nonblocking(true)?;
@@ -144,9 +158,8 @@ impl AdminServer {
         Ok(Some(Self {
             listener,
             address,
-            limits: settings.clone(),
-            sources,
-            guard: Guard::new(token.as_deref(), settings.attempts),
+            lock,
+            pages,
         }))
     }
 
@@ -181,18 +194,12 @@ impl AdminServer {
         Ok(AdminHandle { address, stop, ended })
     }
 
-    async fn serve(self, mut stopped: oneshot::Receiver<()>) -> std::io::Result<()> {
+    async fn serve(mut self, mut stopped: oneshot::Receiver<()>) -> std::io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let desk = Desk {
-            control: self.sources.control.clone(),
-            guard: self.guard,
-            body_bytes: self.limits.body_bytes.get(),
-        };
-        let pages = pages::router(self.sources, Arc::new(desk));
         // They end with this function: dropping the set ends its connections.
         let mut connections = JoinSet::new();
         loop {
-            let has_room = connections.len() < self.limits.connections;
+            let has_room = connections.len() < self.pages.limits.connections;
             tokio::select! {
                 // What was asked is answered; each answer has a limit of its own.
                 _ = &mut stopped => {
@@ -204,10 +211,8 @@ impl AdminServer {
                 Some(ended) = connections.join_next() => report(ended),
                 accepted = listener.accept(), if has_room => match accepted {
                     Ok((stream, peer)) => {
-                        let patience = self.limits.request_timeout.0;
-                        let answer_by = Instant::now() + (patience - patience / FOR_THE_ANSWER);
-                        let pages = pages.clone().layer(Extension(Peer { from: peer, answer_by }));
-                        connections.spawn(answer(stream, pages, self.limits.clone()));
+                        let acceptor = self.lock.as_mut().map(Lock::current);
+                        connections.spawn(self.pages.clone().let_in(stream, peer, acceptor));
                     }
                     Err(error) => {
                         tracing::debug!(%error, "a connection to the admin address was not accepted");
@@ -219,18 +224,69 @@ impl AdminServer {
     }
 }
 
-/// One connection, one request: without keep-alive no idle client holds a place.
-async fn answer(stream: TcpStream, pages: Router, limits: AdminSettings) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout.0)
-        .max_buf_size(limits.header_bytes.get())
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(pages));
-    match timeout(limits.request_timeout.0, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a client of the admin address broke off"),
-        Err(_) => tracing::debug!("a client of the admin address took longer than `admin.request_timeout`"),
+impl AdminPages {
+    /// # Errors
+    /// When the token is not fit.
+    pub fn new(settings: &AdminSettings, sources: AdminSources) -> Result<Self, Error> {
+        let token = settings.reveal_token().map_err(Error::Token)?;
+        let desk = Desk {
+            control: sources.control.clone(),
+            guard: Guard::new(token.as_deref(), settings.attempts),
+            body_bytes: settings.body_bytes.get(),
+        };
+        Ok(Self {
+            pages: pages::router(sources, Arc::new(desk)),
+            limits: Arc::new(settings.clone()),
+        })
+    }
+
+    /// One connection, one request: without keep-alive no idle client holds a place.
+    pub async fn answer(self, stream: impl AsyncRead + AsyncWrite + Unpin, from: SocketAddr) {
+        let pages = self.pages_for(from);
+        self.within_time(self.converse(stream, pages)).await;
+    }
+
+    /// The same for one that may have to be encrypted first.
+    async fn let_in(self, stream: TcpStream, from: SocketAddr, acceptor: Option<SslAcceptor>) {
+        let Some(acceptor) = acceptor else {
+            return self.answer(stream, from).await;
+        };
+        let pages = self.pages_for(from);
+        self.within_time(async {
+            match timeout(self.limits.header_timeout.0, enter(stream, &acceptor)).await {
+                Ok(Ok(Entered::Encrypted(stream))) => self.converse(stream, pages).await,
+                Ok(Ok(Entered::Unencrypted(stream))) => self.converse(stream, pages::only_encrypted()).await,
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "a client of the admin address failed at the handshake of TLS")
+                }
+                Err(_) => tracing::debug!("a client's handshake of TLS took longer than `admin.header_timeout`"),
+            }
+        })
+        .await;
+    }
+
+    fn pages_for(&self, from: SocketAddr) -> Router {
+        let patience = self.limits.request_timeout.0;
+        let answer_by = Instant::now() + (patience - patience / FOR_THE_ANSWER);
+        self.pages.clone().layer(Extension(Peer { from, answer_by }))
+    }
+
+    async fn within_time(&self, connection: impl Future<Output = ()>) {
+        if timeout(self.limits.request_timeout.0, connection).await.is_err() {
+            tracing::debug!("a client of the admin address took longer than `admin.request_timeout`");
+        }
+    }
+
+    async fn converse(&self, stream: impl AsyncRead + AsyncWrite + Unpin, pages: Router) {
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.header_timeout.0)
+            .max_buf_size(self.limits.header_bytes.get())
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(pages));
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a client of the admin address broke off");
+        }
     }
 }
 

@@ -69,6 +69,13 @@ pub(super) fn router(sources: AdminSources, desk: Arc<Desk>) -> Router {
     })
 }
 
+/// For who speaks plainly where encryption is asked for. What was sent is not looked at.
+pub(super) fn only_encrypted() -> Router {
+    let error = "this address speaks TLS (`[admin.tls]`); write https:// in the place of http://";
+    let refuse = move || async move { (StatusCode::BAD_REQUEST, HEADERS, Json(json!({ "error": error }))) };
+    Router::new().fallback(refuse)
+}
+
 async fn part(kind: &'static str, text: &'static str) -> impl IntoResponse {
     (PAGE_HEADERS, [(CONTENT_TYPE, kind)], text)
 }

@@ -10,6 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::guard::LEAST_TOKEN_BYTES;
+use super::tls::AdminTls;
 
 /// Smallest buffer that the HTTP library accepts.
 const LEAST_HEADER_BYTES: Bytes = Bytes::kib(8);
@@ -23,9 +24,9 @@ pub enum AdminAddress {
     At(SocketAddr),
 }
 
-/// The table `[admin]`: health, metrics and status over HTTP. The pages are read-only and show no secrets; they have no
-/// password, so keep the address on a network that you trust. Changes (`eddy pause`, `resume`, `skip`) and `POST /score` need
-/// the token.
+/// The table `[admin]`: health, metrics and status over HTTP, or over HTTPS with `[admin.tls]`. The pages are read-only and show
+/// no secrets; they have no password, so keep the address on a network that you trust, or ask clients for certificates
+/// (`admin.tls.client_ca`). Changes (`eddy pause`, `resume`, `skip`, `log`) and `POST /score` need the token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdminSettings {
@@ -35,15 +36,16 @@ pub struct AdminSettings {
     /// Connections at a time; more wait. Default: 64. At least 1.
     #[schemars(range(min = 1))]
     pub connections: usize,
-    /// Largest request with its headers; larger ones are refused. Default: `16 KiB`. At least `8 KiB`.
+    /// Largest request with its headers, which are 100 at most; larger ones are refused. Default: `16 KiB`. At least `8 KiB`.
     pub header_bytes: Bytes,
-    /// How long a client may take to send its request. Default: `10s`. More than zero.
+    /// How long a client may take to send its request, and before that for the handshake of TLS. Default: `10s`. More than
+    /// zero.
     pub header_timeout: Span,
     /// How long a connection may last in all. Default: `30s`. More than zero.
     pub request_timeout: Span,
     /// The token without which nothing can be changed or scored: `{ file = "path" }` or `{ env = "NAME" }`, with at least 32
-    /// bytes; `openssl rand -hex 32` makes one. It travels unencrypted, so keep the address on a network that you trust.
-    /// Default: none, and nothing can be changed.
+    /// bytes; `openssl rand -hex 32` makes one. Without `[admin.tls]` it travels unencrypted. Default: none, and
+    /// nothing can be changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
     /// Failed attempts to change something that one network address has in a minute; more must wait. Default: 10. At
@@ -52,6 +54,9 @@ pub struct AdminSettings {
     pub attempts: u32,
     /// Largest body of a request that changes something, or of an event for `POST /score`. Default: `64 KiB`.
     pub body_bytes: Bytes,
+    /// Encryption of the admin address. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<AdminTls>,
 }
 
 impl Default for AdminSettings {
@@ -65,16 +70,34 @@ impl Default for AdminSettings {
             token: None,
             attempts: 10,
             body_bytes: Bytes::kib(64),
+            tls: None,
         }
     }
 }
 
 impl AdminSettings {
-    /// Makes a relative path of the token's file relative to `folder`: that of the pipeline file.
+    /// Makes relative paths of files relative to `folder`: that of the pipeline file.
     pub fn resolve_paths(&mut self, folder: &Path) {
         if let Some(token) = &mut self.token {
             token.resolve_path(folder);
         }
+        if let Some(tls) = &mut self.tls {
+            tls.resolve_paths(folder);
+        }
+    }
+
+    /// Every secret that the table refers to.
+    pub fn secrets(&mut self) -> impl Iterator<Item = &mut Secret> {
+        let of_tls = self.tls.as_mut().map(|tls| &mut tls.key);
+        self.token.as_mut().into_iter().chain(of_tls)
+    }
+
+    /// What is wrong with the token and the files of TLS, as they are now.
+    pub fn file_problems(&self) -> Vec<Problem> {
+        let unfit = self.reveal_token().err();
+        let unfit = unfit.map(|message| Problem::new("admin.token", message));
+        let of_tls = self.tls.iter().flat_map(AdminTls::problems);
+        unfit.into_iter().chain(of_tls).collect()
     }
 
     /// The text of the token, if there is one.

@@ -94,6 +94,18 @@ words! {
 }
 
 words! {
+    /// What a certificate of ours is for: the table of the pipeline file that names it.
+    Certificate {
+        /// What the admin address shows.
+        Admin = "admin.tls",
+        /// What brokers are shown.
+        Kafka = "kafka.tls",
+        /// What the schema registry is shown.
+        Registry = "registry.tls",
+    }
+}
+
+words! {
     /// On which side of the reference a value lies.
     Side {
         /// Below its least value.

@@ -1,0 +1,136 @@
+//! `eddy health`, `pause` and `log` at an admin address with TLS, and what they say when one does not trust the other.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use eddy_tests::service::said;
+
+use super::*;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_eddy-under-test");
+const UNREACHABLE: i32 = 69;
+const CONFIGURATION: i32 = 78;
+
+fn eddy(words: &[&str]) -> Output {
+    Command::new(BINARY).args(words).output().expect("the program runs")
+}
+
+impl Files {
+    /// A pipeline file with the admin address of this service and these files.
+    fn pipeline(&self, service: &Service) -> PathBuf {
+        let text = format!(
+            "format = 2\nname = \"digits\"\n[kafka]\nbrokers = \"localhost:9092\"\nstart = \"latest\"\n[fields.x]\ntype = \"float\"\n\
+             [[models]]\nname = \"m\"\npath = \"m.onnx\"\nhead = {{ type = \"classification\", from = \"probabilities\" }}\n\
+             [admin]\naddress = \"{}\"\ntoken = {{ file = \"token\" }}\n\
+             [admin.tls]\ncertificate = \"server.pem\"\nkey = {{ file = \"server.key\" }}\n",
+            service.address()
+        );
+        self.write("pipeline.toml", &text);
+        self.path("pipeline.toml")
+    }
+}
+
+#[test]
+fn a_pipeline_file_is_all_that_the_commands_need() {
+    let files = Files::new();
+    let service = Service::start(&files.settings());
+    let pipeline = files.pipeline(&service);
+    let pipeline = pipeline.to_str().expect("a plain path");
+    let url = format!("https://{}", service.address());
+    assert_eq!(said(&eddy(&["health", pipeline]), 0), format!("{url}: alive\n"));
+    assert_eq!(said(&eddy(&["pause", pipeline]), 0), format!("{url}: pause is done\n"));
+    said(&eddy(&["log", "debug", pipeline, "--for", "30s"]), 0);
+    said(&eddy(&["log", "configured", pipeline]), 0);
+    let changed = service.changed.0.lock().expect("nobody panics");
+    let bodies: Vec<&[u8]> = changed.iter().map(|(_, body)| body.as_slice()).collect();
+    let log = [
+        br#"{"level":"debug","for":"30s"}"#.as_slice(),
+        br#"{"level":"configured"}"#.as_slice(),
+    ];
+    assert_eq!(bodies, [b"".as_slice(), log[0], log[1]]);
+}
+
+#[test]
+fn a_named_replica_is_trusted_by_its_authority_and_on_this_machine_by_any_name() {
+    let files = Files::new();
+    files.show(&files.authority.issue("eddy", &["elsewhere.test"], Validity::Long));
+    let service = Service::start(&files.settings());
+    let url = format!("https://{}", service.address());
+    let ca = files.path("ca.pem");
+    let ca = ca.to_str().expect("a plain path");
+    said(&eddy(&["health", "--admin", &url, "--ca", ca]), 0);
+    let token = files.path("token");
+    let token = token.to_str().expect("a plain path");
+    said(&eddy(&["pause", "--admin", &url, "--ca", ca, "--token-file", token]), 0);
+    assert_eq!(service.changed.verbs(), ["pause"]);
+}
+
+#[test]
+fn who_is_not_to_be_trusted_gets_no_token_and_the_command_says_why() {
+    let files = Files::new();
+    let service = Service::start(&files.settings());
+    let url = format!("https://{}", service.address());
+    files.write("stranger.pem", &Authority::new("a stranger").pem());
+    let path = |name: &str| files.path(name).to_str().expect("a plain path").to_owned();
+    let pause = |more: &[&str]| {
+        let token = path("token");
+        let words = ["pause", "--admin", &url, "--token-file", &token];
+        eddy(&[&words, more].concat())
+    };
+    let stranger = said(&pause(&["--ca", &path("stranger.pem")]), CONFIGURATION);
+    assert!(
+        stranger.contains("not to be trusted") && stranger.contains("--ca"),
+        "{stranger}"
+    );
+    let nothing = said(&pause(&["--ca", &path("nowhere.pem")]), CONFIGURATION);
+    assert!(nothing.contains("nowhere.pem"), "{nothing}");
+    // An authority of the public does not know it.
+    let output = Command::new(BINARY)
+        .args(["health", "--admin", &url])
+        .env("SSL_CERT_FILE", path("stranger.pem"))
+        .output()
+        .expect("the program runs");
+    assert!(said(&output, CONFIGURATION).contains("--ca"));
+    assert_eq!(service.changed.verbs(), Vec::<String>::new());
+
+    // The pipeline file's certificate is not the one that is shown: a stale file, or somebody else.
+    let pipeline = files.pipeline(&service);
+    let other = files.authority.issue("eddy", &["eddy.test"], Validity::Long);
+    files.write("other.pem", &other.certificate_pem());
+    let output = Command::new(BINARY)
+        .args(["pause", pipeline.to_str().expect("a plain path")])
+        .env("EDDY__ADMIN__TLS__CERTIFICATE", "other.pem")
+        .output()
+        .expect("the program runs");
+    let other = said(&output, CONFIGURATION);
+    assert!(other.contains("admin.tls.certificate"), "{other}");
+    assert_eq!(service.changed.verbs(), Vec::<String>::new());
+}
+
+#[test]
+fn a_client_certificate_is_shown_where_one_is_wanted() {
+    let files = Files::new();
+    files.write_client("friend", &files.authority.issue("friend", &[], Validity::Now));
+    let mut settings = files.settings();
+    settings.tls.as_mut().expect("it has TLS").client_ca = Some(files.path("ca.pem"));
+    let service = Service::start(&settings);
+    let pipeline = files.pipeline(&service);
+    let path = |name: &str| files.path(name).to_str().expect("a plain path").to_owned();
+    let pipeline = pipeline.to_str().expect("a plain path");
+    let ours = ["--certificate", &path("friend.pem"), "--key", &path("friend.key")];
+    said(&eddy(&[&["health", pipeline], &ours[..]].concat()), 0);
+    let refused = said(&eddy(&["health", pipeline]), CONFIGURATION);
+    assert!(
+        refused.contains("admin.tls.client_ca") && refused.contains("--certificate"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_plain_question_to_an_encrypted_address_is_told_what_to_write() {
+    let files = Files::new();
+    let service = Service::start(&files.settings());
+    let plain = format!("http://{}", service.address());
+    let said = said(&eddy(&["health", "--admin", &plain]), UNREACHABLE);
+    assert!(said.contains("https://"), "{said}");
+}
