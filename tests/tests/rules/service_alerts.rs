@@ -27,7 +27,11 @@ fn well(namespace: &'static str) -> Scene {
             "0+1x300",
         )
         .with("eddy_drift_catching_up", "", "0x300")
-        .with("eddy_certificate_expiry_time_seconds", ",table=\"admin.tls\"", "9000000x300")
+        .with(
+            "eddy_certificate_expiry_time_seconds",
+            ",table=\"admin.tls\"",
+            "9000000x300",
+        )
 }
 
 fn paused(scene: Scene, cause: &str) -> Scene {

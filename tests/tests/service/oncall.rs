@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+use eddy_tests::certificates::{Authority, Validity};
 use eddy_tests::service::{Replica, free_port, wait_for};
 use eddy_tests::stage::{Event, Plan, Stage, by_id};
 
@@ -251,4 +252,60 @@ fn who_may_not_or_cannot_ask_is_told_by_exit_code_and_sentence() {
     let ask = ["pause", "--admin", &admin, "--token-file", &token_file];
     fails(&ask, 78, "set `admin.token`");
     assert_eq!(closed.terminate().code(), Some(0), "{}", closed.log());
+}
+
+#[test]
+fn an_encrypted_admin_address_is_asked_as_the_pipeline_file_says() {
+    let stage = stage("oncall-tls", EXACTLY_ONCE, PICK);
+    token(&stage, TOKEN);
+    let authority = Authority::new("an authority");
+    let ours = authority.issue("eddy", &["eddy.test"], Validity::Now);
+    let beside = |name: &str, text: String| {
+        let path = stage.file().with_file_name(name);
+        std::fs::write(&path, text).expect("the stage's folder takes a file");
+        path.display().to_string()
+    };
+    beside("admin.pem", ours.certificate_pem());
+    let (ca, pipeline) = (beside("ca.pem", authority.pem()), stage.file().display().to_string());
+    let key = ours.key_pem();
+    let mut settings = WITH_TOKEN.to_vec();
+    settings.extend([
+        ("EDDY__ADMIN__TLS__CERTIFICATE", "admin.pem"),
+        ("EDDY__ADMIN__TLS__KEY", r#"{ env = "ADMIN_KEY" }"#),
+        ("ADMIN_KEY", &key),
+    ]);
+    let mut replica = stage.start(BINARY, &settings);
+    let address = format!("127.0.0.1:{}", replica.port());
+    let ask = |words: &[&str]| {
+        let mut command = Command::new(BINARY);
+        command
+            .args(words)
+            .envs(settings.iter().copied())
+            .env("EDDY__ADMIN__ADDRESS", &address);
+        let output = command.output().expect("the program runs");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).expect("it speaks UTF-8"))
+    };
+    wait_for("the service to be ready", || {
+        assert!(replica.is_running(), "{}", replica.log());
+        (ask(&["health", "--ready", &pipeline]).0 == Some(0)).then_some(())
+    });
+    let (code, said) = ask(&["pause", &pipeline]);
+    assert!(code == Some(0) && said.contains("durable"), "{code:?} {said}");
+    succeeds(
+        &["health", "--admin", &format!("https://{address}"), "--ca", &ca],
+        "alive",
+    );
+    assert_eq!(replica.code("/live"), Some(400), "it is not asked in the open");
+    // The certificate lasts for two days.
+    let (code, said) = ask(&["check", &pipeline]);
+    assert!(
+        code == Some(0) && said.contains("admin.pem") && said.contains("renew it in time"),
+        "{code:?} {said}"
+    );
+    assert_eq!(replica.terminate().code(), Some(0), "{}", replica.log());
+    let log = replica.log();
+    assert!(log.contains("renew it in time") && !log.contains(TOKEN), "{log}");
+    let secret = key.lines().nth(1).expect("a line of the key");
+    assert!(!log.contains(secret), "{log}");
 }
