@@ -86,8 +86,11 @@ pub fn committed(settings: &Settings) -> Result<BTreeMap<String, Vec<Option<Comm
     Ok(names.zip(committed).collect())
 }
 
-/// A client, and the topics that a pipeline reads with their partitions.
-fn open_inputs(settings: &Settings) -> Result<(BaseConsumer<ConsumerEvents>, Vec<(String, i32)>), BrokerError> {
+/// Topics with their partitions.
+type Counted = Vec<(String, i32)>;
+
+/// A client, and the topics that a pipeline reads.
+fn open_inputs(settings: &Settings) -> Result<(BaseConsumer<ConsumerEvents>, Counted), BrokerError> {
     let doing = "looking for the topics of events";
     let access = Access::of(settings);
     access.prepared(doing)?;

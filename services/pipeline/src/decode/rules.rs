@@ -1,7 +1,7 @@
 //! What holds for every event with members, whatever its format: its limits, and how its time is read.
 
 use super::format::Sources;
-use crate::fields::{TimeReader, quote};
+use crate::fields::TimeReader;
 use crate::rejection::{Reason, Rejection};
 
 /// Limits within an event, and the reader of its time.
