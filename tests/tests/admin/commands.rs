@@ -108,18 +108,13 @@ fn who_is_not_to_be_trusted_gets_no_token_and_the_command_says_why() {
 }
 
 #[test]
-fn eddy_check_names_the_files_that_do_not_fit_and_offline_reads_none() {
+fn eddy_check_names_files_that_are_not_fit_and_offline_reads_none() {
     let files = Files::new();
     let service = Service::start(&files.settings());
     let pipeline = files.pipeline(&service);
     let pipeline = pipeline.to_str().expect("a plain path");
     let other = files.authority.issue("eddy", &["eddy.test"], Validity::Over);
     files.write("server.pem", &other.certificate_pem());
-    let wrong = said(&eddy(&["check", pipeline]), CONFIGURATION);
-    assert!(
-        wrong.contains("`admin.tls.key`") && wrong.contains("is not that of the certificate"),
-        "{wrong}"
-    );
     files.write("server.key", &other.key_pem());
     let over = said(&eddy(&["check", pipeline]), CONFIGURATION);
     assert!(
