@@ -12,7 +12,7 @@ use eddy_pipeline::settings::Span;
 /// Whom to ask, and how to be sure of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub struct ReplicaArguments {
-    /// The pipeline file, for what it says in [admin].
+    /// The pipeline file, for what it says in `[admin]`.
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Admin address of a replica; give one for each. Default: that of the file, else http://127.0.0.1:9180.

@@ -34,7 +34,7 @@ macro_rules! words {
 }
 
 words! {
-    /// A part of a lane's work, for [`STAGE_SECONDS`].
+    /// A part of a lane's work, for [`STAGE_SECONDS`](super::STAGE_SECONDS).
     LaneStage {
         /// Waiting for records.
         Poll = "poll",
@@ -116,7 +116,7 @@ words! {
 }
 
 words! {
-    /// What becomes of a feature, for [`DRIFT_FEATURES`].
+    /// What becomes of a feature, for [`DRIFT_FEATURES`](super::DRIFT_FEATURES).
     FeatureState {
         /// It is counted.
         Watched = "watched",
