@@ -44,13 +44,13 @@ test-container:
 
 chaos:
 	@tests/setup/all
-	@cargo build --locked -p eddy-tests --bin chaos --bin eddy-under-test
+	@cargo build --locked --workspace --bin chaos --bin eddy-under-test
 	@target/debug/chaos $(ARGS)
 
 eval:
 	@tests/setup/native
 	@tests/setup/eval
-	@cargo build --locked -p eddy-tests --bin eval
+	@cargo build --locked --workspace --bin eval
 	@target/debug/eval $(ARGS)
 
 fuzz:

@@ -263,6 +263,16 @@ fn headers_beyond_the_limit_are_refused() {
 }
 
 #[test]
+fn a_request_has_a_hundred_headers_and_no_more() {
+    let service = Service::start(&any_port(), NoStatus);
+    for (count, answer) in [(100, "HTTP/1.1 200 "), (101, "HTTP/1.1 431 ")] {
+        let request = format!("GET /live HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(count));
+        let said = service.send(request.as_bytes());
+        assert!(said.starts_with(answer), "{count}: {said}");
+    }
+}
+
+#[test]
 fn what_is_not_http_is_refused() {
     let service = Service::start(&any_port(), NoStatus);
     let answer = service.send(b"\x16\x03\x01 this is TLS\r\n\r\n");
