@@ -4,11 +4,11 @@
 help:
 	@echo 'make demo             a stream of real digits through the whole service, in the terminal    (ARGS="--for 60s --summary json")'
 	@echo 'make test             every test but the slow ones, on a real Apache Kafka'
-	@echo 'make test-slow        lost nodes, drains, failpoints, outages of Kafka and registry, a long replay, 100,000 schedules'
+	@echo 'make test-slow        lost nodes, drains, failpoints, outages of Kafka and registry, a long replay, 200,000 schedules'
 	@echo 'make test-container   the image, built and run; the chart, the compose file, the systemd unit    (PROFILE=release: as published)'
 	@echo 'make chaos            kills, zombies, broker faults and outages under a checker             (ARGS="--minutes 10 --seed 7")'
 	@echo 'make fuzz             every decoder and parser under cargo-fuzz, with its kept corpus       (ARGS="--minutes 30 json")'
-	@echo 'make lint             format, clippy, documentation, licences and advisories'
+	@echo 'make lint             format, clippy, documentation, licences and sources of crates'
 	@echo 'make schema           writes the generated references again'
 	@echo 'make kafka            a Kafka on 127.0.0.1:9092, for trying things out'
 	@echo 'make eval             what selection is worth and how well drift is told, as tables         (ARGS="--only budgets")'

@@ -116,7 +116,7 @@ def label_texts(args):
     """Each label's place, its rank among labels of the same time, and its text."""
     if args.labels:
         with telling(f"{args.labels} cannot be read; check --labels"):
-            lines = args.labels.read_text().splitlines()
+            lines = args.labels.read_text().split("\n")
         return ((f"{args.labels}, line {number}", number, line) for number, line in enumerate(lines, 1) if line.strip())
     return ((record.place, record.rank, record.value) for record in records(args, args.labels_topic) if record.value)
 

@@ -6,7 +6,7 @@
 //!
 //! Invariant: every event that enters leaves with exactly one [`outcome::Outcome`].
 #![deny(missing_docs)]
-#![deny(clippy::disallowed_methods)]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod backoff;
 pub mod calibration;

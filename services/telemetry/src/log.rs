@@ -39,7 +39,7 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// What to log: one of `error`, `warn`, `info`, `debug`, `trace` or `off`, and after commas exceptions for parts of the
     /// program, as in `info,eddy_broker=debug`. Default: `info`. `debug` writes some lines per batch; `trace` is for
-    /// developers.
+    /// developers. Who changed what (`eddy::audit`) is logged at every level.
     pub level: String,
     /// How long a level may last that `eddy log` sets while the service runs; then `level` comes back. Longer ones are refused.
     /// Default: `1h`. `0s`: the level cannot be changed.
@@ -98,7 +98,7 @@ impl LogSettings {
     where
         W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
     {
-        let filter = parse(&self.level).ok_or_else(|| LogError::Level(self.level.clone()))?;
+        let filter = audited(&self.level).ok_or_else(|| LogError::Level(self.level.clone()))?;
         let (filter, handle) = reload::Layer::new(filter);
         let lines = fmt::layer().with_writer(writer).with_ansi(has_colours);
         let lines = match self.format {
@@ -118,6 +118,11 @@ fn parse(level: &str) -> Option<EnvFilter> {
         return None;
     }
     EnvFilter::builder().parse(words.join(",")).ok()
+}
+
+/// The filter for a level, which shows the audit whatever the level says of it.
+fn audited(level: &str) -> Option<EnvFilter> {
+    parse(&format!("{level},{AUDIT}=info"))
 }
 
 fn is_level(word: &str) -> bool {

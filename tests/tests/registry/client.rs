@@ -322,20 +322,6 @@ fn tls_trusts_whom_the_file_names_and_shows_our_certificate() {
 }
 
 #[test]
-fn what_is_asked_for_now_stays_in_a_cache_that_is_too_small_for_it() {
-    let registry = StandIn::start();
-    let [one, other] = ["one", "other"].map(|text| registry.put("a-value", avro(text)));
-    let client = client(json!({ "url": registry.url(), "cache": 1 }));
-    // Two lanes.
-    client.find(one);
-    client.find(other);
-    for id in [one, other, one, other] {
-        definite(&client, id).expect("it is there");
-    }
-    assert_eq!(registry.asked().len(), 2);
-}
-
-#[test]
 fn requests_are_counted_by_what_came_of_them_and_schemas_that_are_kept() {
     let registry = StandIn::start();
     let id = registry.put("a-value", avro("x"));

@@ -232,6 +232,8 @@ fn a_schema_that_pauses_the_stream_leaves_offsets_untouched_until_the_file_says_
         let mut replica = stage.start(BINARY, &[]);
         stands_still(&stage, &mut replica, odd, change);
         assert_eq!(replica.terminate().code(), Some(0), "{}", replica.log());
+        assert_eq!(stage.committed(), 2, "a drain goes no further either");
+        assert!(stage.outputs().dead_letters.is_empty());
 
         let key = format!("EDDY__EVENTS__EVOLUTION__{}", change.rule.to_uppercase());
         let outputs = stage.run(BINARY, &[(&key, "reject")]);

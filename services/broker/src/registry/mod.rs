@@ -7,7 +7,7 @@
 //! Never does: hold up a lane: [`Schemas::find`] says what is known.
 //!
 //! Invariant: a schema that is kept goes on working whatever becomes of the registry; and that there is none of a number is
-//! only said after the registry said so several times, and not long ago. While it says so of one number after the other, once
+//! only said after the registry said so several times, and not long ago. While it says so of one number after the other, twice
 //! is enough.
 
 mod request;
@@ -38,8 +38,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(20);
 const NONE_FOR: Duration = Duration::from_secs(60);
 /// What nobody has asked for during this time is not fetched any more.
 const FORGOTTEN: Duration = Duration::from_secs(120);
-/// After so many numbers of which there surely was none, each at most [`NONE_FOR`] after the one before, the first answer
-/// that there is none is believed: nonsense is about, and each number would stop a lane for seconds.
+/// After so many numbers of which there surely was none, each at most [`NONE_FOR`] after the one before, the second answer
+/// that there is none is believed, after the first pause: nonsense is about, and each number would stop a lane for longer.
+/// Never the first: whoever can write nonsense must not be able to have a new schema's events taken for it.
 const SEVERAL: usize = 3;
 /// A schema that was wanted this lately stays, beyond the limit if need be: lanes that alternate would drive each other's
 /// out before they were used.
@@ -250,13 +251,13 @@ impl Entry {
         self.schema.is_none() && self.surely_none().is_none_or(|last| self.wanted > last)
     }
 
-    /// Takes in what came of a request, and says when to ask again. `is_believed` is said of the first answer that there is
-    /// none.
+    /// Takes in what came of a request, and says when to ask again. `is_nonsense_about`: two answers that there is none are
+    /// enough.
     fn note(
         &mut self,
         answer: Result<WriterSchema, Failure>,
         longest: Duration,
-        is_believed: bool,
+        is_nonsense_about: bool,
     ) -> Option<Duration> {
         let pause = match answer {
             Ok(schema) => {
@@ -266,13 +267,15 @@ impl Entry {
             }
             Err(failure) if failure.outcome == RegistryOutcome::Unknown => {
                 let said = self.none.map_or(0, |(times, _)| times);
-                let times = if is_believed { said.max(UNSURE.len()) } else { said };
+                let is_short = is_nonsense_about && said == 0;
+                let times = if is_short { UNSURE.len() - 1 } else { said };
                 self.none = Some((times + 1, Instant::now()));
                 self.failures = 0;
                 self.why = Some(format!(
                     "{failure}; it is asked again, as a new schema may still be on its way"
                 ));
-                UNSURE.get(times).copied().unwrap_or(LOOK_AGAIN)
+                let pause = if is_short { 0 } else { times };
+                UNSURE.get(pause).copied().unwrap_or(LOOK_AGAIN)
             }
             Err(failure) => {
                 let full = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(longest);

@@ -111,7 +111,7 @@ fn senseless_numbers_drive_no_schema_out_and_are_not_remembered_without_end() {
 }
 
 #[test]
-fn once_several_numbers_surely_had_no_schema_the_next_are_settled_by_one_answer() {
+fn once_several_numbers_surely_had_no_schema_the_next_are_settled_by_two_answers_and_never_by_one() {
     let mut state = State::default();
     let is_settled = |state: &State, id| state.entries[&id].is_definite(Instant::now());
     for id in 0..SEVERAL as u32 {
@@ -122,9 +122,12 @@ fn once_several_numbers_surely_had_no_schema_the_next_are_settled_by_one_answer(
         assert!(is_settled(&state, id));
     }
     answer(&mut state, 100, none(), 10);
+    assert!(!is_settled(&state, 100));
+    answer(&mut state, 100, none(), 10);
     assert!(is_settled(&state, 100));
     // A schema that is late shows that the registry is not to be believed at once.
     answer(&mut state, 100, Ok(schema(100)), 10);
+    answer(&mut state, 101, none(), 10);
     answer(&mut state, 101, none(), 10);
     assert!(!is_settled(&state, 101));
 }

@@ -3,7 +3,7 @@
 //! Owns: which level is in force, until when, and what anybody may ask for while the service runs.
 //! Never does: watch the time; whoever changes a level calls [`LogLevel::tick`].
 //!
-//! Invariant: a change ends by itself, and no change silences the lines that say who changed what ([`AUDIT`]).
+//! Invariant: a change ends by itself, and no level silences the lines that say who changed what ([`AUDIT`]).
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use eddy_pipeline::time::Now;
 use tracing_subscriber::reload::Handle;
 use tracing_subscriber::{EnvFilter, Registry};
 
-use super::{LogSettings, is_level, parse};
+use super::{LogSettings, audited, is_level};
 
 /// Where the lines are from that say who changed what.
 pub const AUDIT: &str = "eddy::audit";
@@ -92,7 +92,8 @@ impl LogLevel {
             return Ok(before);
         }
         let lasts = self.span(lasts)?;
-        self.reload(&with_audit(level)?)?;
+        check(level)?;
+        self.reload(level)?;
         let ms = i64::try_from(lasts.0.as_millis()).unwrap_or(i64::MAX);
         *change = Some(Change {
             level: level.to_owned(),
@@ -110,7 +111,6 @@ impl LogLevel {
         let Some(current) = change.take_if(|change| change.until.monotonic <= now.monotonic) else {
             return change.is_some();
         };
-        // Said before, since it may be of no interest to the level that comes.
         let (was, level) = (current.level, &self.shared.configured);
         tracing::info!(target: AUDIT, was, level, "the time of the changed log level is over");
         if let Err(error) = self.reload(level) {
@@ -155,7 +155,7 @@ impl LogLevel {
         let Some(handle) = &self.shared.reload else {
             return Err("the log of this process was set up elsewhere and stays as it is".into());
         };
-        let filter = parse(level).ok_or_else(|| not_a_level(level))?;
+        let filter = audited(level).ok_or_else(|| not_a_level(level))?;
         handle
             .reload(filter)
             .map_err(|error| format!("the level of the log cannot be changed: {error}"))
@@ -166,8 +166,8 @@ impl LogLevel {
     }
 }
 
-/// What somebody may ask for: levels, and those of parts of the program, but not of the audit, which is added.
-fn with_audit(level: &str) -> Result<String, String> {
+/// What somebody may ask for: levels, and those of parts of the program, but not of the audit, which is always shown.
+fn check(level: &str) -> Result<(), String> {
     let words: Vec<&str> = level.split(',').map(str::trim).collect();
     let is_sound = |word: &&str| match word.split_once('=') {
         None => is_level(word),
@@ -187,7 +187,7 @@ fn with_audit(level: &str) -> Result<String, String> {
             "`{AUDIT}` says who changed what, and is always logged; leave it out"
         ));
     }
-    Ok(format!("{},{AUDIT}=info", words.join(",")))
+    Ok(())
 }
 
 fn not_a_level(level: &str) -> String {
