@@ -41,4 +41,5 @@ pub mod simhash;
 pub mod stall;
 pub mod tensor;
 pub mod time;
+pub mod trace;
 pub mod yardstick;
