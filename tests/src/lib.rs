@@ -3,6 +3,7 @@
 pub mod certificates;
 pub mod checker;
 pub mod cluster;
+pub mod collector;
 pub mod contract;
 pub mod dashboards;
 pub mod identity_provider;

@@ -44,6 +44,8 @@ mod recall;
 mod refused;
 #[path = "service/score.rs"]
 mod score;
+#[path = "service/traces.rs"]
+mod traces;
 
 use eddy_tests::stage::{AT_LEAST_ONCE, EXACTLY_ONCE, MLP, PICK, Plan, Stage};
 

@@ -15,7 +15,7 @@ pub mod registry;
 pub mod settings;
 pub mod start;
 pub mod twin;
-mod web;
+pub mod web;
 
 use std::time::Duration;
 

@@ -17,13 +17,13 @@ const MAX_QUOTED: usize = 200;
 
 /// What is encoded in a name, a secret and a part of a path: all but RFC 3986's unreserved letters, which every decoder
 /// takes.
-pub(crate) const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Who may vouch for a server: what a file names, else the system's.
 ///
 /// # Errors
 /// One sentence about the file.
-pub(crate) fn roots(ca: Option<&Path>) -> Result<RootCerts, String> {
+pub fn roots(ca: Option<&Path>) -> Result<RootCerts, String> {
     let Some(path) = ca else {
         return Ok(RootCerts::PlatformVerifier);
     };
@@ -49,7 +49,7 @@ pub(crate) fn roots(ca: Option<&Path>) -> Result<RootCerts, String> {
 }
 
 /// Who asks. A server on this machine is asked without a proxy.
-pub(crate) fn agent(roots: RootCerts, ours: Option<ClientCert>, is_local: bool, timeout: Duration) -> Agent {
+pub fn agent(roots: RootCerts, ours: Option<ClientCert>, is_local: bool, timeout: Duration) -> Agent {
     let tls = TlsConfig::builder()
         .provider(TlsProvider::NativeTls)
         .root_certs(roots)
@@ -71,7 +71,7 @@ pub(crate) fn agent(roots: RootCerts, ours: Option<ClientCert>, is_local: bool, 
 
 /// Why a server is not to be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Distrust {
+pub enum Distrust {
     /// The time of its certificate is over, or yet to come.
     Time,
     /// Its certificate was issued for another host.
@@ -81,7 +81,7 @@ pub(crate) enum Distrust {
 }
 
 /// OpenSSL's verdict on a certificate, in its words.
-pub(crate) fn distrust(reason: &str) -> (Distrust, &str) {
+pub fn distrust(reason: &str) -> (Distrust, &str) {
     // It stands in parentheses, after where in its source it was reached.
     let verdict = reason.rsplit_once(" (").and_then(|(_, rest)| rest.strip_suffix(')'));
     let reason = verdict.unwrap_or(reason);
@@ -96,7 +96,7 @@ pub(crate) fn distrust(reason: &str) -> (Distrust, &str) {
 }
 
 /// Foreign words on one line, of bounded length, without what is to stay hidden.
-pub(crate) fn quoted(text: &str, hidden: &[&str]) -> String {
+pub fn quoted(text: &str, hidden: &[&str]) -> String {
     let mut clean = text.to_owned();
     for secret in hidden.iter().filter(|secret| !secret.is_empty()) {
         clean = clean.replace(secret, "…");

@@ -35,6 +35,7 @@ use crate::recall;
 use crate::recall::fields::Fields;
 use crate::schemas::Shelf;
 use crate::settings::problems::Problems;
+use crate::traces;
 
 /// Checks a pipeline file: the report goes to standard output, problems go to standard error, one line each.
 pub fn check(arguments: &CheckArguments, variables: impl IntoIterator<Item = (String, String)>) -> ExitCode {
@@ -98,6 +99,7 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
         Some((assembly, _)) => findings.examine_registry(assembly, (reach, kafka.as_ref())),
         None => Vec::new(),
     };
+    let collector = findings.examine_collector(&pipeline, reach);
     let is_sound = findings.problems.is_empty() && findings.unreachable.is_none();
     let Some((assembly, models)) = loaded.filter(|_| is_sound) else {
         return Err(findings);
@@ -109,6 +111,7 @@ fn look(path: &Path, variables: impl IntoIterator<Item = (String, String)>, reac
         Some(kafka) => {
             warnings.extend(kafka.warnings.iter().cloned());
             warnings.extend(admin.tls.iter().flat_map(AdminTls::warnings));
+            warnings.extend(collector);
         }
         None => warnings.extend(settings.kafka.warnings()),
     }
@@ -229,6 +232,18 @@ impl Findings {
             Err(failure) => self.take(assembly, predictions::refused(failure, &file.predictions)),
         }
         lines
+    }
+
+    /// Offers nothing to the collector of spans, where there is one; says why it does not take that.
+    fn examine_collector(&mut self, pipeline: &Pipeline, reach: Reach) -> Option<String> {
+        if reach == Reach::Files {
+            return None;
+        }
+        let unfit = |why| {
+            let problem = Problem::new("traces.ca", why);
+            self.problems.merge(pipeline.document.locate(vec![problem]));
+        };
+        traces::examine(pipeline).map_err(unfit).ok().flatten()
     }
 
     fn take(&mut self, assembly: &Assembly, failure: Failure) {

@@ -27,6 +27,7 @@ use crate::predictions::PredictionSettings;
 use crate::settings::history::{History, Renamed};
 use crate::settings::problems::Problems;
 use crate::settings::{self, Document, Source};
+use crate::traces::TraceSettings;
 
 /// What pipeline files were like before.
 pub const HISTORY: History = History {
@@ -111,6 +112,9 @@ pub struct PipelineFile {
     /// ONNX Runtime itself.
     #[serde(default)]
     pub runtime: eddy_model::RuntimeSettings,
+    /// Where spans of traced events are sent. Default: nowhere, and the header `traceparent` passes through as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traces: Option<TraceSettings>,
     /// Where health, readiness and metrics are served.
     #[serde(default)]
     pub admin: AdminSettings,
@@ -224,6 +228,13 @@ impl PipelineFile {
         Some(registry)
     }
 
+    /// The table of traces, with the paths in it relative to `folder`.
+    pub fn traces(&self, folder: &Path) -> Option<TraceSettings> {
+        let mut traces = self.traces.clone()?;
+        traces.resolve_paths(folder);
+        Some(traces)
+    }
+
     /// The table of the admin address, with the paths in it relative to `folder`.
     pub fn admin(&self, folder: &Path) -> AdminSettings {
         let mut admin = self.admin.clone();
@@ -243,7 +254,9 @@ impl PipelineFile {
     /// Every secret that the file refers to.
     pub fn secrets(&mut self) -> impl Iterator<Item = &mut Secret> {
         let of_registry = self.registry.iter_mut().flat_map(Registry::secrets);
-        self.kafka.secrets().chain(self.admin.secrets()).chain(of_registry)
+        let of_traces = self.traces.iter_mut().flat_map(TraceSettings::secrets);
+        let of_kafka = self.kafka.secrets();
+        of_kafka.chain(self.admin.secrets()).chain(of_registry).chain(of_traces)
     }
 
     /// What is wrong beyond the types of single values.
@@ -264,6 +277,7 @@ impl PipelineFile {
         problems.extend(self.select.check());
         problems.extend(self.drift.check());
         problems.extend(self.policy.check());
+        problems.extend(self.traces.iter().flat_map(TraceSettings::check));
         problems.extend(self.admin.check());
         problems.extend(self.log.check());
         problems.extend(self.drain.check());

@@ -38,6 +38,7 @@ mod score;
 pub mod settings;
 mod status;
 mod topics;
+pub mod traces;
 mod trial;
 mod vigil;
 mod watched;

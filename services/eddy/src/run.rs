@@ -29,7 +29,7 @@ use eddy_pipeline::score::Scorer;
 use eddy_pipeline::settings::Problem;
 use eddy_pipeline::time::Clock;
 use eddy_telemetry::catalogue::{Certificate, PauseCause};
-use eddy_telemetry::{LogLevel, Metrics, Totals};
+use eddy_telemetry::{LogLevel, Metrics, Totals, Traces};
 
 use crate::assemble::{Assembly, assemble};
 use crate::desk::Desk;
@@ -41,6 +41,7 @@ use crate::policy;
 use crate::predictions;
 use crate::score::ScoreDesk;
 use crate::status::Status;
+use crate::traces::{self, Exporter};
 use crate::vigil::{Sight, Vigil};
 use crate::watched::{self, Watched, WatchedScorer};
 
@@ -49,6 +50,8 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How long brokers have to answer the watchdog before that counts as an outage.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long the end waits for a collector of spans.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 /// How often a drained process looks whether it was scraped.
 const LOOK_FOR_SCRAPE: Duration = Duration::from_millis(20);
 
@@ -80,6 +83,7 @@ pub struct Service {
     admin: Option<AdminHandle>,
     status: Arc<Status>,
     metrics: Metrics,
+    exporter: Option<Exporter>,
     last_scrape: Duration,
     _watchdog: Watchdog,
 }
@@ -181,12 +185,21 @@ impl Service {
         let settings = file.broker(&pipeline.folder);
         let judge = watched::judge(move || kafka::answers(&settings, ANSWER_WITHIN), exit_on_overdue);
         let watchdog = Watchdog::start(&common.tasks, common.clock.clone(), WATCH_EVERY, judge).map_err(internal)?;
+        let exporter = Exporter::start(pipeline, (&common.tasks, &common.metrics), common.clock.clone());
+        let exporter = exporter.map_err(|error| match error {
+            traces::StartError::Host(error) => internal(error),
+            traces::StartError::Settings(why) => NotStarted::new(
+                ExitCode::Configuration,
+                assembly.located(vec![Problem::new("traces.ca", why)]),
+            ),
+        })?;
+        let (exporter, traces) = exporter.unzip();
         for (lane, report) in (0..).zip(&status.lanes) {
             if shutdown.is_requested() {
                 let message = "asked to end before it had started; nothing was consumed";
                 return Err(NotStarted::new(ExitCode::Drained, message));
             }
-            let counted = (monitor.clone(), totals.clone());
+            let counted = (monitor.clone(), totals.clone(), traces.clone());
             start_lane(
                 (pipeline, &assembly, schema),
                 &common,
@@ -210,6 +223,7 @@ impl Service {
             admin,
             status,
             metrics: common.metrics,
+            exporter,
             last_scrape: file.drain.last_scrape.0,
             _watchdog: watchdog,
         })
@@ -254,7 +268,7 @@ impl Service {
     }
 
     /// Waits until the service is asked to end, ends it in order and gives the process's exit code.
-    pub fn join(self) -> ExitCode {
+    pub fn join(mut self) -> ExitCode {
         let cause = self.shutdown.wait();
         tracing::info!(%cause, "draining");
         self.readiness.draining();
@@ -274,6 +288,11 @@ impl Service {
         }
         let balance = self.status.balance();
         tracing::info!(?balance, holds = balance.holds(), "final balance");
+        if let Some(exporter) = self.exporter.take() {
+            drain.step("send the last spans");
+            let left = self.shutdown.remaining().unwrap_or_default();
+            exporter.finish(LAST_SPANS.min(left / 2));
+        }
         drain.finish();
         let code = self.shutdown.exit_code();
         // After a failure the place is wanted by a successor.
@@ -317,7 +336,7 @@ fn start_lane(
     common: &Common,
     (number, watchdog): (u16, &Watchdog),
     report: Arc<LaneReport>,
-    (monitor, totals): (Arc<Monitor>, Totals),
+    (monitor, totals, traces): (Arc<Monitor>, Totals, Option<Traces>),
 ) -> Result<(), NotStarted> {
     let file = &pipeline.file;
     let beat = watchdog.beat(&format!("lane {number}"));
@@ -340,7 +359,8 @@ fn start_lane(
     let metrics = common
         .metrics
         .lane(usize::from(number), &names)
-        .watching(monitor, totals, &versions);
+        .watching(monitor, totals, &versions)
+        .tracing(traces);
     let guarantee = match file.kafka.guarantee {
         Guarantee::ExactlyOnce => checkpoint::Guarantee::ExactlyOnce,
         Guarantee::AtLeastOnce => checkpoint::Guarantee::AtLeastOnce,
@@ -358,6 +378,7 @@ fn start_lane(
         Some(schema) => assembly.emitter().framed(schema),
         None => assembly.emitter(),
     };
+    let emitter = emitter.tracing(traces::tracing(pipeline));
     let lane = Lane::new(
         broker,
         (scoring, emitter, assembly.selection()),

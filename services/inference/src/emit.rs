@@ -17,6 +17,7 @@ use eddy_pipeline::mask::{Mask, Masked};
 use eddy_pipeline::partition::partition_for;
 use eddy_pipeline::rejection::Rejection;
 use eddy_pipeline::render::{Named, Renderer, Verdict};
+use eddy_pipeline::trace::{HEADER_TRACEPARENT, HEADER_TRACESTATE, Trace, Tracing};
 use sha2::{Digest, Sha256};
 
 use crate::batch::{Batch, Row};
@@ -58,6 +59,10 @@ pub struct Emitter {
     /// What stands before the JSON of a prediction.
     frame: Vec<u8>,
     mask: Mask,
+    tracing: Option<Tracing>,
+    /// That of the event whose outputs come next.
+    trace: Option<Trace>,
+    traceparent: String,
     json: Vec<u8>,
     text: String,
     masked: Vec<u8>,
@@ -72,6 +77,9 @@ impl Emitter {
             counts: [1; Destination::ALL.len()],
             frame: Vec::new(),
             mask: Mask::default(),
+            tracing: None,
+            trace: None,
+            traceparent: String::new(),
             json: Vec::new(),
             text: String::new(),
             masked: Vec::new(),
@@ -83,6 +91,22 @@ impl Emitter {
     pub fn masking(mut self, mask: Mask) -> Self {
         self.mask = mask;
         self
+    }
+
+    /// Goes on with the traces of these events in their outputs. Without it, an event's own header passes through.
+    #[must_use]
+    pub fn tracing(mut self, tracing: Option<Tracing>) -> Self {
+        self.tracing = tracing;
+        self
+    }
+
+    /// Begins with the outputs of an event; gives its trace, where it is traced.
+    pub(crate) fn begin(&mut self, batch: &Batch, row: &Row) -> Option<Trace> {
+        let tracing = self.tracing.as_ref()?;
+        let header = batch.headers(row).find(|header| header.name == HEADER_TRACEPARENT);
+        let header = header.and_then(|header| header.value);
+        self.trace = tracing.of(header, batch.source(row), row.timestamp_ms);
+        self.trace
     }
 
     /// Writes predictions in the framing of a schema registry, where their schema has this number.
@@ -122,8 +146,11 @@ impl Emitter {
         self.json.extend_from_slice(&self.frame);
         self.renderer
             .prediction(&event, verdicts(scoring, tensor_row, &[]), &mut self.json);
+        self.go_on_with_trace(Destination::Predictions);
         let mut headers = Headers::of(batch, row);
-        headers.carry(batch, row, |name| is_trace(name) || name.starts_with("ce_"));
+        headers.carry(batch, row, &self.traceparent, |name| {
+            is_trace(name) || name.starts_with("ce_")
+        });
         send(&self.output(Destination::Predictions, batch, row, Some(&self.json), &headers.list))
     }
 
@@ -150,6 +177,7 @@ impl Emitter {
         if let Some(time_ms) = row.event_time_ms {
             write!(self.text, "{time_ms}").expect("writing to a String cannot fail");
         }
+        self.go_on_with_trace(Destination::Retraining);
         let (probability, time) = self.text.split_at(time_at);
         let mut headers = Headers::of(batch, row);
         headers.add(HEADER_SELECTION, &self.json);
@@ -175,6 +203,7 @@ impl Emitter {
         send: impl FnOnce(&Output<'_>) -> R,
     ) -> R {
         let body = self.masked(batch, row, body);
+        self.go_on_with_trace(Destination::DeadLetters);
         let mut headers = Headers::of(batch, row);
         headers.add(HEADER_STAGE, rejection.reason.stage().as_str().as_bytes());
         headers.add(HEADER_REASON, rejection.reason.as_str().as_bytes());
@@ -182,6 +211,10 @@ impl Emitter {
         headers.add(HEADER_CONFIG, self.provenance.config.as_bytes());
         let digest = digest_of_changed(batch, row, body);
         self.with_body(Destination::DeadLetters, batch, row, (body, &digest), headers, send)
+    }
+
+    fn go_on_with_trace(&mut self, to: Destination) {
+        self.traceparent = self.trace.map(|trace| trace.traceparent(to)).unwrap_or_default();
     }
 
     /// The body that may go out in place of this one, whose bytes are then at hand.
@@ -210,18 +243,18 @@ impl Emitter {
         headers.add(HEADER_BODY, body.as_str().as_bytes());
         let value = match body {
             Body::Original => {
-                headers.carry(batch, row, |_| true);
+                headers.carry(batch, row, &self.traceparent, |_| true);
                 batch.value(row)
             }
             Body::Masked => {
                 headers.add(HEADER_SHA256, digest.as_bytes());
-                headers.carry(batch, row, |_| true);
+                headers.carry(batch, row, &self.traceparent, |_| true);
                 Some(self.masked.as_slice())
             }
             Body::Omitted | Body::Bare => {
                 headers.add(HEADER_SHA256, digest.as_bytes());
                 if body == Body::Omitted {
-                    headers.carry(batch, row, is_trace);
+                    headers.carry(batch, row, &self.traceparent, is_trace);
                 }
                 Some(&[][..])
             }
@@ -255,7 +288,7 @@ impl Emitter {
 
 /// Headers of the W3C trace context.
 fn is_trace(name: &str) -> bool {
-    name == "traceparent" || name == "tracestate"
+    name == HEADER_TRACEPARENT || name == HEADER_TRACESTATE
 }
 
 fn digest_of_changed(batch: &Batch, row: &Row, body: Body) -> String {
@@ -292,12 +325,14 @@ impl<'a> Headers<'a> {
         });
     }
 
-    fn carry(&mut self, batch: &'a Batch, row: &'a Row, which: impl Fn(&str) -> bool) {
-        self.list.extend(
-            batch
-                .headers(row)
-                .filter(|h| !h.name.starts_with("eddy.") && which(h.name)),
-        );
+    /// Carries headers of the event, with ours in the place of its `traceparent` where it is traced.
+    fn carry(&mut self, batch: &'a Batch, row: &'a Row, traceparent: &'a str, which: impl Fn(&str) -> bool) {
+        if !traceparent.is_empty() {
+            self.add(HEADER_TRACEPARENT, traceparent.as_bytes());
+        }
+        let is_ours = |name: &str| name.starts_with("eddy.") || (!traceparent.is_empty() && name == HEADER_TRACEPARENT);
+        let carried = batch.headers(row).filter(|h| !is_ours(h.name) && which(h.name));
+        self.list.extend(carried);
     }
 }
 

@@ -14,6 +14,7 @@
 mod pause;
 mod skips;
 mod stalls;
+mod times;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,7 @@ use crate::settings::{BatchSettings, CheckpointSettings, DeadLetterSettings};
 
 use self::pause::Pauses;
 use self::skips::Skips;
+use self::times::Times;
 
 pub use crate::ledger::Stopped;
 
@@ -103,6 +105,7 @@ pub struct Lane<B> {
     in_force: Option<Arc<InForce>>,
     judged_by: u64,
     facts: BatchFacts,
+    times: Times,
     lag_shown: Duration,
 }
 
@@ -139,6 +142,7 @@ impl<B: Broker> Lane<B> {
             in_force: None,
             judged_by: 0,
             facts: BatchFacts::default(),
+            times: Times::default(),
             lag_shown: Duration::ZERO,
         }
     }
@@ -246,6 +250,7 @@ impl<B: Broker> Lane<B> {
                 Err(error) => return self.undo(Some(error)),
             }
         }
+        self.times.taken = times.first_record.unwrap_or(started.monotonic);
         (self.facts.poll, self.facts.decode) = times.end(self.clock.now().monotonic);
         self.tell_of_new_schemas();
         match held_back {
@@ -284,6 +289,7 @@ impl<B: Broker> Lane<B> {
         let started = self.clock.now().monotonic;
         let scored = self.scoring.score(self.clock.as_ref());
         self.facts.model = self.since(started);
+        (self.times.model, self.times.scored) = (started, started + self.facts.model);
         for (model, run) in self.scoring.facts().enumerate() {
             let metrics = self.ledger.metrics();
             metrics.model_run(model, run.took);
@@ -333,8 +339,13 @@ impl<B: Broker> Lane<B> {
                 ledger: &mut self.ledger,
                 place,
             };
+            let trace = self.emitter.begin(self.scoring.batch(), row);
             let outcome = hand.over(&mut self.emitter, &self.scoring, row, &condemned)?;
             self.ledger.settle(row.source, outcome);
+            if let Some(trace) = trace {
+                let event = self.times.traced(trace, (self.scoring.batch(), row), outcome, now);
+                self.ledger.metrics().traced(event);
+            }
             if let (Outcome::Selected(arms), Some(tensor_row)) = (outcome, row.tensor_row())
                 && shown < SHOWN_OF_BATCH
             {

@@ -14,7 +14,7 @@ mod words;
 pub use self::deprecated::{DEPRECATED, Deprecated};
 pub(crate) use self::words::FAULTS;
 pub use self::words::{
-    Certificate, CheckpointOutcome, FeatureState, LaneStage, PauseCause, RegistryOutcome, Side, fault_word,
+    Certificate, CheckpointOutcome, FeatureState, LaneStage, PauseCause, RegistryOutcome, Side, SpanOutcome, fault_word,
 };
 use self::words::{
     arm_words, change_words, drawn_words, fault_words, reason_words, signal_words, standing_words, statistic_words,
@@ -74,6 +74,8 @@ pub enum Unit {
     Keys,
     /// Schemas of events.
     Schemas,
+    /// Spans of traces.
+    Spans,
 }
 
 impl Unit {
@@ -93,6 +95,7 @@ impl Unit {
             Self::Features => "features",
             Self::Keys => "keys",
             Self::Schemas => "schemas",
+            Self::Spans => "spans",
         }
     }
 }
@@ -181,6 +184,7 @@ const REASON: Label = closed("reason", reason_words);
 const SHA256: Label = configured("sha256", "SHA-256 of the model file, in hexadecimal digits");
 const DRAWN: Label = closed("outcome", drawn_words);
 const SIGNAL_LABEL: Label = closed("signal", signal_words);
+const SPAN_OUTCOME: Label = closed("outcome", SpanOutcome::words);
 const STAGE: Label = closed("stage", LaneStage::words);
 const TOPIC: Label = configured("topic", "name of an events topic");
 const VERSION: Label = configured("version", "version of the program or the model");
@@ -347,6 +351,8 @@ catalogue! {
         "Schemas that are kept; they go on working while the schema registry is out of reach.";
     REGISTRY_ANSWERED = "eddy_registry_answered_time_seconds", GAUGE, Seconds, [],
         "When the schema registry last gave what it was asked for, since the Unix epoch; 0 before that.";
+    TRACE_SPANS = "eddy_trace_spans_total", COUNTER, Spans, [SPAN_OUTCOME],
+        "Spans of traced events by what became of them; none is traced without the table `traces`.";
     CERTIFICATE_EXPIRY = "eddy_certificate_expiry_time_seconds", GAUGE, Seconds, [TABLE],
         "When our certificate in a table of the pipeline file expires, since the Unix epoch: of `admin.tls` the one in use, of the others as it was at the start.";
     READY = "eddy_ready", GAUGE, Flag, [],

@@ -27,6 +27,7 @@ use self::spans::{ModelSpan, Spans};
 use crate::catalogue::{CheckpointOutcome, FAULTS, LaneStage, PauseCause, fault_word};
 use crate::drift::{ModelVersion, Totals, Watch};
 use crate::metrics::Families;
+use crate::traces::{TracedEvent, Traces};
 
 /// What one batch was and where its time went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,6 +71,7 @@ pub struct LaneMetrics {
     published: Published,
     spans: Spans,
     watch: Option<Watch>,
+    traces: Option<Traces>,
 }
 
 struct ModelHandles {
@@ -140,6 +142,7 @@ impl LaneMetrics {
             published: Published::default(),
             spans: Spans::new(models.len(), DriftTally::default()),
             watch: None,
+            traces: None,
             lane,
             families,
         }
@@ -152,6 +155,18 @@ impl LaneMetrics {
         self.spans = Spans::new(self.models.len(), monitor.tally());
         self.watch = Some(self.families.drift.watch((monitor, totals), models));
         self
+    }
+
+    /// Tells of traced events there.
+    #[must_use]
+    pub fn tracing(mut self, traces: Option<Traces>) -> Self {
+        self.traces = traces;
+        self
+    }
+
+    /// Notes a traced event; it is told of when it is durable.
+    pub fn traced(&mut self, event: TracedEvent) {
+        self.spans.open.traced.push(event);
     }
 
     /// Counts predicted events for drift; `count` is given the monitor and what it counts into.
@@ -368,6 +383,9 @@ impl LaneMetrics {
             }
             if let Some(watch) = &self.watch {
                 watch.publish(&span.drift);
+            }
+            if let Some(traces) = &self.traces {
+                span.traced.drain(..).for_each(|event| traces.tell(event, now));
             }
             span.clear();
             self.spans.spare.push(span);

@@ -1,6 +1,7 @@
-//! What Eddy tells about itself: metrics and logs.
+//! What Eddy tells about itself: metrics, logs and traces.
 //!
-//! Owns: the catalogue of metrics, the registry and its handles, the set-up of logging, the throttle for warnings.
+//! Owns: the catalogue of metrics, the registry and its handles, the set-up of logging, the throttle for warnings, the form
+//! and the queue of traces.
 //! Never does: serve them (the host does), decide anything, keep process-wide state other than the one log subscriber.
 //!
 //! Invariant: every metric that leaves the process is a row of [`catalogue`], and every label value is from a closed
@@ -14,6 +15,7 @@ mod log;
 mod metrics;
 mod reference;
 mod throttle;
+mod traces;
 
 pub use self::drift::{ModelVersion, Totals};
 pub use self::lane::{BatchFacts, LaneMetrics};
@@ -21,3 +23,4 @@ pub use self::log::{AUDIT, CONFIGURED, LevelInForce, LogError, LogFormat, LogLev
 pub use self::metrics::{Metrics, ModelFacts, RegistryMetrics};
 pub use self::reference::catalogue_markdown;
 pub use self::throttle::Throttle;
+pub use self::traces::{BatchTimes, Resource, TraceMetrics, TracedEvent, Traces};

@@ -24,6 +24,7 @@ use prometheus::{
 use crate::catalogue::{self, Certificate, CheckpointOutcome, Kind, LaneStage, Metric, RegistryOutcome};
 use crate::drift::DriftFamilies;
 use crate::lane::LaneMetrics;
+use crate::traces::TraceMetrics;
 
 /// What [`catalogue::MODEL_INFO`] says about a loaded model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +90,7 @@ pub(crate) struct Families {
     registry_requests: IntCounterVec,
     registry_schemas: IntGauge,
     registry_answered: Gauge,
+    trace_spans: IntCounterVec,
     certificate_expiry: GaugeVec,
     ready: IntGauge,
     deprecated_keys: IntGauge,
@@ -144,6 +146,11 @@ impl Metrics {
             schemas: self.families.registry_schemas.clone(),
             answered: self.families.registry_answered.clone(),
         }
+    }
+
+    /// The handles for traces.
+    pub fn traces(&self) -> TraceMetrics {
+        TraceMetrics::new(&self.families.trace_spans)
     }
 
     /// Notes when the process started.
@@ -283,6 +290,7 @@ impl Families {
                 catalogue::REGISTRY_ANSWERED,
                 Gauge::with_opts(opts(catalogue::REGISTRY_ANSWERED)),
             ),
+            trace_spans: labelled(r, catalogue::TRACE_SPANS, IntCounterVec::new),
             certificate_expiry: labelled(r, catalogue::CERTIFICATE_EXPIRY, GaugeVec::new),
             ready: gauge(r, catalogue::READY),
             deprecated_keys: gauge(r, catalogue::DEPRECATED_KEYS),

@@ -60,6 +60,7 @@ struct State {
     /// Numbers of a subject's versions.
     by_subject: BTreeMap<String, Vec<u32>>,
     asked: Vec<String>,
+    bodies: Vec<Vec<u8>>,
 }
 
 impl StandIn {
@@ -95,6 +96,7 @@ impl StandIn {
                 by_number: BTreeMap::new(),
                 by_subject: BTreeMap::new(),
                 asked: Vec::new(),
+                bodies: Vec::new(),
             }),
             changed: Condvar::new(),
         });
@@ -152,6 +154,11 @@ impl StandIn {
         self.state().asked.clone()
     }
 
+    /// The body of each request.
+    pub fn bodies(&self) -> Vec<Vec<u8>> {
+        self.state().bodies.clone()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().expect("no code panics under this lock")
     }
@@ -201,6 +208,7 @@ impl Shared {
             state.mood = mood;
         }
         state.asked.push(asked.clone());
+        state.bodies.push(body.clone());
         while state.mood == Mood::Silent {
             state = self.changed.wait(state).expect("no code panics under this lock");
         }

@@ -20,7 +20,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 mod topics;
-pub(crate) mod url;
+pub mod url;
 
 use std::net::IpAddr;
 use std::path::Path;

@@ -3,17 +3,17 @@
 use std::net::IpAddr;
 
 /// Whether what is sent there travels encrypted, or stays on this machine.
-pub(crate) fn is_safe(url: &str) -> bool {
+pub fn is_safe(url: &str) -> bool {
     host(url).is_some() && (url.starts_with("https://") || (url.starts_with("http://") && is_local(url)))
 }
 
 /// Whether it is on this machine.
-pub(crate) fn is_local(url: &str) -> bool {
+pub fn is_local(url: &str) -> bool {
     host(url).is_some_and(is_loopback)
 }
 
 /// The host of a URL that carries neither a name nor a password.
-pub(crate) fn host(url: &str) -> Option<&str> {
+pub fn host(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     let host = match authority.strip_prefix('[') {

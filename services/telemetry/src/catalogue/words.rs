@@ -94,6 +94,18 @@ words! {
 }
 
 words! {
+    /// What became of spans.
+    SpanOutcome {
+        /// The collector took them.
+        Exported = "exported",
+        /// It refused them.
+        Refused = "refused",
+        /// It was out of reach for too long, or too slow for what is traced.
+        Dropped = "dropped",
+    }
+}
+
+words! {
     /// What a certificate of ours is for: the table of the pipeline file that names it.
     Certificate {
         /// What the admin address shows.

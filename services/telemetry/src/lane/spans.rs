@@ -10,6 +10,8 @@ use eddy_pipeline::drift::monitor::Tally as DriftTally;
 use eddy_pipeline::select::{Arm, Drawn};
 use eddy_pipeline::signal::Signal;
 
+use crate::traces::TracedEvent;
+
 /// What spans of work have observed, oldest first, as [`eddy_pipeline::outcome::Remembers`] describes.
 pub(super) struct Spans {
     pub(super) open: Span,
@@ -28,6 +30,7 @@ pub(super) struct Span {
     pub(super) models: Vec<ModelSpan>,
     pub(super) draws: [[u64; Drawn::ALL.len()]; Arm::ALL.len()],
     pub(super) drift: DriftTally,
+    pub(super) traced: Vec<TracedEvent>,
 }
 
 #[derive(Default, Clone)]
@@ -76,6 +79,7 @@ impl Span {
             models: vec![ModelSpan::default(); models],
             draws: Default::default(),
             drift,
+            traced: Vec::new(),
         }
     }
 
@@ -83,6 +87,7 @@ impl Span {
         self.event_times.clear();
         self.draws = Default::default();
         self.drift.clear();
+        self.traced.clear();
         for model in &mut self.models {
             model.predictions = 0;
             model.selections = Default::default();

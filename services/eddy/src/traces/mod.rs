@@ -1,0 +1,195 @@
+//! Sends spans of traced events to a collector, in OTLP over HTTP.
+//!
+//! Owns: the thread that does, what is offered again and for how long.
+//! Never does: hold up a lane or the end of the service; what cannot be sent in time is dropped and counted.
+//!
+//! Invariant: a span is sent only after its event is durable, and where the settings say.
+
+mod offer;
+mod settings;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use eddy_host::{Error, OnDrain, OnExit, Policy, Shutdown, Tasks};
+use eddy_pipeline::backoff::BackOff;
+use eddy_pipeline::event::Destination;
+use eddy_pipeline::time::Clock;
+use eddy_pipeline::trace::Tracing;
+use eddy_telemetry::catalogue::SpanOutcome;
+use eddy_telemetry::{Metrics, Resource, Throttle, TraceMetrics, TracedEvent, Traces};
+
+pub use self::offer::{Answer, Collector};
+pub use self::settings::TraceSettings;
+use crate::file::Pipeline;
+
+/// Most events of one request.
+const EVENTS: usize = 512;
+/// How long the first event of a request waits for others.
+const COMPANY: Duration = Duration::from_secs(1);
+/// The longest pause between two offers.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often a log says that spans are not to be had rid of.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+
+/// Which events of a pipeline are traced: none without the table.
+pub(crate) fn tracing(pipeline: &Pipeline) -> Option<Tracing> {
+    let settings = pipeline.file.traces.as_ref()?;
+    Some(Tracing::new(
+        &pipeline.file.broker(&pipeline.folder).group(),
+        settings.ratio,
+    ))
+}
+
+/// Who tells.
+fn resource(pipeline: &Pipeline) -> Resource {
+    let broker = pipeline.file.broker(&pipeline.folder);
+    Resource {
+        service: pipeline.file.name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        instance: broker.instance(),
+        group: broker.group(),
+        topics: Destination::ALL.map(|to| broker.topics.output(to).to_owned()),
+    }
+}
+
+/// What is wrong, or not in reach, of the collector that a pipeline names, where it names one.
+///
+/// # Errors
+/// What the service would not start with: one sentence.
+pub(crate) fn examine(pipeline: &Pipeline) -> Result<Option<String>, String> {
+    let Some(settings) = pipeline.file.traces(&pipeline.folder) else {
+        return Ok(None);
+    };
+    let collector = Collector::new(settings)?;
+    Ok(match collector.offer(&resource(pipeline).request(&[])) {
+        Answer::Taken { .. } => None,
+        Answer::Refused(why) | Answer::Later(why) => Some(format!(
+            "traces.url: {why}; the stream does without, and spans are dropped"
+        )),
+    })
+}
+
+/// The thread that sends.
+#[derive(Debug)]
+pub(crate) struct Exporter {
+    ended: Receiver<()>,
+}
+
+impl Exporter {
+    /// Starts it, where there is a collector; lanes tell by the handle.
+    ///
+    /// # Errors
+    /// A sentence about a file of the table `traces`.
+    pub(crate) fn start(
+        pipeline: &Pipeline,
+        (tasks, metrics): (&Tasks, &Metrics),
+        clock: Arc<dyn Clock>,
+    ) -> Result<Option<(Self, Traces)>, StartError> {
+        let Some(settings) = pipeline.file.traces(&pipeline.folder) else {
+            return Ok(None);
+        };
+        let (traces, events) = Traces::bounded(settings.queue, metrics.traces());
+        let retry = settings.retry.0;
+        let mut sender = Sender {
+            resource: resource(pipeline),
+            collector: Collector::new(settings).map_err(StartError::Settings)?,
+            retry,
+            metrics: metrics.traces(),
+            said: Throttle::new(SAY_EVERY),
+            clock,
+        };
+        // Its other end is dropped when the thread ends, however it does.
+        let (ends, ended) = sync_channel(0);
+        let policy = Policy {
+            on_exit: OnExit::Log,
+            on_drain: OnDrain::Abort,
+        };
+        tasks.spawn_thread("traces", policy, move |shutdown| {
+            let _ends: std::sync::mpsc::SyncSender<()> = ends;
+            sender.run(&events, &shutdown);
+            Ok(())
+        })?;
+        Ok(Some((Self { ended }, traces)))
+    }
+
+    /// Waits until everything was sent that lanes told of, which have ended; not longer than `limit`.
+    pub(crate) fn finish(self, limit: Duration) {
+        if self.ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("the last spans were not sent in time, and are dropped");
+        }
+    }
+}
+
+/// Why it was not started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// A file that the table names.
+    #[error("{0}")]
+    Settings(String),
+    /// No thread.
+    #[error(transparent)]
+    Host(#[from] Error),
+}
+
+struct Sender {
+    resource: Resource,
+    collector: Collector,
+    retry: Duration,
+    metrics: TraceMetrics,
+    said: Throttle,
+    clock: Arc<dyn Clock>,
+}
+
+impl Sender {
+    /// Sends until the last lane is gone and nothing waits.
+    fn run(&mut self, events: &Receiver<TracedEvent>, shutdown: &Shutdown) {
+        while let Ok(first) = events.recv() {
+            let mut batch = vec![first];
+            let until = Instant::now() + COMPANY;
+            while batch.len() < EVENTS {
+                let Ok(event) = events.recv_timeout(until.saturating_duration_since(Instant::now())) else {
+                    break;
+                };
+                batch.push(event);
+            }
+            self.send(&batch, shutdown);
+        }
+    }
+
+    /// Offers a batch until it is taken or refused, or not worth it any more.
+    fn send(&mut self, batch: &[TracedEvent], shutdown: &Shutdown) {
+        let spans = batch.iter().map(TracedEvent::spans).sum();
+        let body = self.resource.request(batch);
+        let (until, mut pauses) = (Instant::now() + self.retry, BackOff::new(LONGEST_PAUSE));
+        let (outcome, why) = loop {
+            match self.collector.offer(&body) {
+                Answer::Taken { refused: None } => return self.metrics.count(SpanOutcome::Exported, spans),
+                Answer::Taken {
+                    refused: Some((refused, why)),
+                } => {
+                    let refused = refused.min(spans);
+                    self.metrics.count(SpanOutcome::Exported, spans - refused);
+                    self.metrics.count(SpanOutcome::Refused, refused);
+                    return self.say(&why);
+                }
+                Answer::Refused(why) => break (SpanOutcome::Refused, why),
+                Answer::Later(why) => {
+                    let is_over = Instant::now() >= until || shutdown.wait_for(pauses.next(self.clock.now()));
+                    if is_over {
+                        break (SpanOutcome::Dropped, why);
+                    }
+                }
+            }
+        };
+        self.metrics.count(outcome, spans);
+        self.say(&why);
+    }
+
+    fn say(&mut self, why: &str) {
+        if let Some(before) = self.said.admit(self.clock.now()) {
+            tracing::warn!(why, before, "spans of traced events are lost; the stream goes on");
+        }
+    }
+}
