@@ -2,7 +2,7 @@
 ONNX Runtime.
 
     sbom.py --crates services/eddy/Cargo.toml --packages /var/lib/dpkg/status --system /etc/os-release \\
-        --onnxruntime pkg:pypi/onnxruntime@1.31.1=libonnxruntime.so [--version 1.2.3]
+        --onnxruntime pkg:pypi/onnxruntime@1.31.1=libonnxruntime.so [--version 1.2.3] [--licenses FOLDER]
 
 In the place of --crates, --program takes the program's part from a document that this script has written before. The time is that of
 SOURCE_DATE_EPOCH, so that the same image has the same document.
@@ -15,23 +15,39 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 
-# A crate that links C code, by the `links` of its manifest: that code's name, and what other code lies in it. A version is in the
-# crate's own version, or in a header.
+# Where the version of a C library is written: in the crate's own version, or nowhere; else a header and what finds it there.
+CRATE, NOWHERE = "crate", "nowhere"
+# A crate that links C code, by the `links` of its manifest: that code's name, and what other code lies in it; for each where its
+# version is, and by what name vulnerabilities are filed, if there is one.
 LINKED = {
     "rdkafka": {
-        "librdkafka": (None, "cpe:2.3:a:confluent:librdkafka"),
+        "librdkafka": (CRATE, "cpe:2.3:a:confluent:librdkafka"),
         "lz4": (("librdkafka/src/lz4.h", "LZ4_VERSION_(?:MAJOR|MINOR|RELEASE) +([0-9]+)"), "cpe:2.3:a:lz4_project:lz4"),
+        "xxhash": (("librdkafka/src/rdxxhash.h", "XXH_VERSION_(?:MAJOR|MINOR|RELEASE) +([0-9]+)"), None),
+        "cjson": (("librdkafka/src/cJSON.h", "CJSON_VERSION_(?:MAJOR|MINOR|PATCH) +([0-9]+)"), "cpe:2.3:a:davegamble:cjson"),
+        "nanopb": (("librdkafka/src/nanopb/pb.h", 'NANOPB_VERSION "nanopb-(.+)"'), "cpe:2.3:a:nanopb_project:nanopb"),
+        "tinycthread": (("librdkafka/src/tinycthread.h", "TINYCTHREAD_VERSION_(?:MAJOR|MINOR) +([0-9]+)"), None),
+        "snappy-c": (NOWHERE, None),
+        "crc32c": (NOWHERE, None),
+        "fnv1a": (NOWHERE, None),
+        "hdrhistogram": (NOWHERE, None),
+        "murmur2": (NOWHERE, None),
+        "opentelemetry-proto": (NOWHERE, None),
+        "pycrc": (NOWHERE, None),
     },
     "z": {"zlib": (("src/zlib/zlib.h", 'ZLIB_VERSION "([0-9.]+)"'), "cpe:2.3:a:zlib:zlib")},
-    "zstd": {"zstd": (None, "cpe:2.3:a:facebook:zstandard")},
+    "zstd": {"zstd": (CRATE, "cpe:2.3:a:facebook:zstandard")},
     # These are in packages of the system, and ONNX Runtime is loaded when the program starts.
     "openssl": {},
     "onnxruntime": {},
 }
+# The licences of that code, which go with it.
+LICENSES = {"rdkafka": "librdkafka/LICENSES.txt", "z": "src/zlib/LICENSE", "zstd": "zstd/LICENSE"}
 
 
 def fail(message):
@@ -49,21 +65,29 @@ def linked_code(package):
     if name not in LINKED:
         fail(f"{package['name']} links {name}, which nobody has told this script about: add it to LINKED")
     folder = pathlib.Path(package["manifest_path"]).parent
-    for library, (header, cpe) in LINKED[name].items():
-        if header is None:
-            version = re.sub("^[a-z]+[.]", "", package["version"].partition("+")[2])
-        else:
-            version = ".".join(re.findall(f"#define +{header[1]}", (folder / header[0]).read_text()))
-        if not version:
-            fail(f"cannot find the version of {library} in {package['name']} {package['version']}: correct LINKED")
-        yield {
-            "type": "library",
-            "bom-ref": f"pkg:generic/{library}@{version}",
-            "name": library,
-            "version": version,
-            "purl": f"pkg:generic/{library}@{version}",
-            "cpe": f"{cpe}:{version}:*:*:*:*:*:*:*",
-        }
+    for library, (place, cpe) in LINKED[name].items():
+        found = {"type": "library", "name": library}
+        purl = f"pkg:generic/{library}"
+        if place != NOWHERE:
+            if place == CRATE:
+                version = re.sub("^[a-z]+[.]", "", package["version"].partition("+")[2])
+            else:
+                version = ".".join(re.findall(f"#define +{place[1]}", (folder / place[0]).read_text()))
+            if not version:
+                fail(f"cannot find the version of {library} in {package['name']} {package['version']}: correct LINKED")
+            found["version"] = version
+            purl += f"@{version}"
+        if cpe:
+            found["cpe"] = f"{cpe}:{version}:*:*:*:*:*:*:*"
+        yield found | {"bom-ref": purl, "purl": purl}
+
+
+def copy_licenses(package, folder):
+    """Those of the C libraries in a crate."""
+    if package["links"] in LICENSES:
+        library = next(iter(LINKED[package["links"]]))
+        text = pathlib.Path(package["manifest_path"]).parent / LICENSES[package["links"]]
+        shutil.copyfile(text, pathlib.Path(folder) / f"{library}-licenses.txt")
 
 
 def crate(package, checksums):
@@ -77,8 +101,8 @@ def crate(package, checksums):
     return found
 
 
-def program_of_crates(manifest):
-    """The program, what it is made of, and what of that needs what."""
+def program_of_crates(manifest, licenses):
+    """The program, what it is made of, and what of that needs what; the licences of C libraries go to a folder, if one is given."""
     target = re.search("^host: (.*)$", subprocess.check_output(["rustc", "-vV"], text=True), re.M)[1]
     common = ["--locked", "--manifest-path", manifest]
     # Those that are in the program: without macros, tests and builds.
@@ -91,10 +115,14 @@ def program_of_crates(manifest):
 
     packages = [package for package in metadata["packages"] if (package["name"], f"v{package['version']}") in inside]
     crates = {package["id"]: crate(package, checksums) for package in packages}
-    needs = {node["id"]: {dep["pkg"] for dep in node["deps"]} for node in metadata["resolve"]["nodes"]}
+    # Of a build or a test nothing is in the program.
+    is_inside = lambda dep: any(kind["kind"] is None for kind in dep["dep_kinds"])
+    needs = {node["id"]: {dep["pkg"] for dep in node["deps"] if is_inside(dep)} for node in metadata["resolve"]["nodes"]}
     components, dependencies = {}, []
     for package in packages:
         code = {found["bom-ref"]: found for found in linked_code(package)} if package["links"] else {}
+        if licenses:
+            copy_licenses(package, licenses)
         found = crates[package["id"]]
         components |= {found["bom-ref"]: found} | code
         wanted = [crates[other]["bom-ref"] for other in needs[package["id"]] if other in crates]
@@ -161,10 +189,11 @@ def main():
     parser.add_argument("--system", metavar="OS_RELEASE", required=True)
     parser.add_argument("--onnxruntime", metavar="PURL=FILE", required=True)
     parser.add_argument("--version", help="of the image; else that of the program")
+    parser.add_argument("--licenses", metavar="FOLDER", help="with --crates: where the licences of the C libraries are to be copied")
     chosen = parser.parse_args()
 
     program, components, dependencies = (
-        program_of_crates(chosen.crates) if chosen.crates else program_of_document(chosen.program)
+        program_of_crates(chosen.crates, chosen.licenses) if chosen.crates else program_of_document(chosen.program)
     )
     around = [runtime(chosen.onnxruntime), *system_packages(chosen.packages, chosen.system)]
     components = sorted([*components, *around], key=lambda component: component["bom-ref"])

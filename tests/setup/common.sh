@@ -34,6 +34,31 @@ install_packages() { # what is missing, packages…
     } >&2 || fail "apt-get could not install $*: see above, then run $script again"
 }
 
+require_python() { # oldest minor version of Python 3
+    command -v python3 > /dev/null || install_packages "python3" python3 python3-venv
+    python3 -c "import sys; sys.exit(sys.version_info < (3, $1))" \
+        || fail "python3 is older than 3.$1: install a newer one and run $script again"
+}
+
+# A virtual environment knows its own path, so it is made where it is used.
+make_venv() { # target, packages…
+    local target=$1
+    shift
+    rm -rf "$target"
+    if ! python3 -m venv "$target" > /dev/null 2>&1; then
+        install_packages "venv for python3" python3-venv
+        python3 -m venv --clear "$target" >&2 || fail "python3 -m venv failed: install it for $(command -v python3) and run $script again"
+    fi
+    (($# == 0)) || pip_install "$target" "$@"
+}
+
+pip_install() { # virtual environment, what pip is to install…
+    local venv=$1
+    shift
+    "$venv/bin/python" -m pip --disable-pip-version-check install --quiet "$@" >&2 \
+        || fail "pip could not install the packages: see above; check the network and pip's configuration, then run $script again"
+}
+
 # A new folder beside the target, on the same file system, so that a rename makes the result appear at once and whole.
 # It is gone when the script ends.
 make_work_folder() { # name

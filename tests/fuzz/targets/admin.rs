@@ -1,4 +1,4 @@
-//! Whatever comes over one connection to the admin address: one answer at most, and nothing is changed without the token.
+//! Whatever comes over one connection to the admin address: what is answered is HTTP, and nothing is changed without the token.
 #![no_main]
 
 use std::net::SocketAddr;

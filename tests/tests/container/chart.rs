@@ -35,7 +35,7 @@ fn everything(version: &str) -> Value {
         "podMonitor": {"enabled": true, "relabelings": [{"targetLabel": "cluster", "replacement": "eu"}]},
         "prometheusRule": {"enabled": true, "labels": {"release": "prometheus"}},
         "dashboards": {"enabled": true, "annotations": {"grafana_folder": "Eddy"}},
-        "keda": {"enabled": true, "group": "eddy-fraud", "authentication": "kafka"},
+        "keda": {"enabled": true, "group": "eddy-fraud", "topic": "payments", "authentication": "kafka"},
         "podAnnotations": {"a": "b"},
         "podLabels": {"team": "fraud"},
         "nodeSelector": {"pool": "gpu"},
@@ -152,6 +152,19 @@ fn a_value_that_the_chart_does_not_know_is_refused_and_so_are_values_that_contra
         ),
         (json!({"pipeline": {"policy": "a"}}), "pipeline.file"),
         (json!({"keda": {"enabled": true}}), "keda.group"),
+        (
+            json!({"keda": {"enabled": true, "group": "a"}, "kafka": {"brokers": "b:9092"}}),
+            "keda.topic",
+        ),
+        (
+            json!({"keda": {"enabled": true, "triggers": [{}], "minReplicas": 3, "maxReplicas": 2}}),
+            "keda.minReplicas",
+        ),
+        (json!({"settings": {"KAFKA__INSTANCE": "a"}}), "KAFKA__INSTANCE"),
+        (json!({"settings": {"KAFKA__BROKERS": "b:9092"}}), "KAFKA__BROKERS"),
+        (json!({"settings": {"ADMIN__ADDRESS": "[::]:80"}}), "ADMIN__ADDRESS"),
+        (json!({"settings": {"DRAIN__DEADLINE": "9s"}}), "DRAIN__DEADLINE"),
+        (json!({"settings": {"DRAIN__LAST_SCRAPE": "9s"}}), "DRAIN__LAST_SCRAPE"),
     ] {
         let output = helm(&["template", "release"], &values);
         let said = String::from_utf8_lossy(&output.stderr);
@@ -248,7 +261,69 @@ fn where_keda_decides_how_many_replicas_there_are_the_chart_does_not() {
     let trigger = &of_kind(&objects, "ScaledObject")[0]["spec"]["triggers"][0];
     assert_eq!(trigger["metadata"]["consumerGroup"], "eddy-fraud");
     assert_eq!(trigger["metadata"]["bootstrapServers"], "kafka-0:9092,kafka-1:9092");
+    assert_eq!(trigger["metadata"]["topic"], "payments");
     assert_eq!(trigger["authenticationRef"]["name"], "kafka");
+}
+
+#[test]
+fn keda_may_ask_other_brokers_than_the_replicas_do() {
+    let mut values = everything(NEWEST);
+    values["keda"]["brokers"] = "kafka.streams:9092".into();
+    let objects = objects(NEWEST, &values);
+    let trigger = &of_kind(&objects, "ScaledObject")[0]["spec"]["triggers"][0];
+    assert_eq!(trigger["metadata"]["bootstrapServers"], "kafka.streams:9092");
+    let brokers = setting(pod(&objects), "EDDY__KAFKA__BROKERS");
+    assert_eq!(brokers["value"], "kafka-0:9092,kafka-1:9092");
+}
+
+#[test]
+fn without_a_replica_there_is_no_test_of_one() {
+    for (values, tests) in [
+        (json!({"replicas": 2}), 1),
+        (json!({"replicas": 0}), 0),
+        (
+            json!({"keda": {"enabled": true, "triggers": [{"type": "cpu", "metadata": {}}], "minReplicas": 0}}),
+            0,
+        ),
+    ] {
+        assert_eq!(of_kind(&objects(NEWEST, &values), "Pod").len(), tests, "{values}");
+    }
+}
+
+#[test]
+fn the_test_runs_where_replicas_do_and_is_let_in_whoever_else_is() {
+    let mut values = everything(NEWEST);
+    // Its label may be no longer than 63 letters.
+    values["nameOverride"] = "n".repeat(63).into();
+    let objects = objects(NEWEST, &values);
+    let test = of_kind(&objects, "Pod")[0];
+    for key in ["nodeSelector", "tolerations"] {
+        assert_eq!(test["spec"][key], values[key], "{key}");
+    }
+    let own = &test["metadata"]["labels"];
+    let name = own["app.kubernetes.io/name"].as_str().expect("a label");
+    assert!(name.len() <= 63 && name.ends_with("-test"), "{name}");
+    let peers = &of_kind(&objects, "NetworkPolicy")[0]["spec"]["ingress"][0]["from"];
+    let peers: Vec<_> = peers.as_array().expect("peers").iter().collect();
+    assert_eq!(peers[0], &values["networkPolicy"]["ingressFrom"][0]);
+    assert_eq!(peers[1], &json!({"podSelector": {"matchLabels": own}}));
+}
+
+#[test]
+fn the_pipeline_file_is_called_as_its_path_says() {
+    let values = json!({"pipeline": {"file": "a", "path": "/etc/eddy/fraud.toml"}});
+    let objects = objects(NEWEST, &values);
+    assert_eq!(of_kind(&objects, "ConfigMap")[0]["data"], json!({"fraud.toml": "a"}));
+    let container = &pod(&objects)["containers"][0];
+    assert_eq!(container["args"], json!(["run", "/etc/eddy/fraud.toml"]));
+    assert_eq!(container["volumeMounts"][0]["mountPath"], "/etc/eddy");
+}
+
+#[test]
+fn without_resources_of_its_own_a_replica_on_a_gpu_asks_for_that_alone() {
+    let objects = objects(NEWEST, &json!({"resources": null, "gpu": {"enabled": true}}));
+    let asked = &pod(&objects)["containers"][0]["resources"];
+    assert_eq!(*asked, json!({"limits": {"nvidia.com/gpu": 1}}));
 }
 
 /// A package, unpacked.

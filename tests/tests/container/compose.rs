@@ -91,6 +91,10 @@ fn eddy_runs_with_nothing_to_write_to_and_starts_when_its_topics_are_there() {
     for name in ["kafka", "prometheus", "alertmanager", "grafana"] {
         assert!(services[name]["healthcheck"]["test"].is_array(), "{name}");
     }
+    // After a fault, and when the machine starts again. The topics are made once.
+    for (name, service) in services.iter().filter(|(name, _)| *name != "topics") {
+        assert_eq!(service["restart"], "unless-stopped", "{name}");
+    }
 }
 
 #[test]

@@ -63,8 +63,6 @@ pub(crate) fn previous() -> &'static str {
             before=HEAD^; git -C "$0" rev-parse --quiet --verify "$before" > /dev/null || before=HEAD
             echo "the image before is that of $before: $(git -C "$0" log -1 --format='%h %s' "$before")" >&2
             git -C "$0" archive "$before" | tar -x -C "$1"
-            # A commit from before there were images is built as this one.
-            [ -e "$1/docker/Dockerfile" ] || cp -r "$0/docker" "$0/.dockerignore" "$1"
         "#;
         let mut copy = Command::new("sh");
         copy.args(["-ec", script]).arg(root()).arg(folder.path());
@@ -78,20 +76,15 @@ pub(crate) fn previous() -> &'static str {
 fn build(tag: &str, folder: &Path) {
     let profile = std::env::var("PROFILE").unwrap_or_else(|_| "dev".into());
     let file = folder.join("docker/Dockerfile").display().to_string();
-    let profile = format!("PROFILE={profile}");
     let folder = folder.display().to_string();
     eprintln!("building {tag} by {profile}");
-    said([
-        "build",
-        "--network=host",
-        "--file",
-        &file,
-        "--build-arg",
-        &profile,
-        "--tag",
-        tag,
-        &folder,
-    ]);
+    let bases = root().join(".eddy/docker/bases");
+    let bases =
+        std::fs::read_to_string(&bases).unwrap_or_else(|_| panic!("no {}; run tests/setup/docker", bases.display()));
+    let bases = bases.lines().map(|base| format!("--build-arg={base}"));
+    let own = ["build", "--network=host", "--file", &file, "--tag", tag].map(str::to_owned);
+    let profile = format!("--build-arg=PROFILE={profile}");
+    said(own.into_iter().chain(bases).chain([profile, folder]));
 }
 
 /// What the engine knows of an image or a container.

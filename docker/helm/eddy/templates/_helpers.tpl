@@ -18,6 +18,12 @@ app.kubernetes.io/name: {{ include "eddy.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* Of the pod of helm test, which is none of the replicas. */}}
+{{- define "eddy.testLabels" -}}
+app.kubernetes.io/name: {{ include "eddy.name" . | trunc 58 | trimSuffix "-" }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "eddy.labels" -}}
 {{ include "eddy.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
