@@ -38,6 +38,8 @@ mod partitions;
 mod poison;
 #[path = "service/prometheus.rs"]
 mod prometheus;
+#[path = "service/readme.rs"]
+mod readme;
 #[path = "service/recall.rs"]
 mod recall;
 #[path = "service/refused.rs"]

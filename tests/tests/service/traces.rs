@@ -112,7 +112,7 @@ fn outputs_go_on_with_the_trace_of_their_event_and_spans_tell_what_became_of_it(
     let (bad, below) = of(1);
     assert_eq!(
         (&bad["status"], &bad["attributes"]["error.type"]),
-        (&"STATUS_CODE_ERROR".into(), &"not_json".into())
+        (&"STATUS_CODE_ERROR".into(), &"malformed".into())
     );
     let send = below[format!("send {}", topic("dead-letters")).as_str()];
     assert_eq!(
