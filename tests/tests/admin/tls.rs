@@ -17,8 +17,8 @@ use super::*;
 fn live(service: &Service, trust: Trust<'_>, ours: Option<(&Path, &Path)>) -> Result<Answer, Error> {
     let tls = ClientTls::new(trust, ours).expect("the files are sound");
     let place = Place {
-        address: service.address(),
         tls: Some(tls),
+        ..service.address().into()
     };
     probe(place, "/live", PATIENCE)
 }
@@ -27,7 +27,7 @@ fn live(service: &Service, trust: Trust<'_>, ours: Option<(&Path, &Path)>) -> Re
 #[track_caller]
 fn why(result: Result<Answer, Error>) -> String {
     match result {
-        Err(error @ Error::Untrusted { .. }) => {
+        Err(error @ (Error::Untrusted { .. } | Error::Refused { .. })) => {
             assert_eq!(error.exit_code(), ExitCode::Configuration);
             error.to_string()
         }
@@ -108,8 +108,8 @@ fn a_token_travels_encrypted_and_changes_something() {
     let service = Service::start(&files.settings());
     let tls = ClientTls::new(Trust::Certificate(&files.path("server.pem")), None).expect("sound files");
     let place = Place {
-        address: service.address(),
         tls: Some(tls),
+        ..service.address().into()
     };
     let request = Post {
         path: "/pause",
