@@ -152,7 +152,10 @@ fn a_value_that_the_chart_does_not_know_is_refused_and_so_are_values_that_contra
         ),
         (json!({"pipeline": {"policy": "a"}}), "pipeline.file"),
         (json!({"keda": {"enabled": true}}), "keda.group"),
-        (json!({"pipeline": {"file": "[admin]\n [admin.tls] # HTTPS\n"}}), "admin.tls: true"),
+        (
+            json!({"pipeline": {"file": "[admin]\n [admin.tls] # HTTPS\n"}}),
+            "admin.tls: true",
+        ),
     ] {
         let output = helm(&["template", "release"], &values);
         let said = String::from_utf8_lossy(&output.stderr);
@@ -236,7 +239,10 @@ fn where_the_admin_address_speaks_tls_so_do_all_who_ask_it() {
     let endpoint = |objects: &[Value]| of_kind(objects, "PodMonitor")[0]["spec"]["podMetricsEndpoints"][0].clone();
     assert!(endpoint(&plain).get("tlsConfig").is_none());
     let (words, _) = asked_by_the_test(&plain);
-    assert!(words.contains(&"--admin=http://release-eddy-0.release-eddy:9180"), "{words:?}");
+    assert!(
+        words.contains(&"--admin=http://release-eddy-0.release-eddy:9180"),
+        "{words:?}"
+    );
 
     values["pipeline"]["file"] = "[admin.tls]\ncertificate = \"tls.crt\"\n".into();
     values["admin"] = json!({"tls": true});
@@ -251,7 +257,10 @@ fn where_the_admin_address_speaks_tls_so_do_all_who_ask_it() {
         (&json!("https"), &json!({"insecureSkipVerify": true}))
     );
     let (words, _) = asked_by_the_test(&encrypted);
-    assert!(words.contains(&"--admin=https://release-eddy-0.release-eddy:9180"), "{words:?}");
+    assert!(
+        words.contains(&"--admin=https://release-eddy-0.release-eddy:9180"),
+        "{words:?}"
+    );
 
     let trust = json!({"serverName": "eddy", "ca": {"secret": {"name": "eddy-tls", "key": "ca.crt"}}});
     values["podMonitor"]["tlsConfig"] = trust.clone();
@@ -259,7 +268,9 @@ fn where_the_admin_address_speaks_tls_so_do_all_who_ask_it() {
     let trusting = objects(NEWEST, &values);
     assert_eq!(endpoint(&trusting)["tlsConfig"], trust);
     let (words, pod) = asked_by_the_test(&trusting);
-    let mounted = pod["containers"][0]["volumeMounts"][0]["mountPath"].as_str().expect("a path");
+    let mounted = pod["containers"][0]["volumeMounts"][0]["mountPath"]
+        .as_str()
+        .expect("a path");
     assert!(words.contains(&format!("--ca={mounted}/ca.crt").as_str()), "{words:?}");
     assert_eq!(pod["volumes"][0]["secret"]["secretName"], "eddy-tls");
 }
