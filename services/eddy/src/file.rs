@@ -187,7 +187,8 @@ pub fn schema() -> String {
     settings::reference::json_schema::<PipelineFile>()
 }
 
-fn text_of(path: &Path) -> Result<String, String> {
+/// The text of a pipeline file.
+pub(crate) fn text_of(path: &Path) -> Result<String, String> {
     let next = "pass the path of a pipeline file (TOML)";
     let size = std::fs::metadata(path).map_err(|error| format!("cannot be read: {error}; {next}"))?;
     if size.is_dir() {

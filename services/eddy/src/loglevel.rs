@@ -58,6 +58,11 @@ impl LogDesk {
         })?;
         let LogRequest { level, lasts } = request;
         let mut is_watched = self.is_watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.tasks.shutdown().is_requested() {
+            let message =
+                "the service ends, and nobody would end the change; the log of its next start is that of its file";
+            return Err(Refusal::Impossible(message.into()));
+        }
         let before = self.level.change(&level, lasts, self.clock.now());
         let before = before.map_err(Refusal::Malformed)?;
         let now = self.level.in_force();
@@ -106,7 +111,7 @@ fn answer(now: &LevelInForce, before: &LevelInForce) -> String {
 
 #[cfg(test)]
 mod tests {
-    use eddy_host::{Shutdown, SystemClock};
+    use eddy_host::{Cause, Shutdown, SystemClock};
     use eddy_telemetry::LogSettings;
 
     use super::*;
@@ -130,5 +135,11 @@ mod tests {
             assert!(said.contains(words), "{body}: {said}");
         }
         assert!(tasks.running().is_empty(), "nothing is waited for");
+        tasks.shutdown().request(Cause::Asked { by: "a test".into() });
+        let late = desk.change(br#"{"level":"debug"}"#);
+        assert!(
+            matches!(&late, Err(Refusal::Impossible(said)) if said.contains("the service ends")),
+            "{late:?}"
+        );
     }
 }

@@ -135,7 +135,7 @@ impl Service {
             clock,
             log,
         };
-        let internal = |error: eddy_host::Error| NotStarted::new(ExitCode::Configuration, error);
+        let internal = |error: eddy_host::Error| NotStarted::new(error.exit_code(), error);
         take_signals(&common.tasks).map_err(internal)?;
         common.metrics.set_start(common.clock.now());
         common.metrics.set_deprecated_keys(pipeline.document.deprecated().len());

@@ -100,12 +100,10 @@ fn answer_all(questions: &Receiver<Question>, explainer: &mut Explainer) {
         }
         // A question must not end the stream. What a panic left half done is made anew.
         let answer = catch_unwind(AssertUnwindSafe(|| explainer.explain(value))).unwrap_or_else(|_| {
+            explainer.tools = None;
             let message = "this event makes the program panic, which is a bug; please report it with the log";
             Err(Refusal::Impossible(message.into()))
         });
-        if answer.is_err() {
-            explainer.tools = None;
-        }
         promised.keep(answer);
     }
 }
@@ -128,11 +126,11 @@ struct Tools {
 impl Explainer {
     fn explain(&mut self, value: Vec<u8>) -> Result<Value, Refusal> {
         let impossible = |error: bench::Error| Refusal::Impossible(error.to_string());
-        let Self { assembly, tools } = self;
+        let Self { assembly, tools: kept } = self;
         let file = assembly.file();
-        let tools = match tools {
+        let tools = match kept {
             Some(tools) => tools,
-            None => tools.insert(Tools::of(assembly).map_err(impossible)?),
+            None => kept.insert(Tools::of(assembly).map_err(impossible)?),
         };
         if tools.bench.follow() {
             tools.thresholds = Thresholds::in_force(assembly, tools.bench.provenance());
@@ -149,7 +147,16 @@ impl Explainer {
             Ok(Arrival::of(record, &mut tools.fields))
         });
         let arrival = arrival.map_err(|error: NoSchema| Refusal::Impossible(error.to_string()))?;
-        let (mut outcome, seen) = tools.bench.one(&event, explanation).map_err(impossible)?;
+        let (mut outcome, seen) = match tools.bench.one(&event, explanation) {
+            Ok(seen) => seen,
+            Err(error) => {
+                // A sick model is asked again in a session of its own.
+                if matches!(error, bench::Error::Sick(_)) {
+                    *kept = None;
+                }
+                return Err(impossible(error));
+            }
+        };
         let provenance = tools.bench.provenance();
         let mut answer = json!({
             "pipeline": file.name,

@@ -47,9 +47,17 @@ pub enum Error {
         /// The system's words.
         source: io::Error,
     },
-    /// Whoever answers there is not to be trusted, or does not trust us.
+    /// Whoever answers there is not to be trusted.
     #[error("{address} answers, and {why}")]
     Untrusted {
+        /// The address that was asked.
+        address: SocketAddr,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// Whoever answers there does not trust us.
+    #[error("{address} answers, and {why}")]
+    Refused {
         /// The address that was asked.
         address: SocketAddr,
         /// Why, and what to do.
@@ -61,7 +69,9 @@ impl Error {
     /// The exit code of a process that cannot go on after this.
     pub const fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Listen { .. } | Self::Token(_) | Self::Tls(_) | Self::Untrusted { .. } => ExitCode::Configuration,
+            Self::Listen { .. } | Self::Token(_) | Self::Tls(_) | Self::Untrusted { .. } | Self::Refused { .. } => {
+                ExitCode::Configuration
+            }
             Self::Probe { .. } => ExitCode::Unreachable,
             Self::Runtime(_) | Self::Thread { .. } | Self::Signals(_) => ExitCode::GuaranteeLost,
         }

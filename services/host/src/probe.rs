@@ -26,6 +26,8 @@ pub struct Answer {
 pub struct Place {
     /// Where it listens. One that listens on every address is asked on the loopback one.
     pub address: SocketAddr,
+    /// Where it may listen besides: asked in turn, each when those before it cannot be connected to.
+    pub others: Vec<SocketAddr>,
     /// Over TLS, and how then.
     pub tls: Option<ClientTls>,
 }
@@ -33,19 +35,37 @@ pub struct Place {
 /// Without TLS.
 impl From<SocketAddr> for Place {
     fn from(address: SocketAddr) -> Self {
-        Self { address, tls: None }
+        Self {
+            address,
+            others: Vec::new(),
+            tls: None,
+        }
     }
 }
 
-/// Gets one page, such as `/ready`; `timeout` limits connecting and each wait for more of the answer.
+impl Place {
+    /// Connects to the first address that takes a connection.
+    fn connect(&self, timeout: Duration) -> Result<(SocketAddr, TcpStream), Error> {
+        let connect = |address: SocketAddr| {
+            let address = reachable(address);
+            let stream = TcpStream::connect_timeout(&address, timeout);
+            stream
+                .map(|stream| (address, stream))
+                .map_err(|source| Error::Probe { address, source })
+        };
+        self.others.iter().fold(connect(self.address), |connected, other| {
+            connected.or_else(|_unreachable| connect(*other))
+        })
+    }
+}
+
+/// Gets one page, such as `/ready`; `timeout` limits each attempt to connect and each wait for more of the answer.
 ///
 /// # Errors
-/// When nothing answers there, or not in HTTP, or who answers is not to be trusted.
+/// When nothing answers there, or not in HTTP, or who answers is not to be trusted or does not trust us.
 pub fn probe(place: impl Into<Place>, path: &str, timeout: Duration) -> Result<Answer, Error> {
-    let Place { address, tls } = place.into();
-    let address = reachable(address);
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
-    ask((address, tls.as_ref()), &request, timeout)
+    let request = |address| format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    ask(&place.into(), request, timeout)
 }
 
 /// A request to change something.
@@ -71,21 +91,23 @@ impl std::fmt::Debug for Post<'_> {
 /// # Errors
 /// As [`probe`], or when the token is none that a header can carry.
 pub fn post(place: impl Into<Place>, request: &Post<'_>, timeout: Duration) -> Result<Answer, Error> {
-    let Place { address, tls } = place.into();
-    let address = reachable(address);
+    let place = place.into();
     let Post { path, token, body } = *request;
     if token.is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
         let message = "the token has characters that no header can carry";
         let source = io::Error::new(io::ErrorKind::InvalidInput, message);
+        let address = place.address;
         return Err(Error::Probe { address, source });
     }
     let authorization = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
     let length = body.len();
-    let text = format!(
-        "POST {path} HTTP/1.0\r\nHost: {address}\r\n{authorization}Content-Type: application/json\r\n\
-         Content-Length: {length}\r\n\r\n{body}"
-    );
-    ask((address, tls.as_ref()), &text, timeout)
+    let text = |address| {
+        format!(
+            "POST {path} HTTP/1.0\r\nHost: {address}\r\n{authorization}Content-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        )
+    };
+    ask(&place, text, timeout)
 }
 
 /// A service that listens on every address is asked on the loopback one.
@@ -98,22 +120,21 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn ask((address, tls): (SocketAddr, Option<&ClientTls>), request: &str, timeout: Duration) -> Result<Answer, Error> {
-    let connect = || {
-        let stream = TcpStream::connect_timeout(&address, timeout)?;
-        stream.set_read_timeout(Some(timeout))?;
-        stream.set_write_timeout(Some(timeout))?;
-        Ok(stream)
-    };
+/// Asks one of the addresses. Once one has taken the connection no other is asked: it may have done what was wanted.
+fn ask(place: &Place, request: impl FnOnce(SocketAddr) -> String, timeout: Duration) -> Result<Answer, Error> {
+    let (address, stream) = place.connect(timeout)?;
     let failed = |source| Error::Probe { address, source };
-    let stream = connect().map_err(failed)?;
-    let Some(tls) = tls else {
-        return exchange(stream, request).map_err(failed);
+    stream.set_read_timeout(Some(timeout)).map_err(failed)?;
+    stream.set_write_timeout(Some(timeout)).map_err(failed)?;
+    let request = request(address);
+    let Some(tls) = &place.tls else {
+        return exchange(stream, &request).map_err(failed);
     };
-    let untrusted = |why| Error::Untrusted { address, why };
-    let stream = tls.shake_hands(stream).map_err(untrusted)?;
-    exchange(stream, request).map_err(|source| match ClientTls::is_refusal(&source) {
-        Some(why) => untrusted(why),
+    let stream = tls
+        .shake_hands(stream)
+        .map_err(|why| Error::Untrusted { address, why })?;
+    exchange(stream, &request).map_err(|source| match ClientTls::is_refusal(&source) {
+        Some(why) => Error::Refused { address, why },
         None => failed(source),
     })
 }
@@ -139,6 +160,8 @@ fn read(answer: &str) -> Option<Answer> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -165,6 +188,54 @@ mod tests {
         ] {
             assert_eq!(read(answer), None, "{answer}");
         }
+    }
+
+    /// Answers one request with a status, or hangs up once it was sent.
+    fn answers_once(status: Option<u16>) -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("it listens");
+        let serve = move || {
+            let (mut stream, _) = listener.accept().expect("somebody asks");
+            let mut request = [0; 1024];
+            assert!(stream.read(&mut request).expect("a request") > 0);
+            if let Some(status) = status {
+                write!(stream, "HTTP/1.0 {status} x\r\n\r\n").expect("it is heard");
+            }
+        };
+        let thread = std::thread::Builder::new().name("answers once".into());
+        thread.spawn(serve).expect("there is a thread left");
+        address
+    }
+
+    fn nobody() -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        listener.local_addr().expect("it listens")
+    }
+
+    fn at(address: SocketAddr, others: &[SocketAddr]) -> Place {
+        Place {
+            others: others.to_vec(),
+            ..address.into()
+        }
+    }
+
+    #[test]
+    fn the_next_address_is_asked_when_one_cannot_be_connected_to_and_not_when_one_was_asked() {
+        let timeout = Duration::from_secs(30);
+        let place = at(nobody(), &[nobody(), answers_once(Some(200))]);
+        assert_eq!(probe(place, "/live", timeout).expect("the third answers").status, 200);
+
+        let (hangs_up, last) = (answers_once(None), nobody());
+        let error = probe(at(hangs_up, &[answers_once(Some(200))]), "/live", timeout);
+        assert!(
+            matches!(error, Err(Error::Probe { address, .. }) if address == hangs_up),
+            "{error:?}"
+        );
+        let error = probe(at(nobody(), &[last]), "/live", timeout);
+        assert!(
+            matches!(error, Err(Error::Probe { address, .. }) if address == last),
+            "{error:?}"
+        );
     }
 
     #[test]

@@ -21,6 +21,8 @@ use crate::identity::Identity;
 pub enum Trust<'a> {
     /// Who has the first certificate of this PEM file, whatever is written in it.
     Certificate(&'a Path),
+    /// Whoever answers: for who says nothing that others may not hear.
+    Anyone,
     /// Whom the authorities vouch for in this PEM file, or in this folder with a file for each, named by hashes.
     Authorities {
         /// The file or the folder.
@@ -40,6 +42,7 @@ pub struct ClientTls {
 #[derive(Debug, Clone)]
 enum Expected {
     Certificate(X509),
+    Anyone,
     Host(Option<String>),
 }
 
@@ -59,6 +62,7 @@ impl ClientTls {
         let ours = ours.transpose().map_err(|mut unfit| unfit.swap_remove(0).1)?;
         let (expected, authorities) = match trust {
             Trust::Certificate(path) => (Expected::Certificate(certificate::chain(path)?.swap_remove(0)), None),
+            Trust::Anyone => (Expected::Anyone, None),
             Trust::Authorities { path, host } => {
                 if !path.is_dir() {
                     certificate::chain(path)?;
@@ -108,6 +112,9 @@ impl ClientTls {
             "unknown ca",
             "bad certificate",
             "certificate expired",
+            "certificate revoked",
+            "certificate unknown",
+            "unsupported certificate",
         ];
         let alert = alerts
             .into_iter()
@@ -148,7 +155,7 @@ fn connector(authorities: Option<&Path>, ours: Option<&Identity>) -> Result<SslC
     match authorities {
         Some(folder) if folder.is_dir() => builder.load_verify_locations(None, Some(folder))?,
         Some(file) => builder.load_verify_locations(Some(file), None)?,
-        // The certificate is compared instead.
+        // The certificate is compared instead, or nobody asks for it.
         None => builder.set_verify(SslVerifyMode::NONE),
     }
     // One that is named is trusted, also when another one vouches for it.

@@ -1,10 +1,10 @@
 //! Changes through the admin address: who may make them, how large they may be, and the line that each leaves.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use eddy_host::{
     AdminAddress, AdminHandle, AdminServer, AdminSettings, AdminSources, Answer, Control, Error, ExitCode, NoControl,
@@ -35,7 +35,7 @@ impl Control for Asked {
     fn perform(&self, verb: &str, body: &[u8], by: &str) -> Result<Reply, Refusal> {
         if verb == "ponder" {
             let (promised, promise) = promise();
-            if body == b"until the end" {
+            if body.starts_with(b"until the end") {
                 self.1.lock().expect("nobody panics").push(promised);
                 return Ok(Reply::Promised(promise));
             }
@@ -240,20 +240,27 @@ fn a_token_that_is_not_there_or_could_be_guessed_ends_the_start() {
     }
 }
 
-/// The log of this process, for the test of the audit.
+/// The log of this process, for tests of the audit.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Everything is written to it from now on. Once.
+    /// Everything is written to it from the first call on.
     fn installed() -> Self {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(move || writer.clone());
-        subscriber.init();
-        log
+        static LOG: LazyLock<Log> = LazyLock::new(|| {
+            let log = Log::default();
+            let writer = log.clone();
+            let subscriber = tracing_subscriber::fmt()
+                .with_ansi(false)
+                .with_writer(move || writer.clone());
+            subscriber.init();
+            log
+        });
+        LOG.clone()
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.bytes().clone()).expect("a log is text")
     }
 
     fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
@@ -275,24 +282,22 @@ impl Write for Log {
 #[test]
 fn every_attempt_leaves_one_line_with_who_what_and_the_result() {
     let log = Log::installed();
-    let service = Service::start(|settings| {
-        settings.attempts = 2;
-        settings.request_timeout = Span::seconds(5);
-    });
+    let service = Service::start(|settings| settings.attempts = 2);
     // Bodies that only this test has, since others write to the same log.
     service.post("/turn", Some(TOKEN), "audited\nforged line");
     service.post("/turn", Some(TOKEN), "nonsense");
     service.post("/burn", Some(TOKEN), "audited too");
     service.post("/ponder", Some(TOKEN), "what nobody may read");
-    let answer = service.post("/ponder", Some(TOKEN), "until the end");
+    let hasty = Service::start(|settings| settings.request_timeout = Span::seconds(2));
+    let answer = hasty.post("/ponder", Some(TOKEN), "until the end");
     assert_eq!(
         answer.status, 409,
         "who waits in vain is told before the connection ends"
     );
     assert!(error(&answer).contains("`admin.request_timeout`"), "{}", answer.body);
-    let owed = service.asked.1.lock().expect("nobody panics");
+    let owed = hasty.asked.1.lock().expect("nobody panics");
     assert!(owed[0].is_moot(), "nobody waits any longer");
-    let text = String::from_utf8(log.bytes().clone()).expect("a log is text");
+    let text = log.text();
     let lines = |words: &str| text.lines().filter(|line| line.contains(words)).collect::<Vec<_>>();
     let [done] = lines("audited\\nforged line")[..] else {
         panic!("one line for one change: {text}")
@@ -328,7 +333,7 @@ fn every_attempt_leaves_one_line_with_who_what_and_the_result() {
 
     let before = text.len();
     service.post("/burn", Some("wrong-wrong-wrong"), "unread");
-    let text = String::from_utf8(log.bytes().clone()).expect("a log is text");
+    let text = log.text();
     let is_wrong = |line: &&str| line.contains("status=401") && line.contains("burn");
     let wrong = text[before..].lines().find(is_wrong);
     let wrong = wrong.unwrap_or_else(|| panic!("an attempt leaves a line: {text}"));
@@ -337,4 +342,40 @@ fn every_attempt_leaves_one_line_with_who_what_and_the_result() {
         !text.contains("wrong-wrong") && !text.contains("unread") && !text.contains(TOKEN),
         "{text}"
     );
+}
+
+/// Waits until `condition` gives something.
+fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(started.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn who_hangs_up_before_the_answer_leaves_a_line_too() {
+    let log = Log::installed();
+    let service = Service::start(|_| ());
+    let body = "until the end, which nobody awaits";
+    let length = body.len();
+    let mut stream = TcpStream::connect(service.handle.address()).expect("it accepts");
+    let who = stream.local_addr().expect("it is connected");
+    let head = format!("POST /ponder HTTP/1.0\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {length}");
+    write!(stream, "{head}\r\n\r\n{body}").expect("it reads");
+    let owed = || service.asked.1.lock().expect("nobody panics").pop();
+    let owed = wait_for("the request", owed);
+    assert!(!owed.is_moot());
+    drop(stream);
+    let is_it = |line: &&str| line.contains(&format!("who={who}"));
+    let line = wait_for("its line", || log.text().lines().find(is_it).map(str::to_owned));
+    assert!(
+        line.contains("eddy::audit") && line.contains(&format!("ponder ({length} bytes)")),
+        "{line}"
+    );
+    assert!(line.contains("nobody waited for the answer"), "{line}");
+    assert!(owed.is_moot());
 }

@@ -2,6 +2,8 @@
 //!
 //! Owns: reading them, their time. Never does: touch a key, or decide what an expired one means.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,17 +13,28 @@ use openssl::x509::{X509, X509Ref};
 /// A certificate that expires sooner than this is worth a word.
 const SOON_DAYS: i32 = 14;
 
+/// Larger than any file of certificates: all public authorities together have a fifth of it.
+const MAX_BYTES: usize = 1 << 20;
+
 /// The certificates in a file, at least one.
 ///
 /// # Errors
 /// One sentence that names the file.
 pub fn chain(path: &Path) -> Result<Vec<X509>, String> {
-    let pem = std::fs::read(path).map_err(|error| {
+    let mut pem = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut pem));
+    read.map_err(|error| {
         format!(
             "`{}` cannot be read: {error}; check its path and its owner",
             path.display()
         )
     })?;
+    if pem.len() > MAX_BYTES {
+        return Err(format!(
+            "`{}` has more than the {MAX_BYTES} bytes of any file of certificates; write only those there that are needed",
+            path.display()
+        ));
+    }
     let found = X509::stack_from_pem(&pem).unwrap_or_default();
     if found.is_empty() {
         return Err(format!(
@@ -120,6 +133,16 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "no PEM").unwrap();
         assert!(chain(file.path()).unwrap_err().contains("holds no certificate"));
+        std::fs::write(file.path(), vec![b' '; MAX_BYTES]).unwrap();
+        assert!(chain(file.path()).unwrap_err().contains("holds no certificate"));
+        std::fs::write(file.path(), vec![b' '; MAX_BYTES + 1]).unwrap();
+        assert!(
+            chain(file.path())
+                .unwrap_err()
+                .contains("has more than the 1048576 bytes")
+        );
+        let endless = chain(Path::new("/dev/zero")).unwrap_err();
+        assert!(endless.contains("`/dev/zero` has more"), "{endless}");
         assert!(chain(Path::new("nowhere.pem")).unwrap_err().contains("`nowhere.pem`"));
     }
 }

@@ -15,6 +15,13 @@ fn eddy(words: &[&str]) -> Output {
     Command::new(BINARY).args(words).output().expect("the program runs")
 }
 
+/// The same with these variables of the environment.
+fn eddy_under(variables: &[(&str, &str)], words: &[&str]) -> Output {
+    let mut command = Command::new(BINARY);
+    let command = command.args(words).envs(variables.iter().copied());
+    command.output().expect("the program runs")
+}
+
 impl Files {
     /// A pipeline file with the admin address of this service and these files.
     fn pipeline(&self, service: &Service) -> PathBuf {
@@ -48,6 +55,108 @@ fn a_pipeline_file_is_all_that_the_commands_need() {
         br#"{"level":"configured"}"#.as_slice(),
     ];
     assert_eq!(bodies, [b"".as_slice(), log[0], log[1]]);
+}
+
+#[test]
+fn a_replica_is_found_alive_whatever_became_of_the_files_that_it_was_started_with() {
+    let files = Files::new();
+    let service = Service::start(&files.settings());
+    let pipeline = files.pipeline(&service);
+    let pipeline = pipeline.to_str().expect("a plain path");
+    let url = format!("https://{}", service.address());
+
+    // Half renewed, then gone: the service goes on with the certificate that it has.
+    let renewed = files.authority.issue("eddy", &["renewed.test"], Validity::Over);
+    files.write("server.pem", &renewed.certificate_pem());
+    assert_eq!(said(&eddy(&["health", pipeline]), 0), format!("{url}: alive\n"));
+    for name in ["server.pem", "server.key", "token"] {
+        std::fs::remove_file(files.path(name)).expect("it is there");
+    }
+    said(&eddy(&["health", pipeline]), 0);
+
+    // The file itself is one that no service would start with.
+    let text = std::fs::read_to_string(pipeline).expect("it is there");
+    for (right, wrong) in [
+        ("start = \"latest\"", "start = \"yesterday\""),
+        ("[fields.x]", "[feilds.x]"),
+        ("format = 2", "format = 99"),
+    ] {
+        assert!(text.contains(right), "{text}");
+        files.write("pipeline.toml", &text.replace(right, wrong));
+        said(&eddy(&["health", pipeline]), 0);
+        let unknown = [("EDDY__MODELS__0__NO_SUCH_KEY", "1")];
+        said(&eddy_under(&unknown, &["health", pipeline]), 0);
+    }
+    files.write("pipeline.toml", &text.replace("[admin]", "[admin]\nadress = \"off\""));
+    let broken = said(&eddy(&["health", pipeline]), CONFIGURATION);
+    assert!(broken.contains("did you mean `address`?"), "{broken}");
+    let missing = said(&eddy(&["health", "/nowhere/pipeline.toml"]), CONFIGURATION);
+    assert!(missing.contains("/nowhere/pipeline.toml: cannot be read"), "{missing}");
+    // Where a replica is named, the file does not matter.
+    let ca = files.path("ca.pem");
+    let ca = ca.to_str().expect("a plain path");
+    said(&eddy(&["health", "--admin", &url, "--ca", ca, pipeline]), 0);
+}
+
+#[test]
+fn without_a_file_the_environment_says_where_the_admin_address_is_and_how_it_speaks() {
+    let files = Files::new();
+    let service = Service::start(&files.settings());
+    let address = service.address().to_string();
+    let path = |name: &str| files.path(name).to_str().expect("a plain path").to_owned();
+    let key = format!("{{ file = \"{}\" }}", path("server.key"));
+    let token = format!("{{ file = \"{}\" }}", path("token"));
+    let variables = [
+        ("EDDY__ADMIN__ADDRESS", address.as_str()),
+        ("EDDY__ADMIN__TLS__CERTIFICATE", &path("server.pem")),
+        ("EDDY__ADMIN__TLS__KEY", &key),
+        ("EDDY__ADMIN__TOKEN", &token),
+        ("EDDY__KAFKA__INSTANCE", "another-table"),
+    ];
+    assert_eq!(
+        said(&eddy_under(&variables, &["health"]), 0),
+        format!("https://{address}: alive\n")
+    );
+    said(&eddy_under(&variables, &["pause"]), 0);
+    assert_eq!(service.changed.verbs(), ["pause"]);
+    let plain = said(&eddy_under(&variables[..1], &["health"]), UNREACHABLE);
+    assert!(plain.contains("https://"), "{plain}");
+    let off = said(
+        &eddy_under(&[("EDDY__ADMIN__ADDRESS", "off")], &["health"]),
+        CONFIGURATION,
+    );
+    assert!(off.contains("`admin.address` is \"off\""), "{off}");
+    let unknown = said(
+        &eddy_under(&[("EDDY__ADMIN__ADRESS", "off")], &["health"]),
+        CONFIGURATION,
+    );
+    assert!(unknown.contains("did you mean EDDY__ADMIN__ADDRESS?"), "{unknown}");
+}
+
+#[test]
+fn a_token_is_not_sent_in_the_open_nor_to_whom_any_public_authority_vouches_for() {
+    let files = Files::new();
+    let service = Service::start(&files.settings());
+    let pipeline = files.pipeline(&service);
+    let pipeline = pipeline.to_str().expect("a plain path");
+    let plain = format!("http://{}", service.address());
+    let refused = said(&eddy(&["pause", "--admin", &plain, pipeline]), CONFIGURATION);
+    assert!(
+        refused.contains("in the open") && refused.contains("https://"),
+        "{refused}"
+    );
+
+    let encrypted = format!("https://{}", service.address());
+    let path = |name: &str| files.path(name).to_str().expect("a plain path").to_owned();
+    // As if its authority were one of the public.
+    let public = [("SSL_CERT_FILE", path("ca.pem"))];
+    let public = public.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let words = ["pause", "--admin", &encrypted, "--token-file", &path("token")];
+    let refused = said(&eddy_under(&public, &words), CONFIGURATION);
+    assert!(refused.contains("--ca"), "{refused}");
+    assert_eq!(service.changed.verbs(), Vec::<String>::new());
+    // Health is no secret.
+    said(&eddy_under(&public, &["health", "--admin", &encrypted]), 0);
 }
 
 #[test]
@@ -137,10 +246,22 @@ fn a_client_certificate_is_shown_where_one_is_wanted() {
     let pipeline = pipeline.to_str().expect("a plain path");
     let ours = ["--certificate", &path("friend.pem"), "--key", &path("friend.key")];
     said(&eddy(&[&["health", pipeline], &ours[..]].concat()), 0);
-    let refused = said(&eddy(&["health", pipeline]), CONFIGURATION);
+    said(&eddy(&[&["pause", pipeline], &ours[..]].concat()), 0);
+    for words in [["pause", pipeline].as_slice(), &["health", "--ready", pipeline]] {
+        let refused = said(&eddy(words), CONFIGURATION);
+        assert!(
+            refused.contains("admin.tls.client_ca") && refused.contains("--certificate"),
+            "{refused}"
+        );
+    }
+    assert_eq!(service.changed.verbs(), ["pause"]);
+    // A restart mends no certificate of ours: who refuses it lives.
+    files.write_client("late", &files.authority.issue("late", &[], Validity::Over));
+    let late = ["--certificate", &path("late.pem"), "--key", &path("late.key")];
+    let lives = said(&eddy(&[&["health", pipeline], &late[..]].concat()), 0);
     assert!(
-        refused.contains("admin.tls.client_ca") && refused.contains("--certificate"),
-        "{refused}"
+        lives.contains("alive, and") && lives.contains("certificate expired"),
+        "{lives}"
     );
 }
 

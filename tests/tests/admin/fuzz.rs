@@ -325,8 +325,8 @@ fn fuzz(is_encrypted: bool) {
 
     let tls = || ClientTls::new(Trust::Certificate(&files.path("server.pem")), None).expect("sound files");
     let place = Place {
-        address: targets[0].address,
         tls: is_encrypted.then(tls),
+        ..targets[0].address.into()
     };
     assert_eq!(probe(place.clone(), "/live", PATIENCE).expect("it answers").status, 200);
     let request = Post {

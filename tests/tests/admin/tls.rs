@@ -1,15 +1,19 @@
 //! TLS at the admin address: who is let in, whom a client trusts, and renewed certificates.
 
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use eddy_host::{
     AdminServer, AdminSources, Answer, ClientTls, Error, ExitCode, NoControl, NoStatus, Place, Post, Readiness,
 };
 use eddy_host::{Trust, post, probe};
 use eddy_pipeline::settings::Span;
+use eddy_tests::service::wait_for;
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode, SslVersion};
+use rustix::fs::{Mode, OFlags};
 
 use super::*;
 
@@ -17,8 +21,8 @@ use super::*;
 fn live(service: &Service, trust: Trust<'_>, ours: Option<(&Path, &Path)>) -> Result<Answer, Error> {
     let tls = ClientTls::new(trust, ours).expect("the files are sound");
     let place = Place {
-        address: service.address(),
         tls: Some(tls),
+        ..service.address().into()
     };
     probe(place, "/live", PATIENCE)
 }
@@ -27,7 +31,7 @@ fn live(service: &Service, trust: Trust<'_>, ours: Option<(&Path, &Path)>) -> Re
 #[track_caller]
 fn why(result: Result<Answer, Error>) -> String {
     match result {
-        Err(error @ Error::Untrusted { .. }) => {
+        Err(error @ (Error::Untrusted { .. } | Error::Refused { .. })) => {
             assert_eq!(error.exit_code(), ExitCode::Configuration);
             error.to_string()
         }
@@ -37,6 +41,55 @@ fn why(result: Result<Answer, Error>) -> String {
 
 fn authorities<'a>(path: &'a Path, host: Option<&'a str>) -> Trust<'a> {
     Trust::Authorities { path, host }
+}
+
+/// The service as it looks at its files, and waits for the certificate as on a mount whose server is gone.
+struct Look<'a> {
+    files: &'a Files,
+    pipe: File,
+}
+
+impl<'a> Look<'a> {
+    /// Waits until it looks. It has come to an end with every look before.
+    fn begun(files: &'a Files) -> Self {
+        let path = Self::pipe(files);
+        Self::waiting_at(files, &path)
+    }
+
+    fn waiting_at(files: &'a Files, pipe: &Path) -> Self {
+        let open = || {
+            let flags = OFlags::WRONLY | OFlags::NONBLOCK;
+            // Without a reader that fails.
+            rustix::fs::open(pipe, flags, Mode::empty()).ok()
+        };
+        let pipe = wait_for("a look at the files", open).into();
+        Self { files, pipe }
+    }
+
+    /// A pipe in the place of the certificate.
+    fn pipe(files: &Files) -> PathBuf {
+        let (new, path) = (files.path("new-pipe"), files.path("server.pem"));
+        let made = Command::new("mkfifo").arg(&new).status().expect("there is mkfifo");
+        assert!(made.success());
+        std::fs::rename(new, &path).expect("it takes the place of the file");
+        path
+    }
+
+    /// It finds this certificate; gives the look after it.
+    fn reads(mut self, certificate: &str) -> Self {
+        // The pipe of the next one lies there before this one ends.
+        let path = Self::pipe(self.files);
+        self.pipe.write_all(certificate.as_bytes()).expect("somebody reads");
+        drop(self.pipe);
+        Self::waiting_at(self.files, &path)
+    }
+
+    /// It finds this certificate, and so do all looks after it.
+    fn ends_with(mut self, certificate: &str) {
+        std::fs::remove_file(self.files.path("server.pem")).expect("the pipe is there");
+        self.files.write("server.pem", certificate);
+        self.pipe.write_all(certificate.as_bytes()).expect("somebody reads");
+    }
 }
 
 /// The expiry that `/metrics` shows.
@@ -108,8 +161,8 @@ fn a_token_travels_encrypted_and_changes_something() {
     let service = Service::start(&files.settings());
     let tls = ClientTls::new(Trust::Certificate(&files.path("server.pem")), None).expect("sound files");
     let place = Place {
-        address: service.address(),
         tls: Some(tls),
+        ..service.address().into()
     };
     let request = Post {
         path: "/pause",
@@ -192,6 +245,8 @@ fn where_clients_need_a_certificate_nobody_without_one_gets_a_page() {
     );
     files.write_client("friend", &friend);
     files.write_client("stranger", &stranger);
+    // For servers, which no client is.
+    files.write_client("misused", &theirs.issue("misused", &["eddy.test"], Validity::Now));
     files.write_client("late", &theirs.issue("late", &[], Validity::Over));
     let mut settings = files.settings();
     settings.tls.as_mut().expect("it has TLS").client_ca = Some(files.path("clients.pem"));
@@ -206,6 +261,7 @@ fn where_clients_need_a_certificate_nobody_without_one_gets_a_page() {
         live(&service, Trust::Certificate(&own), None),
         shows("stranger"),
         shows("late"),
+        shows("misused"),
     ] {
         let said = why(refused);
         assert!(said.contains("admin.tls.client_ca"), "{said}");
@@ -227,23 +283,44 @@ fn a_renewed_certificate_is_shown_without_a_restart_and_a_bad_one_changes_nothin
         |host: &str| live(&service, authorities(&ca, Some(host)), None).is_ok_and(|answer| answer.status == 200);
     assert!(shown("eddy.test") && !shown("renewed.test"));
 
-    // Halfway there: the certificate without its key.
+    // Halfway there: the certificate without its key, without any, and no certificate at all.
     let renewed = files.authority.issue("eddy", &["renewed.test"], Validity::Now);
-    files.write("server.pem", &renewed.certificate_pem());
-    assert!(shown("eddy.test") && !shown("renewed.test"));
-    assert_eq!(expiry(&service), month);
+    let mut look = Look::begun(&files);
+    for (certificate, is_without_key) in [
+        (renewed.certificate_pem(), false),
+        ("no certificate".into(), false),
+        (renewed.certificate_pem(), true),
+    ] {
+        if is_without_key {
+            std::fs::remove_file(files.path("server.key")).expect("it is there");
+        }
+        look = look.reads(&certificate);
+        assert!(shown("eddy.test") && !shown("renewed.test"));
+        assert_eq!(expiry(&service), month);
+    }
     files.write("server.key", &renewed.key_pem());
-    assert!(shown("renewed.test") && !shown("eddy.test"));
+    look.ends_with(&renewed.certificate_pem());
+    wait_for("the renewed certificate", || shown("renewed.test").then_some(()));
+    assert!(!shown("eddy.test"));
     // It is valid for two days, the first one was for thirty-one.
     let days = (month - expiry(&service)) / 86_400.0;
     assert_eq!(days.round(), 29.0);
 
-    files.write("server.pem", "no certificate");
-    assert!(shown("renewed.test"));
-    std::fs::remove_file(files.path("server.key")).expect("it is there");
-    assert!(shown("renewed.test"));
     files.show(&files.authority.issue("eddy", &["again.test"], Validity::Now));
-    assert!(shown("again.test") && !shown("renewed.test"));
+    wait_for("the certificate after that", || shown("again.test").then_some(()));
+    assert!(!shown("renewed.test"));
+}
+
+#[test]
+fn a_file_that_hangs_holds_up_nobody() {
+    let files = Files::new();
+    let service = Service::start(&files.settings());
+    let ca = files.path("ca.pem");
+    let _hangs = Look::begun(&files);
+    for _ in 0..3 {
+        let answer = live(&service, authorities(&ca, Some("eddy.test")), None);
+        assert_eq!(answer.expect("it answers").status, 200);
+    }
 }
 
 #[test]
@@ -274,7 +351,8 @@ fn a_folder_that_is_exchanged_as_a_whole_is_noticed() {
     let ca = files.path("ca.pem");
     assert!(live(&service, authorities(&ca, Some("one.test")), None).is_ok());
     link("two");
-    assert!(live(&service, authorities(&ca, Some("two.test")), None).is_ok());
+    let is_shown = || live(&service, authorities(&ca, Some("two.test")), None).ok();
+    wait_for("the other folder's certificate", is_shown);
 }
 
 #[test]
@@ -282,7 +360,8 @@ fn clients_that_do_not_shake_hands_make_room_for_others() {
     let files = Files::new();
     let mut settings = files.settings();
     settings.connections = 1;
-    settings.header_timeout = Span::ms(50);
+    // It is that of the good client's handshake, too.
+    settings.header_timeout = Span::seconds(1);
     let service = Service::start(&settings);
     let connect = || TcpStream::connect(service.address()).expect("it accepts");
     let (_silent, mut begun) = (connect(), connect());

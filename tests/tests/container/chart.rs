@@ -165,6 +165,10 @@ fn a_value_that_the_chart_does_not_know_is_refused_and_so_are_values_that_contra
         (json!({"settings": {"ADMIN__ADDRESS": "[::]:80"}}), "ADMIN__ADDRESS"),
         (json!({"settings": {"DRAIN__DEADLINE": "9s"}}), "DRAIN__DEADLINE"),
         (json!({"settings": {"DRAIN__LAST_SCRAPE": "9s"}}), "DRAIN__LAST_SCRAPE"),
+        (
+            json!({"pipeline": {"file": "[admin]\n [admin.tls] # HTTPS\n"}}),
+            "admin.tls: true",
+        ),
     ] {
         let output = helm(&["template", "release"], &values);
         let said = String::from_utf8_lossy(&output.stderr);
@@ -221,7 +225,8 @@ fn what_kubernetes_and_prometheus_ask_are_pages_of_the_port_that_the_service_lis
         ("livenessProbe", "/live"),
         ("readinessProbe", "/ready"),
     ] {
-        assert_eq!(container[probe]["httpGet"], json!({"path": path, "port": "admin"}));
+        let asked = json!({"path": path, "port": "admin", "scheme": "HTTP"});
+        assert_eq!(container[probe]["httpGet"], asked);
     }
     let port = &container["ports"][0];
     assert_eq!(*port, json!({"name": "admin", "containerPort": 9180}));
@@ -231,6 +236,56 @@ fn what_kubernetes_and_prometheus_ask_are_pages_of_the_port_that_the_service_lis
         (&endpoint["port"], &endpoint["path"]),
         (&json!("admin"), &json!("/metrics"))
     );
+}
+
+/// What `helm test` asks with, and where it asks.
+fn asked_by_the_test(objects: &[Value]) -> (Vec<&str>, &Value) {
+    let pod = &of_kind(objects, "Pod")[0]["spec"];
+    let words = pod["containers"][0]["args"].as_array().expect("a command");
+    (words.iter().filter_map(Value::as_str).collect(), pod)
+}
+
+#[test]
+fn where_the_admin_address_speaks_tls_so_do_all_who_ask_it() {
+    let mut values = everything(NEWEST);
+    let plain = objects(NEWEST, &values);
+    let endpoint = |objects: &[Value]| of_kind(objects, "PodMonitor")[0]["spec"]["podMetricsEndpoints"][0].clone();
+    assert!(endpoint(&plain).get("tlsConfig").is_none());
+    let (words, _) = asked_by_the_test(&plain);
+    assert!(
+        words.contains(&"--admin=http://release-eddy-0.release-eddy:9180"),
+        "{words:?}"
+    );
+
+    values["pipeline"]["file"] = "[admin.tls]\ncertificate = \"tls.crt\"\n".into();
+    values["admin"] = json!({"tls": true});
+    let encrypted = objects(NEWEST, &values);
+    let container = &pod(&encrypted)["containers"][0];
+    for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+        assert_eq!(container[probe]["httpGet"]["scheme"], "HTTPS", "{probe}");
+    }
+    let scraped = endpoint(&encrypted);
+    assert_eq!(
+        (&scraped["scheme"], &scraped["tlsConfig"]),
+        (&json!("https"), &json!({"insecureSkipVerify": true}))
+    );
+    let (words, _) = asked_by_the_test(&encrypted);
+    assert!(
+        words.contains(&"--admin=https://release-eddy-0.release-eddy:9180"),
+        "{words:?}"
+    );
+
+    let trust = json!({"serverName": "eddy", "ca": {"secret": {"name": "eddy-tls", "key": "ca.crt"}}});
+    values["podMonitor"]["tlsConfig"] = trust.clone();
+    values["admin"]["caSecret"] = "eddy-tls".into();
+    let trusting = objects(NEWEST, &values);
+    assert_eq!(endpoint(&trusting)["tlsConfig"], trust);
+    let (words, pod) = asked_by_the_test(&trusting);
+    let mounted = pod["containers"][0]["volumeMounts"][0]["mountPath"]
+        .as_str()
+        .expect("a path");
+    assert!(words.contains(&format!("--ca={mounted}/ca.crt").as_str()), "{words:?}");
+    assert_eq!(pod["volumes"][0]["secret"]["secretName"], "eddy-tls");
 }
 
 #[test]

@@ -12,14 +12,15 @@ use eddy_pipeline::settings::Span;
 /// Whom to ask, and how to be sure of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
 pub struct ReplicaArguments {
-    /// The pipeline file, for what it says in `[admin]`.
+    /// The pipeline file, for what it says in `[admin]`. Default: what EDDY__ADMIN__… say alone.
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Admin address of a replica; give one for each. Default: that of the file, else http://127.0.0.1:9180.
+    /// Admin address of a replica; give one for each. Default: that of the file or of EDDY__ADMIN__ADDRESS, else
+    /// http://127.0.0.1:9180.
     #[arg(long, value_name = "URL")]
     pub admin: Vec<Url>,
     /// The authorities that vouch for replicas at https:// addresses, or their very certificates. Default: for the address of
-    /// the file, the certificate in it; else the public authorities of the system.
+    /// the file, the certificate in it, or any for `health`; else the public authorities of the system.
     #[arg(long, value_name = "PEM_FILE")]
     pub ca: Option<PathBuf>,
     /// A certificate of ours, for replicas that ask for one (admin.tls.client_ca).

@@ -34,7 +34,7 @@ use serde::de::DeserializeOwned;
 use self::history::{History, Reading};
 use self::problems::{Diagnostic, Problems};
 use self::schema::Schema;
-use self::tree::Node;
+use self::tree::{Content, Node};
 
 /// A settings file before it is understood.
 #[derive(Debug, Clone, Copy)]
@@ -98,13 +98,51 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
     history: &History,
     check: impl FnOnce(&T) -> Vec<Problem>,
 ) -> Result<Loaded<T>, Problems> {
-    let schema = Schema::of::<T>();
     let alone = |error| Problems::new(source.name.to_owned(), vec![error]);
-    let (mut root, format) = history::parse_known(source.text, history).map_err(alone)?;
+    let (root, format) = history::parse_known(source.text, history).map_err(alone)?;
+    let format = format.unwrap_or(history.format.written);
+    read_tree((source.name, root, format), variables, history, check)
+}
+
+/// Reads one table of a text into the member `table` of `T`. Whatever else is in the text, and of whatever format it says it
+/// is, is not looked at, and neither are variables of other tables.
+///
+/// # Errors
+/// Every mistake in the table, or that the text is not TOML.
+pub fn read_table<T: DeserializeOwned + JsonSchema>(
+    source: Source<'_>,
+    table: &str,
+    variables: impl IntoIterator<Item = (String, String)>,
+    history: &History,
+) -> Result<T, Problems> {
+    let alone = |error| Problems::new(source.name.to_owned(), vec![error]);
+    let mut root = parse::parse(source.text).map_err(alone)?;
+    let format = history.format_of(&root).ok().flatten();
+    if let Content::Table(entries) = &mut root.content {
+        entries.retain(|entry| entry.key == table);
+    }
+    let is_of_table = |(name, _): &(String, String)| {
+        let steps = name.strip_prefix(environment::PREFIX);
+        let first = steps.and_then(|steps| steps.split("__").next());
+        first.is_some_and(|first| first.eq_ignore_ascii_case(table))
+    };
+    let variables = variables.into_iter().filter(is_of_table);
+    let format = format.unwrap_or(history.format.written);
+    let loaded = read_tree((source.name, root, format), variables, history, |_: &T| Vec::new());
+    loaded.map(|loaded| loaded.settings)
+}
+
+fn read_tree<T: DeserializeOwned + JsonSchema>(
+    (name, mut root, format): (&str, Node, u32),
+    variables: impl IntoIterator<Item = (String, String)>,
+    history: &History,
+    check: impl FnOnce(&T) -> Vec<Problem>,
+) -> Result<Loaded<T>, Problems> {
+    let schema = Schema::of::<T>();
     let reading = Reading {
         history,
-        file: source.name,
-        format: format.unwrap_or(history.format.written),
+        file: name,
+        format,
         version: Version::THIS,
     };
     let (variables, mut old) = reading.variables(variables);
@@ -114,10 +152,10 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
     old.extend(reading.upgrade(&mut root));
     diagnostics.extend(old.wrong);
     let document = Document {
-        name: source.name.to_owned(),
+        name: name.to_owned(),
         root: root.clone(),
         deprecated: Problems::new(
-            source.name.to_owned(),
+            name.to_owned(),
             old.deprecated.into_iter().map(|(said, _)| said).collect(),
         ),
     };

@@ -23,7 +23,7 @@ use tokio::time::timeout_at;
 use super::guard::{Denied, Guard, LEAST_TOKEN_BYTES};
 use super::pages::{HEADERS, Peer};
 
-/// Longest part of a body that the audit line shows.
+/// Longest part of what was sent that the audit line shows.
 const SHOWN_CHARS: usize = 200;
 
 /// Why a promise is not kept.
@@ -125,19 +125,22 @@ impl Desk {
     /// One request.
     pub(super) async fn change(&self, verb: &str, peer: Peer, headers: HeaderMap, body: Body) -> Response {
         let from = peer.from;
-        let (status, shown, answer) = match self.guard.admit(&headers, from.ip(), Instant::now()) {
-            Err(denied) => return deny(verb, from, denied),
-            Ok(()) => self.admitted(verb, peer, body).await,
+        if let Err(denied) = self.guard.admit(&headers, from.ip(), Instant::now()) {
+            return deny(verb, from, denied);
+        }
+        let mut attempt = Attempt {
+            who: from,
+            what: verb.to_owned(),
+            is_told: false,
         };
-        let what = format!("{verb} {shown}");
-        let result = answer["error"].as_str().unwrap_or("done");
-        tracing::info!(target: AUDIT, who = %from, what = what.trim_end(), status = status.as_u16(), result);
+        let (status, answer) = self.admitted(verb, peer, body, &mut attempt).await;
+        attempt.tell(status, &answer);
         (status, HEADERS, Json(answer)).into_response()
     }
 
-    async fn admitted(&self, verb: &str, peer: Peer, body: Body) -> (StatusCode, String, Value) {
+    async fn admitted(&self, verb: &str, peer: Peer, body: Body, attempt: &mut Attempt) -> (StatusCode, Value) {
         let limit = self.body_bytes;
-        let unread = |status, error: String| (status, String::new(), json!({ "error": error }));
+        let unread = |status, error: String| (status, json!({ "error": error }));
         let body = match timeout_at(peer.answer_by, to_bytes(body, limit)).await {
             Ok(Ok(body)) => body,
             Ok(Err(_)) => {
@@ -153,6 +156,7 @@ impl Desk {
             true => beginning(&body),
             false => format!("({} bytes)", body.len()),
         };
+        attempt.what = format!("{verb} {shown}").trim_end().to_owned();
         let answer = match self.control.perform(verb, &body, &peer.from.to_string()) {
             Ok(Reply::Done(answer)) => Ok(answer),
             Ok(Reply::Promised(Promise(awaited))) => {
@@ -163,9 +167,34 @@ impl Desk {
             Err(refusal) => Err(refusal),
         };
         match answer {
-            Ok(answer) => (StatusCode::OK, shown, answer),
-            Err(Refusal::Malformed(error)) => (StatusCode::BAD_REQUEST, shown, json!({ "error": error })),
-            Err(Refusal::Impossible(error)) => (StatusCode::CONFLICT, shown, json!({ "error": error })),
+            Ok(answer) => (StatusCode::OK, answer),
+            Err(Refusal::Malformed(error)) => (StatusCode::BAD_REQUEST, json!({ "error": error })),
+            Err(Refusal::Impossible(error)) => (StatusCode::CONFLICT, json!({ "error": error })),
+        }
+    }
+}
+
+/// One that was admitted. It leaves its line also when whoever asked is gone before there is an answer, for then nothing else
+/// of the request goes on here.
+struct Attempt {
+    who: SocketAddr,
+    what: String,
+    is_told: bool,
+}
+
+impl Attempt {
+    fn tell(mut self, status: StatusCode, answer: &Value) {
+        self.is_told = true;
+        let result = answer["error"].as_str().unwrap_or("done");
+        tracing::info!(target: AUDIT, who = %self.who, what = self.what, status = status.as_u16(), result);
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !self.is_told {
+            let result = "nobody waited for the answer; it may have been done";
+            tracing::info!(target: AUDIT, who = %self.who, what = self.what, result);
         }
     }
 }
@@ -202,7 +231,7 @@ fn deny(verb: &str, from: SocketAddr, denied: Denied) -> Response {
     (status, HEADERS, more, Json(json!({ "error": error }))).into_response()
 }
 
-/// The beginning of a body. The log itself sees to it that no text forges a line.
-fn beginning(body: &[u8]) -> String {
+/// The beginning of what was sent. The log itself sees to it that no text forges a line.
+pub(super) fn beginning(body: &[u8]) -> String {
     String::from_utf8_lossy(body).chars().take(SHOWN_CHARS).collect()
 }

@@ -6,7 +6,7 @@
 //! Invariant: without a configured token nobody may change anything.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ pub(super) enum Denied {
 pub(super) struct Guard {
     token: Option<[u8; 32]>,
     most_attempts: u32,
-    /// Failed attempts of each address, and when the first of them was.
+    /// Failed attempts of each [`origin`], and when the first of them was.
     attempts: Mutex<BTreeMap<IpAddr, (u32, Instant)>>,
 }
 
@@ -53,6 +53,7 @@ impl Guard {
 
     pub(super) fn admit(&self, headers: &HeaderMap, from: IpAddr, now: Instant) -> Result<(), Denied> {
         let token = self.token.ok_or(Denied::Closed)?;
+        let from = origin(from);
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((failed, since)) = attempts.get(&from).copied() {
             let left = WINDOW.saturating_sub(now.saturating_duration_since(since));
@@ -62,8 +63,10 @@ impl Guard {
                 return Err(Denied::TooOften(left));
             }
         }
+        // Who shows none guesses nothing.
+        let shown = shown(headers).ok_or(Denied::Wrong)?;
         // Digests have one length, so the comparison tells nothing about the length of the token either.
-        if shown(headers).is_some_and(|shown| digest(shown).ct_eq(&token).into()) {
+        if digest(shown).ct_eq(&token).into() {
             return Ok(());
         }
         if attempts.len() >= ADDRESSES && !attempts.contains_key(&from) {
@@ -77,6 +80,14 @@ impl Guard {
     }
 }
 
+/// Whose attempts count together: a host has one address of IPv4, and of IPv6 a network of 64 bits at least.
+fn origin(from: IpAddr) -> IpAddr {
+    match from.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address => address,
+    }
+}
+
 fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token).into()
 }
@@ -84,7 +95,8 @@ fn digest(token: &str) -> [u8; 32] {
 /// The token of `Authorization: Bearer …`.
 fn shown(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
 #[cfg(test)]
@@ -148,6 +160,38 @@ mod tests {
         assert_eq!(guard.admit(&right, address(1), later), Err(Denied::TooOften(left)));
         assert_eq!(guard.admit(&right, address(2), later), Ok(()));
         assert_eq!(guard.admit(&right, address(1), start + WINDOW), Ok(()));
+    }
+
+    #[test]
+    fn who_shows_no_token_has_guessed_nothing() {
+        let guard = Guard::new(Some(TOKEN), 1);
+        let now = Instant::now();
+        for nothing in [
+            HeaderMap::new(),
+            headers("Bearer"),
+            headers("Bearer "),
+            headers("Basic abc"),
+        ] {
+            assert_eq!(guard.admit(&nothing, address(1), now), Err(Denied::Wrong));
+        }
+        let right = headers(&format!("Bearer {TOKEN}"));
+        assert_eq!(guard.admit(&right, address(1), now), Ok(()));
+    }
+
+    #[test]
+    fn guesses_from_one_network_of_ipv6_count_together_and_those_of_ipv4_by_address() {
+        let guard = Guard::new(Some(TOKEN), 1);
+        let now = Instant::now();
+        let guess = |from: &str| guard.admit(&headers("Bearer guess"), from.parse().expect("an address"), now);
+        for (first, same, other) in [
+            ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1"),
+            // As a listener on `[::]` sees IPv4.
+            ("::ffff:192.0.2.1", "192.0.2.1", "::ffff:192.0.2.2"),
+        ] {
+            assert_eq!(guess(first), Err(Denied::Wrong));
+            assert!(matches!(guess(same), Err(Denied::TooOften(_))), "{same}");
+            assert_eq!(guess(other), Err(Denied::Wrong), "{other}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How a connection to the admin address begins where there is `[admin.tls]`.
 //!
-//! Owns: the certificate in use, and when it is exchanged for a renewed one. Never does: read a request.
+//! Owns: the certificate in use, and the thread that exchanges it for a renewed one. Never does: read a request, or a file on
+//! the thread that answers: whoever waits for a file that hangs, as on a mount whose server is gone, is not heard of by anybody.
 //!
 //! Invariant: once there is a certificate there is always one; files that make none change nothing.
 
@@ -9,6 +10,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use eddy_pipeline::settings::Problem;
 use eddy_telemetry::Metrics;
@@ -20,6 +24,10 @@ use tokio_openssl::SslStream;
 
 use super::tls::{AdminTls, Server};
 use crate::error::Error;
+use crate::tasks::{OnDrain, OnExit, Policy, Tasks};
+
+/// Between two looks at the files.
+const EVERY: Duration = Duration::from_secs(1);
 
 /// The first byte of every handshake of TLS, and of no request of HTTP.
 const HANDSHAKE: u8 = 0x16;
@@ -30,12 +38,19 @@ const UNREAD_BYTES: u64 = 64 << 10;
 /// What a file was like: whatever changes it, or puts another in its place, changes this. `None` without the file.
 type Trace = Option<[i64; 6]>;
 
-/// The certificate in use.
+/// The certificate in use, and its files.
 pub(super) struct Lock {
     tls: AdminTls,
-    acceptor: SslAcceptor,
+    acceptor: Arc<Mutex<SslAcceptor>>,
     seen: Vec<Trace>,
     metrics: Metrics,
+}
+
+/// A lock whose files are looked after, until this is dropped.
+pub(super) struct Kept {
+    acceptor: Arc<Mutex<SslAcceptor>>,
+    /// Ends the thread that looks.
+    _held: Sender<()>,
 }
 
 impl std::fmt::Debug for Lock {
@@ -59,7 +74,7 @@ impl Lock {
         let seen = traces(tls);
         let server = tls.load().map_err(|problems| Error::Tls(sentences(&problems)))?;
         let lock = Self {
-            acceptor: server.acceptor.clone(),
+            acceptor: Arc::new(Mutex::new(server.acceptor.clone())),
             seen,
             tls: tls.clone(),
             metrics: metrics.clone(),
@@ -68,10 +83,24 @@ impl Lock {
         Ok(lock)
     }
 
-    /// What the next connection is let in by. A look at the files costs far less than the handshake that follows.
-    pub(super) fn current(&mut self) -> SslAcceptor {
-        self.renew();
-        self.acceptor.clone()
+    /// Looks after the files, on a thread of its own.
+    ///
+    /// # Errors
+    /// When there is no thread left.
+    pub(super) fn keep(mut self, tasks: &Tasks) -> Result<Kept, Error> {
+        let acceptor = Arc::clone(&self.acceptor);
+        let (held, ended) = mpsc::channel();
+        let policy = Policy {
+            on_exit: OnExit::Log,
+            on_drain: OnDrain::Abort,
+        };
+        tasks.spawn_thread("admin-tls", policy, move |_| {
+            while ended.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+                self.renew();
+            }
+            Ok(())
+        })?;
+        Ok(Kept { acceptor, _held: held })
     }
 
     fn renew(&mut self) {
@@ -84,7 +113,7 @@ impl Lock {
         match self.tls.load() {
             Ok(server) => {
                 self.show(&server);
-                self.acceptor = server.acceptor;
+                *self.acceptor.lock().unwrap_or_else(PoisonError::into_inner) = server.acceptor;
                 tracing::info!("the admin address shows the certificate that was renewed");
             }
             Err(problems) => {
@@ -101,6 +130,13 @@ impl Lock {
         if let Some(sentence) = server.time_is_near(&self.tls.certificate) {
             tracing::warn!("admin.tls.certificate: {sentence}");
         }
+    }
+}
+
+impl Kept {
+    /// What the next connection is let in by.
+    pub(super) fn current(&self) -> SslAcceptor {
+        self.acceptor.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

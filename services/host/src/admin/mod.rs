@@ -1,6 +1,6 @@
 //! The admin address: health, metrics and status over HTTP, for supervisors, Prometheus and people.
 //!
-//! Owns: one listener, one thread, and the runtime on it.
+//! Owns: one listener, one thread, and the runtime on it; with TLS another thread, which looks after the certificate.
 //! Never does: change anything but what a [`Control`] offers, and only for who knows the token; the pages are read-only,
 //! and no body is read for them. Nothing secret is shown.
 //!
@@ -33,7 +33,7 @@ use tokio::time::{Instant, sleep, timeout};
 use self::control::Desk;
 pub use self::control::{Control, NoControl, Promise, Promised, Refusal, Reply, promise};
 use self::guard::Guard;
-use self::lock::{Entered, Lock, enter};
+use self::lock::{Entered, Kept, Lock, enter};
 use self::pages::Peer;
 pub use self::settings::{AdminAddress, AdminSettings};
 pub use self::tls::AdminTls;
@@ -172,12 +172,13 @@ impl AdminServer {
     ///
     /// # Errors
     /// When the thread or its runtime cannot be made.
-    pub fn start(self, tasks: &Tasks) -> Result<AdminHandle, Error> {
+    pub fn start(mut self, tasks: &Tasks) -> Result<AdminHandle, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(Error::Runtime)?;
         let address = self.address;
+        let lock = self.lock.take().map(|lock| lock.keep(tasks)).transpose()?;
         let (stop, stopped) = oneshot::channel();
         let (held, ended) = mpsc::channel();
         let policy = Policy {
@@ -187,14 +188,14 @@ impl AdminServer {
         tasks.spawn_thread("eddy-admin", policy, move |_| {
             let _held_until_the_end = held;
             runtime
-                .block_on(self.serve(stopped))
+                .block_on(self.serve(lock, stopped))
                 .map_err(|error| Failure::new(ExitCode::GuaranteeLost, format!("the admin server failed: {error}")))
         })?;
         tracing::info!(%address, "admin address answers");
         Ok(AdminHandle { address, stop, ended })
     }
 
-    async fn serve(mut self, mut stopped: oneshot::Receiver<()>) -> std::io::Result<()> {
+    async fn serve(self, lock: Option<Kept>, mut stopped: oneshot::Receiver<()>) -> std::io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         // They end with this function: dropping the set ends its connections.
         let mut connections = JoinSet::new();
@@ -211,7 +212,7 @@ impl AdminServer {
                 Some(ended) = connections.join_next() => report(ended),
                 accepted = listener.accept(), if has_room => match accepted {
                     Ok((stream, peer)) => {
-                        let acceptor = self.lock.as_mut().map(Lock::current);
+                        let acceptor = lock.as_ref().map(Kept::current);
                         connections.spawn(self.pages.clone().let_in(stream, peer, acceptor));
                     }
                     Err(error) => {
@@ -255,7 +256,7 @@ impl AdminPages {
         self.within_time(async {
             match timeout(self.limits.header_timeout.0, enter(stream, &acceptor)).await {
                 Ok(Ok(Entered::Encrypted(stream))) => self.converse(stream, pages).await,
-                Ok(Ok(Entered::Unencrypted(stream))) => self.converse(stream, pages::only_encrypted()).await,
+                Ok(Ok(Entered::Unencrypted(stream))) => self.converse(stream, pages::only_encrypted(from)).await,
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "a client of the admin address failed at the handshake of TLS")
                 }

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use eddy_telemetry::AUDIT;
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::AdminSources;
-use super::control::Desk;
+use super::control::{Desk, beginning};
 
 /// The page for people, and what it is made of.
 const PAGE: &str = include_str!("page/index.html");
@@ -70,9 +71,18 @@ pub(super) fn router(sources: AdminSources, desk: Arc<Desk>) -> Router {
 }
 
 /// For who speaks plainly where encryption is asked for. What was sent is not looked at.
-pub(super) fn only_encrypted() -> Router {
+pub(super) fn only_encrypted(from: SocketAddr) -> Router {
     let error = "this address speaks TLS (`[admin.tls]`); write https:// in the place of http://";
-    let refuse = move || async move { (StatusCode::BAD_REQUEST, HEADERS, Json(json!({ "error": error }))) };
+    let status = StatusCode::BAD_REQUEST;
+    let refuse = move |method: Method, uri: Uri| async move {
+        if method == Method::POST {
+            // Somebody on the way may have the token now.
+            let result = "it came in the open; if a token was sent with it, make another one";
+            let what = beginning(uri.path().trim_start_matches('/').as_bytes());
+            tracing::warn!(target: AUDIT, who = %from, what, status = status.as_u16(), result);
+        }
+        (status, HEADERS, Json(json!({ "error": error })))
+    };
     Router::new().fallback(refuse)
 }
 
@@ -119,4 +129,69 @@ async fn samples(State(sources): State<AdminSources>) -> impl IntoResponse {
 async fn unknown(uri: Uri) -> impl IntoResponse {
     let error = format!("there is no page {}; / lists them", uri.path());
     (StatusCode::NOT_FOUND, HEADERS, Json(json!({ "error": error })))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    use axum::http::Request;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+
+    /// A log.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("nobody panics").extend_from_slice(line);
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_attempt_to_change_something_that_came_in_the_open_leaves_a_line_and_a_look_at_a_page_none() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let log = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        let ask = |method: Method, path: &str| {
+            let pages = TowerToHyperService::new(only_encrypted("192.0.2.7:1234".parse().expect("an address")));
+            let request = Request::builder().method(method).uri(path).body(Body::from("unread"));
+            let answer = runtime.block_on(pages.call(request.expect("a request")));
+            assert_eq!(answer.expect("it always answers").status(), StatusCode::BAD_REQUEST);
+        };
+        tracing::subscriber::with_default(log, || {
+            ask(Method::GET, "/live");
+            ask(Method::POST, "/pause");
+        });
+        let text = String::from_utf8(lines.0.lock().expect("nobody panics").clone()).expect("a log is text");
+        let [line] = text.lines().collect::<Vec<_>>()[..] else {
+            panic!("one line for one attempt: {text}")
+        };
+        for words in [
+            "WARN",
+            "eddy::audit",
+            "who=192.0.2.7:1234",
+            "pause",
+            "status=400",
+            "in the open",
+        ] {
+            assert!(line.contains(words), "{words}: {line}");
+        }
+        assert!(!line.contains("unread"), "{line}");
+    }
 }

@@ -15,6 +15,9 @@ use super::tls::AdminTls;
 /// Smallest buffer that the HTTP library accepts.
 const LEAST_HEADER_BYTES: Bytes = Bytes::kib(8);
 
+/// Nobody waits for a page as long as this.
+const LONGEST: Span = Span::seconds(60 * 60);
+
 /// Where the admin server listens: an address with a port, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdminAddress {
@@ -39,17 +42,17 @@ pub struct AdminSettings {
     /// Largest request with its headers, which are 100 at most; larger ones are refused. Default: `16 KiB`. At least `8 KiB`.
     pub header_bytes: Bytes,
     /// How long a client may take to send its request, and before that for the handshake of TLS. Default: `10s`. More than
-    /// zero.
+    /// zero, at most `1h`.
     pub header_timeout: Span,
-    /// How long a connection may last in all. Default: `30s`. More than zero.
+    /// How long a connection may last in all. Default: `30s`. More than zero, at most `1h`.
     pub request_timeout: Span,
     /// The token without which nothing can be changed or scored: `{ file = "path" }` or `{ env = "NAME" }`, with at least 32
     /// bytes; `openssl rand -hex 32` makes one. Without `[admin.tls]` it travels unencrypted. Default: none, and
     /// nothing can be changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
-    /// Failed attempts to change something that one network address has in a minute; more must wait. Default: 10. At
-    /// least 1.
+    /// Wrong tokens that one network address, of IPv6 one network of 64 bits, may show in a minute; more must wait. Default: 10.
+    /// At least 1.
     #[schemars(range(min = 1))]
     pub attempts: u32,
     /// Largest body of a request that changes something, or of an event for `POST /score`. Default: `64 KiB`.
@@ -143,6 +146,10 @@ impl AdminSettings {
                 let message = "no client is that fast; write a time such as \"10s\"";
                 problems.push(Problem::new(key, message));
             }
+            if time > LONGEST {
+                let message = format!("{time} is longer than any client waits; write at most \"{LONGEST}\"");
+                problems.push(Problem::new(key, message));
+            }
         }
         problems
     }
@@ -194,6 +201,8 @@ impl JsonSchema for AdminAddress {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn read(json: &str) -> Result<AdminSettings, String> {
@@ -251,6 +260,29 @@ mod tests {
             );
         }
         assert_eq!(AdminSettings::default().reveal_token(), Ok(None));
+    }
+
+    #[test]
+    fn a_time_that_no_clock_reaches_is_a_problem() {
+        let problems = |time| {
+            let settings = AdminSettings {
+                header_timeout: time,
+                request_timeout: time,
+                ..AdminSettings::default()
+            };
+            settings.check()
+        };
+        assert_eq!(problems(LONGEST), []);
+        for time in [Span::ms(LONGEST.0.as_millis() as u64 + 1), Span(Duration::MAX)] {
+            let problems = problems(time);
+            let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+            assert_eq!(keys, ["admin.header_timeout", "admin.request_timeout"]);
+            assert!(
+                problems[0].message.contains("at most \"1h\""),
+                "{}",
+                problems[0].message
+            );
+        }
     }
 
     #[test]
