@@ -92,7 +92,7 @@ fn what_does_not_fit_into_the_queue_is_counted_and_holds_nobody_up() {
 fn a_trace_shows_where_the_time_of_an_event_went() {
     let mut event = event(Outcome::Predicted, true);
     event.durable = event.times.at(Duration::from_millis(9));
-    let spans = spans(&[event.clone()]);
+    let spans = spans(std::slice::from_ref(&event));
     assert_eq!(spans.len(), event.spans());
     let ms = |nanoseconds: u64| nanoseconds / 1_000_000 - 1_000_000;
     let told: Vec<_> = spans
@@ -142,7 +142,10 @@ fn what_an_event_had_is_what_is_told() {
         ),
     ] {
         let event = event(outcome, is_scored);
-        let names: Vec<String> = spans(&[event.clone()]).into_iter().map(|span| span.name).collect();
+        let names: Vec<String> = spans(std::slice::from_ref(&event))
+            .into_iter()
+            .map(|span| span.name)
+            .collect();
         assert_eq!(names.join(","), expected);
         assert_eq!(event.spans(), names.len());
     }

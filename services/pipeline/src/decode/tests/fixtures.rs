@@ -2,6 +2,7 @@
 //! (`tests/fixtures/registry`).
 //!
 //! Each event is read twice: as a whole, passed through, and each of its values as a field of its own.
+#![expect(clippy::disallowed_methods, reason = "fixtures are files")]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,5 @@
 //! Raw tensors and images as events.
+#![expect(clippy::disallowed_methods, reason = "fixtures are files")]
 
 use base64::Engine as _;
 

@@ -1,4 +1,5 @@
 //! Images against what Pillow makes of them: `tests/fixtures/images`, written by Pillow and never by us.
+#![expect(clippy::disallowed_methods, reason = "fixtures are files")]
 
 use std::path::PathBuf;
 
