@@ -30,7 +30,10 @@ fn headers_are_read_as_opentelemetry_reads_them() {
 #[test]
 fn an_event_is_traced_when_its_producer_records_the_trace() {
     let traced = trace("g", Some(SOUND), "events/0/1").expect("it is sampled");
-    assert_eq!((traced.id, traced.parent), (0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, Some(0x00f0_67aa_0ba9_02b7)));
+    assert_eq!(
+        (traced.id, traced.parent),
+        (0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, Some(0x00f0_67aa_0ba9_02b7))
+    );
     assert_eq!(trace("g", Some(&SOUND.replace("-01", "-00")), "events/0/1"), None);
     assert_eq!(trace("g", None, "events/0/1"), None);
     assert_eq!(trace("g", Some("nonsense"), "events/0/1"), None);
@@ -47,14 +50,26 @@ fn outputs_go_on_with_the_trace_under_spans_of_their_own() {
         assert_ne!(Some(span), traced.parent);
     }
     let all_flags = trace("g", Some(&SOUND.replace("-01", "-ff")), "events/0/1").expect("it is sampled");
-    assert!(all_flags.traceparent(Destination::Predictions).ends_with("-03"), "unknown flags are not passed on");
+    assert!(
+        all_flags.traceparent(Destination::Predictions).ends_with("-03"),
+        "unknown flags are not passed on"
+    );
 }
 
 #[test]
 fn ids_are_the_same_when_work_is_done_again_and_others_elsewhere() {
-    let span = |group, source| trace(group, Some(SOUND), source).expect("it is sampled").span(Step::Process);
+    let span = |group, source| {
+        trace(group, Some(SOUND), source)
+            .expect("it is sampled")
+            .span(Step::Process)
+    };
     assert_eq!(span("g", "events/0/1"), span("g", "events/0/1"));
-    let others = [span("g", "events/0/1"), span("h", "events/0/1"), span("g", "events/0/2"), span("g", "events/1/1")];
+    let others = [
+        span("g", "events/0/1"),
+        span("h", "events/0/1"),
+        span("g", "events/0/2"),
+        span("g", "events/1/1"),
+    ];
     assert_eq!(BTreeSet::from(others).len(), others.len());
 }
 
@@ -62,7 +77,11 @@ fn ids_are_the_same_when_work_is_done_again_and_others_elsewhere() {
 fn a_share_of_the_events_without_a_trace_begins_one_which_is_that_of_every_group() {
     let sampled = |group, ratio: f64| {
         let tracing = Tracing::new(group, ratio);
-        let of = |offset| tracing.of(None, &format!("events/0/{offset}"), Some(7)).map(|trace| trace.id);
+        let of = |offset| {
+            tracing
+                .of(None, &format!("events/0/{offset}"), Some(7))
+                .map(|trace| trace.id)
+        };
         (0..20_000).filter_map(of).collect::<BTreeSet<_>>()
     };
     let tenth = sampled("g", 0.1);
@@ -71,12 +90,19 @@ fn a_share_of_the_events_without_a_trace_begins_one_which_is_that_of_every_group
     assert_eq!(tenth, sampled("h", 0.1));
     assert!(tenth.is_subset(&sampled("h", 0.5)));
     assert_eq!(sampled("g", 1.0).len(), 20_000);
-    let begun = |timestamp| Tracing::new("g", 1.0).of(None, "events/0/1", timestamp).expect("all are");
+    let begun = |timestamp| {
+        Tracing::new("g", 1.0)
+            .of(None, "events/0/1", timestamp)
+            .expect("all are")
+    };
     assert_ne!(begun(Some(1)).id, begun(Some(2)).id, "a topic may be made anew");
     assert_eq!(begun(Some(1)).parent, None);
     // Whom its producer chose not to trace is not traced here either.
     let unsampled = SOUND.replace("-01", "-00");
-    assert_eq!(Tracing::new("g", 1.0).of(Some(unsampled.as_bytes()), "events/0/1", None), None);
+    assert_eq!(
+        Tracing::new("g", 1.0).of(Some(unsampled.as_bytes()), "events/0/1", None),
+        None
+    );
 }
 
 proptest! {
