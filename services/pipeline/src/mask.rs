@@ -1,9 +1,12 @@
 //! Members of events whose values never leave the process: `events.mask`.
 //!
-//! Owns: which members those are, and a document without their values. Never does: look at any other value.
+//! Owns: which members those are, and a document without their values. Never does: look at any other value, or find a masked
+//! member that stands at another place or under another name.
 //!
-//! Invariant: what comes out holds no value of a masked member; a document that cannot be read comes out not at all.
+//! Invariant: what comes out holds no value of a masked member, and no value that stands where it should be; a document that
+//! cannot be read comes out not at all.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -47,7 +50,7 @@ pub enum Masked {
     Untouched,
     /// Some members are `null` now.
     Changed,
-    /// It must not go out at all: it is no JSON, or all of it is masked.
+    /// It must not go out at all: it is no JSON, all of it is masked, or it is no object or list as the mask expects.
     Withheld,
 }
 
@@ -76,6 +79,15 @@ impl Node {
     fn within<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
         let named = self.members.iter().filter(move |(member, _)| member == name);
         named.map(|(_, node)| node).chain(self.every.as_deref())
+    }
+
+    /// Whether a list can have the members that this is about.
+    fn is_of_list(&self) -> bool {
+        let is_index = |name: &str| {
+            let may_begin = matches!(name.as_bytes(), [b'0'] | [b'1'..=b'9', ..]);
+            may_begin && name.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        self.every.is_some() || self.members.iter().any(|(name, _)| is_index(name))
     }
 
     fn covers(&self, parts: &[String]) -> bool {
@@ -139,6 +151,15 @@ impl Mask {
         if problems.is_empty() { Ok(mask) } else { Err(problems) }
     }
 
+    /// The same with all of what stands at these pointers.
+    #[must_use]
+    pub fn and<'a>(mut self, pointers: impl IntoIterator<Item = &'a str>) -> Self {
+        for parts in pointers.into_iter().filter_map(|pointer| parse_pointer(pointer).ok()) {
+            self.root.plant(&parts);
+        }
+        self
+    }
+
     /// Whether nothing is masked.
     pub fn is_empty(&self) -> bool {
         self.root.is_empty()
@@ -163,12 +184,16 @@ impl Mask {
                 let Some((frame, document)) = value.split_at_checked(frame) else {
                     return Masked::Withheld;
                 };
-                out.extend_from_slice(frame);
-                let raw = serde_json::from_slice::<&RawValue>(document);
-                match raw.and_then(|raw| write(&[&self.root], raw, out)) {
-                    Ok(true) => Masked::Changed,
-                    Ok(false) => Masked::Untouched,
-                    Err(_) => Masked::Withheld,
+                match serde_json::from_slice::<&RawValue>(document) {
+                    Ok(raw) if !is_of_another_shape(&[&self.root], raw) => {
+                        out.extend_from_slice(frame);
+                        match write(&[&self.root], raw, out) {
+                            Ok(true) => Masked::Changed,
+                            Ok(false) => Masked::Untouched,
+                            Err(_) => Masked::Withheld,
+                        }
+                    }
+                    _ => Masked::Withheld,
                 }
             }
             _ => Masked::Withheld,
@@ -176,9 +201,20 @@ impl Mask {
     }
 }
 
+/// Whether a value cannot have the members that these nodes are about, so that they may stand in it in some other form: a
+/// text instead of a person, a list instead of one.
+fn is_of_another_shape(nodes: &[&Node], raw: &RawValue) -> bool {
+    match raw.get().as_bytes() {
+        _ if nodes.is_empty() => false,
+        [b'{', ..] | b"null" => false,
+        [b'[', ..] => !nodes.iter().all(|node| node.is_of_list()),
+        _ => true,
+    }
+}
+
 /// Writes a value in which these nodes say what is masked. Returns whether anything was.
 fn write(nodes: &[&Node], raw: &RawValue, out: &mut Vec<u8>) -> serde_json::Result<bool> {
-    if nodes.iter().any(|node| node.is_masked) {
+    if nodes.iter().any(|node| node.is_masked) || is_of_another_shape(nodes, raw) {
         out.extend_from_slice(b"null");
         return Ok(true);
     }
@@ -188,7 +224,7 @@ fn write(nodes: &[&Node], raw: &RawValue, out: &mut Vec<u8>) -> serde_json::Resu
         [b'{', ..] => {
             let Members(members) = serde_json::from_str(raw.get())?;
             let mut separator = b'{';
-            for (name, value) in members {
+            for (Name(name), value) in members {
                 out.push(std::mem::replace(&mut separator, b','));
                 serde_json::to_writer(&mut *out, &name)?;
                 out.push(b':');
@@ -217,8 +253,13 @@ fn within<'a>(nodes: &[&'a Node], name: &'a str) -> Vec<&'a Node> {
     nodes.iter().flat_map(|node| node.within(name)).collect()
 }
 
+/// A name as it stands in the document, unless it is written with escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// The members of an object in their order, those with the same name too.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
+struct Members<'a>(Vec<(Name<'a>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -272,13 +313,58 @@ mod tests {
     #[test]
     fn every_member_and_every_element_can_be_meant() {
         let document = r#"{"people":[{"name":"Ada","age":36},{"age":41},7,[]],"by":{"a":{"name":"x"},"b":{}}}"#;
-        let expected = r#"{"people":[{"name":null,"age":36},{"age":41},7,[]],"by":{"a":{"name":null},"b":{}}}"#;
+        // The 7 and the list stand where a person should, so who it is may stand in them.
+        let expected = r#"{"people":[{"name":null,"age":36},{"age":41},null,null],"by":{"a":{"name":null},"b":{}}}"#;
         assert_eq!(masked(&["/people/*/name", "/by/*/name"], document).1, expected);
         // Both ways to one member count.
         assert_eq!(
             masked(&["/by/a/x", "/by/*/name"], document).1,
             document.replace(r#""x""#, "null")
         );
+    }
+
+    #[test]
+    fn what_stands_where_something_with_masked_members_should_is_masked_whole() {
+        for (pointer, document, expected) in [
+            (
+                "/items/*/card",
+                r#"{"items":{"card":"4111"},"x":1}"#,
+                r#"{"items":{"card":null},"x":1}"#,
+            ),
+            (
+                "/items/*/card",
+                r#"{"items":["4111",null]}"#,
+                r#"{"items":[null,null]}"#,
+            ),
+            ("/person/name", r#"{"person":"Ada","x":1}"#, r#"{"person":null,"x":1}"#),
+            ("/person/name", r#"{"person":true}"#, r#"{"person":null}"#),
+            (
+                "/person/name",
+                r#"{"person":"{\"name\":\"Ada\"}"}"#,
+                r#"{"person":null}"#,
+            ),
+            ("/person/name", r#"{"person":[{"name":"Ada"}]}"#, r#"{"person":null}"#),
+            ("/v/0", r#"{"v":[7,8]}"#, r#"{"v":[null,8]}"#),
+            ("/v/0", r#"{"v":7}"#, r#"{"v":null}"#),
+            ("/v/", r#"{"v":[7]}"#, r#"{"v":null}"#),
+        ] {
+            assert_eq!(
+                masked(&[pointer], document),
+                (Masked::Changed, expected.to_owned()),
+                "{document}"
+            );
+        }
+        assert_eq!(masked(&["/person/name"], r#"{"person":null}"#).0, Masked::Untouched);
+    }
+
+    #[test]
+    fn a_document_that_is_no_object_is_withheld_unless_the_mask_is_about_lists() {
+        for document in [r#""{\"name\":\"Ada\"}""#, r#"[{"name":"Ada"}]"#, "7", "[]"] {
+            assert_eq!(masked(&["/name"], document).0, Masked::Withheld, "{document}");
+        }
+        let expected = (Masked::Changed, r#"[{"name":null}]"#.to_owned());
+        assert_eq!(masked(&["/*/name"], r#"[{"name":"Ada"}]"#), expected);
+        assert_eq!(masked(&["/*/name"], "7").0, Masked::Withheld);
     }
 
     #[test]
@@ -294,7 +380,7 @@ mod tests {
     #[test]
     fn a_document_without_them_is_untouched() {
         assert_eq!(
-            masked(&["/name", "/a/b"], r#"{"a":1,"x":{"name":2}}"#).0,
+            masked(&["/name", "/a/b"], r#"{"a":{"c":1},"x":{"name":2}}"#).0,
             Masked::Untouched
         );
         assert_eq!(mask(&[]).apply(b"no json", &mut Vec::new()), Masked::Untouched);

@@ -113,7 +113,7 @@ pub struct NewSchema {
 }
 
 impl NewSchema {
-    /// How many findings there are of one kind.
+    /// How many findings there are of one kind, of which at most 256 are kept.
     pub fn count(&self, change: Change) -> usize {
         self.findings.iter().filter(|finding| finding.change == change).count()
     }
@@ -127,8 +127,10 @@ impl std::fmt::Display for NewSchema {
             let comma = if at == 0 { "" } else { ", " };
             write!(f, "{comma}`{}` {}", clip(&finding.place), finding.detail)?;
         }
+        let is_cut = Change::ALL.iter().any(|change| self.count(*change) == MOST_FINDINGS);
         match self.findings.len().saturating_sub(MOST) {
             0 => Ok(()),
+            more if is_cut => write!(f, ", and at least {more} more"),
             more => write!(f, ", and {more} more"),
         }
     }
@@ -174,10 +176,11 @@ impl FieldTypes {
     }
 }
 
-/// Most findings about one schema. Who reads so many reads the schema.
+/// Most findings of one kind about one schema. Who reads so many reads the schema. For each kind, since each has a rule of its
+/// own: many members that nothing names must not hide the one that is missing.
 const MOST_FINDINGS: usize = 256;
 
-/// Compares a schema with what the pipeline file names. Finds each thing once, and no more than [`MOST_FINDINGS`].
+/// Compares a schema with what the pipeline file names. Finds each thing once, and no more than [`MOST_FINDINGS`] of a kind.
 pub(crate) fn judge(outline: &Outline, expected: Expected<'_>) -> Vec<Finding> {
     let mut judge = Judge {
         outline,
@@ -218,7 +221,8 @@ impl<'a> Judge<'a> {
             place: self.path.clone(),
             detail,
         };
-        if self.findings.len() < MOST_FINDINGS && !self.findings.contains(&finding) {
+        let mut alike = self.findings.iter().filter(|known| known.change == change);
+        if alike.clone().count() < MOST_FINDINGS && !alike.any(|known| *known == finding) {
             self.findings.push(finding);
         }
     }

@@ -101,8 +101,10 @@ pub struct EventSettings {
     pub pass_through: Vec<String>,
     /// JSON pointers to members whose values never leave the process; `*` in one stands for every member or element, and `""`
     /// for the whole event. In samples and dead letters they are `null` (header `eddy.body` = `masked`, with the sha256 of the
-    /// original); what is no JSON is left out whole (`omitted`). Fields that are read from them are scored as ever, and
-    /// stand in no profile, drift metric, page, report or sentence. Keys and headers are not masked. Default: none.
+    /// original, by which a value of few possibilities can be found by trying), and so is a value where an object or a list
+    /// with such members should stand; what is no JSON, or no object, is left out whole (`omitted`). Members at another place
+    /// or under another name are not found. Fields that are read from them are scored as ever, and stand in no profile, drift
+    /// metric, page, report or sentence. Keys and headers are not masked. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mask: Vec<String>,
     /// What to do with members that nothing here names, in the objects that fields are read from. Default: `ignore`.

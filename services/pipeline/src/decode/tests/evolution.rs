@@ -108,6 +108,29 @@ fn what_does_not_fit_is_found_by_place_and_kind() {
 }
 
 #[test]
+fn members_that_nothing_names_hide_no_other_change_however_many_there_are() {
+    let unnamed: Vec<String> = (0..300).map(|n| format!(r#"{{"name":"u{n}","type":"int"}}"#)).collect();
+    let schema = format!(
+        r#"{{"type":"record","name":"E","fields":[{},{{"name":"x","type":"string"}},
+            {{"name":"v","type":{{"type":"array","items":"float"}}}}]}}"#,
+        unnamed.join(",")
+    );
+    for (evolution, place) in [
+        ("missing_field = \"pause\"", "`/o/n`"),
+        ("changed_type = \"pause\"", "`/x`"),
+    ] {
+        let (mut rig, ready, _) = met("avro", SchemaKind::Avro, &schema, evolution);
+        let new = rig.decoder.take_new_schemas().remove(0);
+        assert_eq!(new.rule, EvolutionRule::Pause, "{evolution}");
+        let counts = Change::ALL.iter().map(|change| new.count(*change));
+        assert_eq!(counts.collect::<Vec<_>>(), [256, 1, 1], "{evolution}");
+        assert!(new.to_string().ends_with("and at least 255 more"), "{new}");
+        let why = ready.expect_err("the stream waits").why;
+        assert!(why.contains(place) && !why.contains("more"), "{why}");
+    }
+}
+
+#[test]
 fn a_refused_schema_makes_dead_letters_that_name_the_fields_and_types() {
     for (format, kind, _, differs) in LANGUAGES {
         let (mut rig, ready, event) = met(format, kind, differs, "changed_type = \"reject\"");
