@@ -11,6 +11,8 @@ pub(crate) struct Rules {
     elements: usize,
     pub(crate) string_bytes: usize,
     pub(crate) time: TimeReader,
+    /// Whether something is masked. A key that nothing names may stand in it, and is not quoted then.
+    pub(crate) has_mask: bool,
 }
 
 impl Rules {
@@ -23,6 +25,7 @@ impl Rules {
                 unit: sources.events.time_unit,
                 parse_strings: false,
             },
+            has_mask: !sources.events.mask.is_empty(),
         }
     }
 

@@ -283,7 +283,12 @@ impl Visitor<'_> for KeySeed<'_, '_, '_> {
         if position.is_none() {
             self.walk.admit_text(key)?;
             if self.walk.unknown == UnknownFields::Reject {
-                let detail = format!("the pipeline file knows no member {} here", quote(key));
+                let detail = match self.walk.rules.has_mask {
+                    true => {
+                        "the pipeline file knows no such member here; its name may be masked (`events.mask`)".into()
+                    }
+                    false => format!("the pipeline file knows no member {} here", quote(key)),
+                };
                 return Err(self.walk.refuse(Rejection::new(Reason::UnknownField, detail)));
             }
         }

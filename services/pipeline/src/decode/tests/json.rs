@@ -435,3 +435,18 @@ fn what_is_masked_is_read_and_told_in_no_sentence_and_is_no_feature() {
     let features: Vec<String> = rig.decoder.features().into_iter().map(|feature| feature.name).collect();
     assert_eq!(features, ["word"]);
 }
+
+#[test]
+fn an_unknown_member_is_named_unless_its_name_may_be_masked() {
+    let rejection = |mask: &str| {
+        let file = format!(
+            "[events]\nunknown_fields = \"reject\"\n{mask}[fields.age]\ntype = \"float\"\npointer = \"/person/age\""
+        );
+        let rejection = rig(&file).decode(r#"{"person":{"ada@x.org":1}}"#).unwrap_err();
+        assert_eq!(rejection.reason, Reason::UnknownField, "{rejection}");
+        rejection.detail
+    };
+    assert!(rejection("").contains("ada@x.org"));
+    let masked = rejection("mask = [\"/person\"]\n");
+    assert!(!masked.contains("ada") && masked.contains("at byte 21"), "{masked}");
+}
