@@ -7,8 +7,8 @@
 //! Never does: hold up a lane: [`Schemas::find`] says what is known.
 //!
 //! Invariant: a schema that is kept goes on working whatever becomes of the registry; and that there is none of a number is
-//! only said after the registry said so several times, and not long ago. While it says so of one number after the other, twice
-//! is enough.
+//! only said after the registry said so several times, and not long ago. While it says so of several numbers within a
+//! minute of each other, twice is enough.
 
 mod request;
 mod schema;
@@ -40,6 +40,7 @@ const NONE_FOR: Duration = Duration::from_secs(60);
 const FORGOTTEN: Duration = Duration::from_secs(120);
 /// After so many numbers of which there surely was none, each at most [`NONE_FOR`] after the one before, the second answer
 /// that there is none is believed, after the first pause: nonsense is about, and each number would stop a lane for longer.
+/// Schemas that come at the first question may come in between; one that comes after the registry said that there is none ends it.
 /// Never the first: whoever can write nonsense must not be able to have a new schema's events taken for it.
 const SEVERAL: usize = 3;
 /// A schema that was wanted this lately stays, beyond the limit if need be: lanes that alternate would drive each other's
@@ -74,7 +75,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     entries: HashMap<u32, Entry>,
-    /// How many numbers in a row surely had no schema, and when the last one was settled.
+    /// How many numbers surely had no schema, as [`SEVERAL`] counts, and when the last one was settled.
     absent: Option<(usize, Instant)>,
     is_over: bool,
     /// Whether the thread that fetches has ended, of itself or in a panic.
@@ -354,8 +355,14 @@ impl State {
         self.entries
             .retain(|_, entry| entry.schema.is_some() || now.duration_since(entry.wanted) < FORGOTTEN);
         let missing = self.entries.iter().filter(|(_, entry)| entry.is_missing());
+        // Of those that are due, first what lanes wait for: with many senseless numbers, looking again at them would leave no
+        // time for a new schema.
+        let order = |entry: &Entry| {
+            let is_due = entry.due <= now;
+            (!is_due, is_due && entry.is_definite(now), entry.due)
+        };
         let next = missing
-            .min_by_key(|(_, entry)| entry.due)
+            .min_by_key(|(_, entry)| order(entry))
             .map(|(id, entry)| (*id, entry.due));
         match next {
             Some((id, due)) if due <= now => Ok(id),

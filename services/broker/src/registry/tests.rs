@@ -155,6 +155,25 @@ fn what_is_settled_is_asked_for_again_only_when_somebody_wants_it() {
 }
 
 #[test]
+fn a_new_schema_is_asked_for_before_another_look_at_numbers_that_surely_have_none() {
+    let mut state = State::default();
+    for _ in 0..=UNSURE.len() {
+        answer(&mut state, 1, none(), 10);
+    }
+    let later = Instant::now() + LOOK_AGAIN;
+    state.want(1, later);
+    state.want(2, later);
+    assert!(state.entries[&1].due < state.entries[&2].due);
+    assert_eq!(state.next(later), Ok(2));
+    // What is not due yet holds nothing up.
+    state.entries.get_mut(&2).expect("it is wanted").due = later + Duration::from_secs(1);
+    assert_eq!(state.next(later), Ok(1));
+    // After a minute a lane waits for the number again, and it takes its turn.
+    state.want(1, later + NONE_FOR);
+    assert_eq!(state.next(later + NONE_FOR), Ok(1));
+}
+
+#[test]
 fn whoever_waits_is_told_that_the_thread_has_ended() {
     let settings = serde_json::from_str(r#"{"url": "http://127.0.0.1:1"}"#).expect("it can be read");
     let registry = SchemaRegistry::start(settings).expect("there is a thread");
