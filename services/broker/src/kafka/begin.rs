@@ -38,6 +38,8 @@ pub(super) struct Beginnings {
     start: Start,
     /// Partitions in which the group has an offset. It loses none of them while it has members.
     have: BTreeSet<Partition>,
+    /// Those among them in which it had nothing before it was begun here.
+    begun: BTreeSet<Partition>,
     /// With a pattern: topics from this number on came after the look before the group was joined.
     later: Option<usize>,
 }
@@ -47,8 +49,24 @@ impl Beginnings {
         Self {
             start,
             have: BTreeSet::new(),
+            begun: BTreeSet::new(),
             later: None,
         }
+    }
+
+    fn is_later(&self, topic: u16) -> bool {
+        self.later.is_some_and(|first| usize::from(topic) >= first)
+    }
+
+    /// Whether an offset in this partition says that a topic came later: one of the same topic does, and with a pattern one of
+    /// any topic. Not where the group was begun here in another topic: the topics of a new group are begun one after the other.
+    fn tells_of(&self, topic: u16, one: &Partition) -> bool {
+        one.topic == topic || (self.later.is_some() && !self.begun.contains(one))
+    }
+
+    /// Whether it is known without asking that what has no offset in a topic came later.
+    fn is_known(&self, topic: u16) -> bool {
+        self.is_later(topic) || self.have.iter().any(|one| self.tells_of(topic, one))
     }
 }
 
@@ -178,28 +196,26 @@ impl Intake {
         self.beginnings
             .have
             .extend(have.into_iter().map(|(partition, _)| partition));
+        let mut begins = Vec::new();
         for topic in topics {
             let lack = lack.iter().map(|(partition, _)| *partition);
             let lack: Vec<Partition> = lack.filter(|one| one.topic == topic).collect();
             if let Some(place) = place(self.beginnings.start, self.is_known(topic)?) {
-                self.begin_at(place, &lack)?;
+                begins.push((place, lack));
             }
         }
-        Ok(())
+        self.begin_at(&begins)
     }
 
     /// Whether what has no offset in a topic came later: the group has one in another partition of it, or, with a pattern,
     /// of any topic.
     fn is_known(&self, topic: u16) -> Result<bool, BrokerError> {
-        let is_later = self.beginnings.later.is_some_and(|first| usize::from(topic) >= first);
-        let has = |one: &Partition| one.topic == topic || self.beginnings.later.is_some();
-        if is_later || self.beginnings.have.iter().any(has) {
+        if self.beginnings.is_known(topic) {
             return Ok(true);
         }
-        let asked = match self.beginnings.later {
-            Some(first) => (0..first as u16).flat_map(|topic| self.partitions(topic)).collect(),
-            None => self.partitions(topic),
-        };
+        let topics = self.beginnings.later.map_or(topic..topic + 1, |first| 0..first as u16);
+        let all = topics.flat_map(|topic| self.partitions(topic));
+        let asked: Vec<Partition> = all.filter(|one| self.beginnings.tells_of(topic, one)).collect();
         Ok(self.committed(&asked)?.iter().any(Option::is_some))
     }
 
@@ -216,23 +232,32 @@ impl Intake {
         Ok(())
     }
 
-    fn begin_at(&mut self, place: Place, partitions: &[Partition]) -> Result<(), BrokerError> {
-        let doing = format!("committing where {} begin", self.names(partitions));
+    /// Commits where these begin, in one request.
+    fn begin_at(&mut self, begins: &[(Place, Vec<Partition>)]) -> Result<(), BrokerError> {
+        if begins.is_empty() {
+            return Ok(());
+        }
+        let partitions: Vec<Partition> = begins.iter().flat_map(|(_, partitions)| partitions).copied().collect();
+        let doing = format!("committing where {} begin", self.names(&partitions));
         let unsettled = |message: String| BrokerError {
             fault: Fault::Retriable,
             doing: doing.clone(),
             message,
         };
-        let offsets = self.offsets_at(place, partitions)?;
+        let mut found = Vec::with_capacity(begins.len());
+        for (place, partitions) in begins {
+            found.push((*place, self.offsets_at(*place, partitions)?));
+        }
         // Without a generation, Kafka could not refuse it if they were another's by now.
         if !native::is_member(self.consumer.client()) {
             return Err(unsettled(
                 "this is no member of the group at present; it is tried again".into(),
             ));
         }
-        let list = self.list_with_offsets(&offsets)?;
+        let all: Vec<(Partition, i64)> = found.iter().flat_map(|(_, offsets)| offsets).copied().collect();
+        let list = self.list_with_offsets(&all)?;
         match native::commit_within(self.consumer.client(), &list, ANSWER_WITHIN) {
-            Ok(()) => self.begun(place, &offsets),
+            Ok(()) => found.iter().for_each(|(place, offsets)| self.begun(*place, offsets)),
             // It met a rebalance: once the client has heard of it, it is taken or not ours to give.
             Err(error) if is_one_of(&error, &HAS_MEMBERS) => return Err(unsettled(error.to_string())),
             Err(error) => return Err(self.explained(self.failed(doing, &error))),
@@ -241,9 +266,9 @@ impl Intake {
     }
 
     fn begun(&mut self, place: Place, offsets: &[(Partition, i64)]) {
-        self.beginnings
-            .have
-            .extend(offsets.iter().map(|(partition, _)| *partition));
+        let partitions = || offsets.iter().map(|(partition, _)| *partition);
+        self.beginnings.have.extend(partitions());
+        self.beginnings.begun.extend(partitions());
         let named: Vec<String> = offsets
             .iter()
             .map(|(partition, offset)| format!("{}/{}/{offset}", self.topic(*partition), partition.number))
@@ -329,4 +354,39 @@ fn unless_refused<T>(outcome: Result<T, BrokerError>) -> Result<Option<T>, Broke
 
 fn is_one_of(error: &KafkaError, codes: &[Code]) -> bool {
     error.rdkafka_error_code().is_some_and(|code| codes.contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(topic: u16, number: i32) -> Partition {
+        Partition { topic, number }
+    }
+
+    /// What is known once the group has these, of which it was begun in some here.
+    fn beginnings(later: Option<usize>, have: &[Partition], begun: &[Partition]) -> Beginnings {
+        Beginnings {
+            have: have.iter().chain(begun).copied().collect(),
+            begun: begun.iter().copied().collect(),
+            later,
+            ..Beginnings::none(Start::Latest)
+        }
+    }
+
+    #[test]
+    fn no_topic_of_a_new_group_came_later_because_another_was_begun_before_it() {
+        let new = beginnings(Some(2), &[], &[at(0, 0)]);
+        assert!(!new.is_known(1) && !new.tells_of(1, &at(0, 0)));
+        assert!(new.is_known(0), "another partition of the same topic came later");
+        assert!(new.is_known(2), "it was not there when the group was joined");
+        assert!(new.tells_of(1, &at(0, 1)), "somebody else has gone on in the group");
+    }
+
+    #[test]
+    fn with_a_pattern_all_topics_came_later_once_the_group_had_something_and_else_only_that_one() {
+        assert!(beginnings(Some(2), &[at(0, 0)], &[]).is_known(1));
+        let named = beginnings(None, &[at(0, 0)], &[]);
+        assert!(named.is_known(0) && !named.is_known(1));
+    }
 }
