@@ -37,8 +37,10 @@ pub(super) struct Intake {
     pub(super) consumer: Arc<BaseConsumer<ConsumerEvents>>,
     /// Their names by their numbers, as far as this lane has heard of them.
     pub(super) inputs: Vec<Arc<str>>,
-    /// The same the other way round: every record is looked up.
+    /// The same the other way round.
     numbers: HashMap<Arc<str>, u16>,
+    /// The number of the record before, which the next one nearly always has too.
+    last: u16,
     pub(super) names: Inputs,
     /// What is subscribed to, where it is no list of names.
     pub(super) pattern: Option<String>,
@@ -95,6 +97,7 @@ impl Intake {
             consumer,
             inputs: Vec::new(),
             numbers: HashMap::new(),
+            last: 0,
             names: inputs.clone(),
             pattern: settings
                 .topics
@@ -144,12 +147,8 @@ impl Intake {
         }
     }
 
-    fn hand_over(&self, message: &BorrowedMessage<'_>, on_record: &mut dyn FnMut(&Record<'_>)) -> Polled {
-        let topic = match self.inputs.len() {
-            1 => Some(0),
-            _ => self.numbers.get(message.topic()).copied(),
-        };
-        let partition = topic.map(|topic| Partition {
+    fn hand_over(&mut self, message: &BorrowedMessage<'_>, on_record: &mut dyn FnMut(&Record<'_>)) -> Polled {
+        let partition = self.number_of(message).map(|topic| Partition {
             topic,
             number: message.partition(),
         });
@@ -169,6 +168,22 @@ impl Intake {
             });
         });
         Polled::Record
+    }
+
+    /// The number of a record's topic.
+    fn number_of(&mut self, message: &BorrowedMessage<'_>) -> Option<u16> {
+        if self.inputs.len() == 1 {
+            return Some(0);
+        }
+        let name = message.topic();
+        if self
+            .inputs
+            .get(usize::from(self.last))
+            .is_none_or(|last| **last != *name)
+        {
+            self.last = *self.numbers.get(name)?;
+        }
+        Some(self.last)
     }
 
     /// Takes up the names of topics that have come to be known.
@@ -205,13 +220,15 @@ impl Intake {
         let fresh = self.fresh(partitions)?;
         if let Err(error) = self.settle_beginnings(&fresh) {
             // Until it is answered the client hears nothing of the group: not that it has gone on, nor that this is no member.
-            if self.unanswered.take_if(is_assignment).is_some() {
+            if matches!(self.unanswered, Some(Polled::Assigned(_))) {
                 self.take(&[], &[])?;
+                self.unanswered = None;
             }
             return Err(error);
         }
         self.take(partitions, &fresh)?;
-        self.unanswered.take_if(is_assignment);
+        self.unanswered
+            .take_if(|rebalance| matches!(rebalance, Polled::Assigned(_)));
         self.assigned.extend_from_slice(partitions);
         self.assigned.sort_unstable();
         self.assigned.dedup();
@@ -491,10 +508,6 @@ impl Drop for Intake {
             tracing::warn!(%error, "a consumer was dropped before it was closed");
         }
     }
-}
-
-fn is_assignment(rebalance: &mut Polled) -> bool {
-    matches!(rebalance, Polled::Assigned(_))
 }
 
 fn partitions_of(positions: &[(Partition, i64)]) -> Vec<Partition> {
