@@ -234,9 +234,11 @@ impl Head for Regression {
                 columns.into_iter().for_each(|column| column.fill(0.0));
                 continue;
             }
-            if let Some(negative) = columns[1].iter().find(|spread| **spread < 0.0) {
+            if columns[1].iter().any(|spread| *spread < 0.0) {
+                let name = self.spread.as_ref().map_or("", |output| &output.name);
                 return Err(bad(format!(
-                    "the output for `spread` holds {negative}, which is no standard deviation; name an output that has them"
+                    "output `{name}` holds a number below zero, which is no standard deviation; name as `spread` an output that \
+                     has them"
                 )));
             }
             block.valid[row] = true;

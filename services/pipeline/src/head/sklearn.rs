@@ -136,15 +136,12 @@ struct Sklearn {
 }
 
 impl Sklearn {
-    fn unknown_label(&self, labels: Labels<'_>, row: usize) -> RunError {
-        let label = match labels {
-            Labels::Integers(labels) => labels[row].to_string(),
-            Labels::Strings(labels) => labels[row].clone(),
-        };
+    /// The label is not told: a model may give a text of the event back.
+    fn unknown_label(&self) -> RunError {
         let (name, classes) = (&self.label.name, self.classes.len());
         bad(format!(
-            "output `{name}` holds the label `{label}`, which is none of the {classes} classes; name the classes as the \
-             model does with `classes` in its head"
+            "output `{name}` holds a label that is none of the {classes} classes; name the classes as the model \
+             does with `classes` in its head"
         ))
     }
 }
@@ -162,10 +159,7 @@ impl Head for Sklearn {
                 continue;
             }
             probabilities(values, &self.probabilities.name, SCORES_HINT)?;
-            let class = self
-                .positions
-                .find(labels, row)
-                .ok_or_else(|| self.unknown_label(labels, row))?;
+            let class = self.positions.find(labels, row).ok_or_else(|| self.unknown_label())?;
             block.class[row] = class as u32;
             block.confidence[row] = values[class];
             block.valid[row] = true;
