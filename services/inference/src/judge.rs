@@ -228,7 +228,9 @@ fn segment(field: &str, models: &[Judged<'_>], features: &[Feature]) -> Option<P
             true => "there is none".to_owned(),
             false => format!("the categories are {}", categories.join(", ")),
         };
-        return wrong(format!("`{field}` is no category among the fields; {known}"));
+        return wrong(format!(
+            "`{field}` is no category among the fields that are not masked (`events.mask`); {known}"
+        ));
     }
     let has_segments = |profile: &Profile| {
         profile

@@ -176,7 +176,8 @@ impl Profile {
         let absent = absent.map(|feature| {
             let name = feature.name();
             format!(
-                "the profile knows a feature `{name}`, and the pipeline gives none; build the profile anew without it"
+                "the profile knows a feature `{name}`, and the pipeline gives none, as it would not if `events.mask` named it; \
+                 build the profile anew without it"
             )
         });
         unknown

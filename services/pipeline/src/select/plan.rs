@@ -426,7 +426,9 @@ impl Draft<'_> {
                 || "name a field of type category with `categories`".to_owned(),
                 |near| format!("did you mean `{near}`?"),
             );
-            let message = format!("`{field}` is no field of type category with `categories`; {advice}");
+            let message = format!(
+                "`{field}` is no field of type category with `categories` that is not masked (`events.mask`); {advice}"
+            );
             self.problems.push(Problem::new("select.segments.field", message));
             return None;
         };
