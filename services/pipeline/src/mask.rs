@@ -151,6 +151,15 @@ impl Mask {
         if problems.is_empty() { Ok(mask) } else { Err(problems) }
     }
 
+    /// The same with all of what stands at these pointers.
+    #[must_use]
+    pub fn and<'a>(mut self, pointers: impl IntoIterator<Item = &'a str>) -> Self {
+        for parts in pointers.into_iter().filter_map(|pointer| parse_pointer(pointer).ok()) {
+            self.root.plant(&parts);
+        }
+        self
+    }
+
     /// Whether nothing is masked.
     pub fn is_empty(&self) -> bool {
         self.root.is_empty()

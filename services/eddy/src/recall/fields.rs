@@ -49,6 +49,13 @@ impl Fields {
     /// What is wrong with them.
     pub(crate) fn of(file: &PipelineFile, shelf: Shelf) -> Result<Self, Vec<Problem>> {
         let mask = Mask::compile(&file.events)?;
+        let pointers = file
+            .fields
+            .iter()
+            .map(|(name, settings)| settings.pointer_or_default(name));
+        let covered: Vec<_> = pointers.filter(|pointer| mask.covers(pointer)).collect();
+        // What is left of a field that is masked in part is no value that the field could have.
+        let mask = mask.and(covered.iter().map(AsRef::as_ref));
         let is_masked = |name: &str, settings: &FieldSettings| mask.covers(&settings.pointer_or_default(name));
         let settings: IndexMap<String, FieldSettings> = file
             .fields
@@ -304,6 +311,18 @@ elements = "integer"
     fn an_event_that_the_pipeline_would_not_take_says_why() {
         let rejection = read(r#"{"count": 1.5}"#).unwrap_err();
         assert!(rejection.detail.contains("count"), "{}", rejection.detail);
+    }
+
+    #[test]
+    fn a_field_that_is_masked_in_part_has_no_value_and_the_others_have_theirs() {
+        let tables = "[events]\nmask = [\"/v/0\", \"/deep/*\"]\n";
+        let mut fields = Fields::of(&file(&format!("{tables}{FIELDS}")), Shelf::default()).expect("the fields fit");
+        let event =
+            r#"{"age": 31, "count": 1, "yes": 1, "colour": "red", "deep": {"note": "x"}, "at": 0, "v": [7, 8]}"#;
+        let cells = with_record(&[("eddy.id", "a")], event.as_bytes(), |record| fields.read(record));
+        let cells = cells.expect("a sound event");
+        assert_eq!((&cells[0], &cells[1]), (&Cell::Float(31.0), &Cell::Integer(1)));
+        assert_eq!((&cells[4], &cells[6]), (&Cell::Null, &Cell::Null));
     }
 
     #[test]
