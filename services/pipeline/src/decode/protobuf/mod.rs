@@ -23,7 +23,7 @@ use prost_reflect::DynamicMessage;
 
 use self::plan::Plan;
 use self::source::Source;
-use self::walk::Walk;
+use self::walk::{Order, Walk};
 use super::Captured;
 use super::format::{Event, Format, Sources};
 use super::framing::FRAME;
@@ -40,6 +40,7 @@ use crate::settings::Problem;
 struct Protobuf {
     trie: Trie,
     rules: Rules,
+    order: Order,
     /// For what has to be spelled out.
     text: String,
 }
@@ -48,6 +49,10 @@ pub(crate) fn compile(sources: &Sources<'_>) -> Result<Box<dyn Format>, Vec<Prob
     let protobuf = Protobuf {
         trie: registry::trie(sources)?,
         rules: Rules::of(sources),
+        order: match sources.events.pass_through.is_empty() {
+            true => Order::No,
+            false => Order::Branches,
+        },
         text: String::new(),
     };
     Ok(Box::new(Framed::new(protobuf, sources)))
@@ -86,6 +91,7 @@ impl Language for Protobuf {
             event,
             text: &mut self.text,
             elements: 0,
+            order: self.order,
         };
         walk.root(&message)
     }

@@ -25,6 +25,19 @@ pub(super) struct Walk<'w, 'e> {
     pub(super) event: &'w mut Event<'e>,
     pub(super) text: &'w mut String,
     pub(super) elements: usize,
+    /// Where entries of maps are read in the order of their keys.
+    pub(super) order: Order,
+}
+
+/// Where the order of a map's entries matters: it has none of its own, and one event gives one text and one refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Nowhere, as long as nothing is refused.
+    No,
+    /// Where something is looked for: what is passed through is copied in the order in which it is met.
+    Branches,
+    /// Everywhere: of several faults the first is told.
+    All,
 }
 
 impl<'w> Walk<'w, '_> {
@@ -36,7 +49,12 @@ impl<'w> Walk<'w, '_> {
     /// Reads the whole event.
     pub(super) fn root(&mut self, message: &DynamicMessage) -> Result<(), Rejection> {
         let whole = View::Message(message);
-        self.at(0, &whole, 0)
+        let Err(refusal) = self.at(0, &whole, 0) else {
+            return Ok(());
+        };
+        // Once more for the sentence. Not for each map: maps within maps would double the work at each level.
+        (self.elements, self.order) = (0, Order::All);
+        self.at(0, &whole, 0).and(Err(refusal))
     }
 
     /// A value at a place that is looked at.
@@ -147,15 +165,14 @@ impl<'w> Walk<'w, '_> {
             View::Map(Some(map), kind) => {
                 let depth = self.rules.enter(depth)?;
                 self.count(map.len())?;
-                for (key, value) in ordered(Some(map)) {
+                each(Some(map), self.order != Order::No, |key, value| {
                     let (key, value) = (key_text(key), view(value, kind));
                     self.rules.admit_text(&key)?;
                     match here.keys.find(&key) {
-                        Some(position) => self.at(here.children[position], &value, depth)?,
-                        None => self.skip(&value, depth)?,
+                        Some(position) => self.at(here.children[position], &value, depth),
+                        None => self.skip(&value, depth),
                     }
-                }
-                Ok(())
+                })
             }
             // What was looked for below cannot be here, so it counts as missing.
             _ => self.skip(value, depth),
@@ -211,11 +228,10 @@ impl<'w> Walk<'w, '_> {
             View::Map(map, kind) => {
                 let depth = self.rules.enter(depth)?;
                 self.count(map.map_or(0, HashMap::len))?;
-                for (key, value) in ordered(*map) {
+                each(*map, self.order == Order::All, |key, value| {
                     self.rules.admit_text(&key_text(key))?;
-                    self.skip(&view(value, kind), depth)?;
-                }
-                Ok(())
+                    self.skip(&view(value, kind), depth)
+                })
             }
         }
     }
@@ -229,7 +245,19 @@ fn present<'m>(message: &'m DynamicMessage, field: &FieldDescriptor) -> Option<&
     }
 }
 
-/// A map's entries in the order of their keys: it has none of its own, and one event gives one text and one rejection.
+/// Does something with a map's entries until one is refused.
+fn each<'m>(
+    map: Option<&'m HashMap<MapKey, Value>>,
+    is_ordered: bool,
+    mut then: impl FnMut(&'m MapKey, &'m Value) -> Result<(), Rejection>,
+) -> Result<(), Rejection> {
+    match is_ordered {
+        true => ordered(map).into_iter().try_for_each(|(key, value)| then(key, value)),
+        false => map.into_iter().flatten().try_for_each(|(key, value)| then(key, value)),
+    }
+}
+
+/// A map's entries in the order of their keys.
 fn ordered(map: Option<&HashMap<MapKey, Value>>) -> Vec<(&MapKey, &Value)> {
     let mut entries: Vec<_> = map.into_iter().flatten().collect();
     entries.sort_unstable_by_key(|(key, _)| *key);

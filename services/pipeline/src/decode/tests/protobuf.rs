@@ -188,7 +188,9 @@ fn files_that_every_client_has_are_there_without_a_reference() {
 #[test]
 fn of_two_faults_in_a_map_the_one_with_the_lesser_key_is_told_whatever_the_order_of_the_bytes() {
     let file = "[limits]\nstring_bytes = 5\n[events]\npass_through = [\"/m\"]\n[fields.x]\ntype = \"integer\"";
-    let mut rig = rig_for(file, "message E { int32 x = 1; map<string, string> m = 2; }");
+    let schema = "message E { int32 x = 1; map<string, string> m = 2; }";
+    let skipped = file.replace("pass_through = [\"/m\"]", "");
+    let (mut rig, mut skipping) = (rig_for(file, schema), rig_for(&skipped, schema));
     let entry = |key: u8, value: &[u8]| {
         [
             &[0x12, value.len() as u8 + 5, 0x0a, 1, key, 0x12, value.len() as u8],
@@ -201,7 +203,22 @@ fn of_two_faults_in_a_map_the_one_with_the_lesser_key_is_told_whatever_the_order
         for _ in 0..8 {
             let rejection = rig.decode(first(&event)).unwrap_err();
             assert!(rejection.detail.contains('7'), "{rejection}");
+            assert_eq!(skipping.decode(first(&event)), Err(rejection));
         }
+    }
+}
+
+/// Each decoder reads the event into a map with an order of its own.
+#[test]
+fn members_of_a_map_are_passed_through_in_the_order_of_their_keys() {
+    let file =
+        "[events]\npass_through = [\"/m/b\", \"/m/a\", \"/m/c\"]\n[fields.x]\ntype = \"integer\"\npointer = \"/m/d\"";
+    let entry = |key: u8| [0x12, 5, 0x0a, 1, key, 0x10, key - b'a'];
+    let event: Vec<u8> = [b'd', b'c', b'a', b'b'].into_iter().flat_map(entry).collect();
+    for _ in 0..8 {
+        let mut rig = rig_for(file, "message E { map<string, int32> m = 2; }");
+        assert_eq!(rig.decode(first(&event)), Ok(vec![3.0]));
+        assert_eq!(rig.captured.fields, br#""a":0,"b":1,"c":2"#);
     }
 }
 
