@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use eddy_pipeline::event::{Partition, Record, Source};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
@@ -19,7 +19,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use super::access::Access;
 use super::begin::Beginnings;
 use super::events::{ConsumerEvents, ConsumerStatistics};
-use super::lists::{check_each, check_each_but};
+use super::lists::check_each;
 use super::{fault, group, native};
 use crate::settings::Settings;
 use crate::{BrokerError, Fault, Inputs, Polled, Reach};
@@ -28,10 +28,6 @@ use crate::{BrokerError, Fault, Inputs, Polled, Reach};
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// How long a look at the end of a partition may take: nothing depends on it.
 const LOOK_WITHIN: Duration = Duration::from_secs(1);
-/// A partition that was just taken has no position yet; it is asked again after this.
-const POSITION_PAUSE: Duration = Duration::from_millis(5);
-/// What the client answers to a seek while a partition is being started.
-const EARLY: [Code; 2] = [Code::State, Code::Outdated];
 
 pub(super) struct Intake {
     pub(super) consumer: Arc<BaseConsumer<ConsumerEvents>>,
@@ -315,42 +311,6 @@ impl Intake {
         check_each(list, "pausing")
     }
 
-    pub(super) fn rewind(&mut self, positions: &[(Partition, i64)]) -> Result<(), BrokerError> {
-        let deadline = Instant::now() + ANSWER_WITHIN;
-        let mut left: Vec<(Partition, i64)> = positions.to_vec();
-        while !left.is_empty() {
-            let list = self.list_with_offsets(&left)?;
-            let list = self
-                .consumer
-                .seek_partitions(list, ANSWER_WITHIN)
-                .map_err(|error| BrokerError {
-                    fault: Fault::Retriable,
-                    doing: "going back".into(),
-                    message: error.to_string(),
-                })?;
-            let is_late = Instant::now() >= deadline;
-            let is_early = |(partition, _): &(Partition, i64)| {
-                let element = list.find_partition(self.topic(*partition), partition.number);
-                let code = element.and_then(|element| element.error().err()?.rdkafka_error_code());
-                code.is_some_and(|code| EARLY.contains(&code)) && self.assigned.contains(partition)
-            };
-            left.retain(is_early);
-            if is_late && !left.is_empty() {
-                return Err(BrokerError {
-                    fault: Fault::Retriable,
-                    doing: format!("going back in {}", self.names(&partitions_of(&left))),
-                    message: "the client has not begun to read there yet".into(),
-                });
-            }
-            if left.is_empty() {
-                return check_each(&list, "going back in");
-            }
-            check_each_but(&list, "going back in", &EARLY)?;
-            std::thread::sleep(POSITION_PAUSE);
-        }
-        Ok(())
-    }
-
     pub(super) fn annotate(&mut self, partition: Partition, note: String) {
         self.notes.insert(partition, note);
     }
@@ -508,10 +468,6 @@ impl Drop for Intake {
             tracing::warn!(%error, "a consumer was dropped before it was closed");
         }
     }
-}
-
-fn partitions_of(positions: &[(Partition, i64)]) -> Vec<Partition> {
-    positions.iter().map(|(partition, _)| *partition).collect()
 }
 
 /// The client counts in milliseconds and would spin for the rest.

@@ -26,6 +26,7 @@ mod oidc;
 mod outflow;
 mod overdue;
 mod reader;
+mod rewind;
 mod token;
 mod topics;
 mod words;
