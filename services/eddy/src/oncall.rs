@@ -69,17 +69,20 @@ pub(crate) fn health(arguments: &HealthArguments) -> ExitCode {
         Ok(replicas) => replicas,
         Err(message) => return end(ExitCode::Configuration, &message),
     };
-    let (path, well) = match arguments.ready {
-        true => ("/ready", "ready"),
-        false => ("/live", "alive"),
+    let (path, key, well) = match arguments.ready {
+        true => ("/ready", "ready", "ready"),
+        false => ("/live", "live", "alive"),
     };
+    let asks_for_ours = replicas.asks_for_certificates();
     let ask = |place| match probe(place, path, PATIENCE) {
         // A restart would not mend a certificate of ours, and who refuses it lives.
-        Err(Error::Refused { why, .. }) if !arguments.ready => Ok(Err(why)),
+        Err(Error::Refused { why, .. }) if !arguments.ready && asks_for_ours => Ok(Err(why)),
         answered => answered.map(Ok),
     };
+    // Somebody else may have taken the port.
+    let is_ours = |body: &str| serde_json::from_str(body).is_ok_and(|body: Value| body[key] == true);
     replicas.ask_each(ask, |answer| match answer {
-        Ok(answer) if answer.status == 200 => (ExitCode::Drained, well.to_owned()),
+        Ok(answer) if answer.status == 200 && is_ours(&answer.body) => (ExitCode::Drained, well.to_owned()),
         Ok(answer) => (ExitCode::Unreachable, format!("not {well}: {}", answer.body.trim())),
         Err(why) => (ExitCode::Drained, format!("{well}, and {why}")),
     })
@@ -146,6 +149,12 @@ impl<'a> Replicas<'a> {
             admin,
             purpose,
         })
+    }
+
+    /// Whether the settings say that those who are asked want a certificate of ours.
+    fn asks_for_certificates(&self) -> bool {
+        let tls = self.admin.as_ref().and_then(|admin| admin.tls.as_ref());
+        tls.is_some_and(|tls| tls.client_ca.is_some())
     }
 
     fn ask_each<T>(

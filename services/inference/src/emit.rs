@@ -50,6 +50,14 @@ impl Body {
 /// Number of partitions of each output topic, in the order of [`Destination::ALL`].
 pub(crate) type PartitionCounts = [i32; Destination::ALL.len()];
 
+/// How an output goes on with the trace of its event.
+#[derive(Debug)]
+struct GoesOn {
+    traceparent: String,
+    /// Whether the trace begins with the event, so that no `tracestate` is about it.
+    is_begun: bool,
+}
+
 /// Writes outputs. One for each lane.
 #[derive(Debug)]
 pub struct Emitter {
@@ -62,7 +70,8 @@ pub struct Emitter {
     tracing: Option<Tracing>,
     /// That of the event whose outputs come next.
     trace: Option<Trace>,
-    traceparent: String,
+    /// The same, as the output that is being written goes on with it.
+    goes_on: Option<GoesOn>,
     json: Vec<u8>,
     text: String,
     masked: Vec<u8>,
@@ -79,7 +88,7 @@ impl Emitter {
             mask: Mask::default(),
             tracing: None,
             trace: None,
-            traceparent: String::new(),
+            goes_on: None,
             json: Vec::new(),
             text: String::new(),
             masked: Vec::new(),
@@ -103,7 +112,11 @@ impl Emitter {
     /// Begins with the outputs of an event; gives its trace, where it is traced.
     pub(crate) fn begin(&mut self, batch: &Batch, row: &Row) -> Option<Trace> {
         let tracing = self.tracing.as_ref()?;
-        let header = batch.headers(row).find(|header| header.name == HEADER_TRACEPARENT);
+        // Of several the last is that of whoever wrote the record.
+        let header = batch
+            .headers(row)
+            .filter(|header| header.name == HEADER_TRACEPARENT)
+            .last();
         let header = header.and_then(|header| header.value);
         self.trace = tracing.of(header, batch.source(row), row.timestamp_ms);
         self.trace
@@ -148,7 +161,7 @@ impl Emitter {
             .prediction(&event, verdicts(scoring, tensor_row, &[]), &mut self.json);
         self.go_on_with_trace(Destination::Predictions);
         let mut headers = Headers::of(batch, row);
-        headers.carry(batch, row, &self.traceparent, |name| {
+        headers.carry(batch, row, self.goes_on.as_ref(), |name| {
             is_trace(name) || name.starts_with("ce_")
         });
         send(&self.output(Destination::Predictions, batch, row, Some(&self.json), &headers.list))
@@ -214,7 +227,10 @@ impl Emitter {
     }
 
     fn go_on_with_trace(&mut self, to: Destination) {
-        self.traceparent = self.trace.map(|trace| trace.traceparent(to)).unwrap_or_default();
+        self.goes_on = self.trace.map(|trace| GoesOn {
+            traceparent: trace.traceparent(to),
+            is_begun: trace.parent.is_none(),
+        });
     }
 
     /// The body that may go out in place of this one, whose bytes are then at hand.
@@ -243,18 +259,18 @@ impl Emitter {
         headers.add(HEADER_BODY, body.as_str().as_bytes());
         let value = match body {
             Body::Original => {
-                headers.carry(batch, row, &self.traceparent, |_| true);
+                headers.carry(batch, row, self.goes_on.as_ref(), |_| true);
                 batch.value(row)
             }
             Body::Masked => {
                 headers.add(HEADER_SHA256, digest.as_bytes());
-                headers.carry(batch, row, &self.traceparent, |_| true);
+                headers.carry(batch, row, self.goes_on.as_ref(), |_| true);
                 Some(self.masked.as_slice())
             }
             Body::Omitted | Body::Bare => {
                 headers.add(HEADER_SHA256, digest.as_bytes());
                 if body == Body::Omitted {
-                    headers.carry(batch, row, &self.traceparent, is_trace);
+                    headers.carry(batch, row, self.goes_on.as_ref(), is_trace);
                 }
                 Some(&[][..])
             }
@@ -326,11 +342,15 @@ impl<'a> Headers<'a> {
     }
 
     /// Carries headers of the event, with ours in the place of its `traceparent` where it is traced.
-    fn carry(&mut self, batch: &'a Batch, row: &'a Row, traceparent: &'a str, which: impl Fn(&str) -> bool) {
-        if !traceparent.is_empty() {
+    fn carry(&mut self, batch: &'a Batch, row: &'a Row, goes_on: Option<&'a GoesOn>, which: impl Fn(&str) -> bool) {
+        if let Some(GoesOn { traceparent, .. }) = goes_on {
             self.add(HEADER_TRACEPARENT, traceparent.as_bytes());
         }
-        let is_ours = |name: &str| name.starts_with("eddy.") || (!traceparent.is_empty() && name == HEADER_TRACEPARENT);
+        let is_replaced = |name: &str, goes_on: &GoesOn| {
+            name == HEADER_TRACEPARENT || (goes_on.is_begun && name == HEADER_TRACESTATE)
+        };
+        let is_ours =
+            |name: &str| name.starts_with("eddy.") || goes_on.is_some_and(|goes_on| is_replaced(name, goes_on));
         let carried = batch.headers(row).filter(|h| !is_ours(h.name) && which(h.name));
         self.list.extend(carried);
     }

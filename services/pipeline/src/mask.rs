@@ -81,13 +81,14 @@ impl Node {
         named.map(|(_, node)| node).chain(self.every.as_deref())
     }
 
-    /// Whether a list can have the members that this is about.
+    /// Whether a list can have all the members that this is about.
     fn is_of_list(&self) -> bool {
-        let is_index = |name: &str| {
-            let may_begin = matches!(name.as_bytes(), [b'0'] | [b'1'..=b'9', ..]);
-            may_begin && name.bytes().all(|byte| byte.is_ascii_digit())
-        };
-        self.every.is_some() || self.members.iter().any(|(name, _)| is_index(name))
+        self.members.iter().all(|(name, _)| is_index(name))
+    }
+
+    /// Whether an object can. A name that is an index stands for an element.
+    fn is_of_object(&self) -> bool {
+        !self.members.iter().any(|(name, _)| is_index(name))
     }
 
     fn covers(&self, parts: &[String]) -> bool {
@@ -97,6 +98,11 @@ impl Node {
             Some((first, rest)) => self.within(first).any(|node| node.covers(rest)),
         }
     }
+}
+
+fn is_index(name: &str) -> bool {
+    let may_begin = matches!(name.as_bytes(), [b'0'] | [b'1'..=b'9', ..]);
+    may_begin && name.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl Mask {
@@ -206,7 +212,8 @@ impl Mask {
 fn is_of_another_shape(nodes: &[&Node], raw: &RawValue) -> bool {
     match raw.get().as_bytes() {
         _ if nodes.is_empty() => false,
-        [b'{', ..] | b"null" => false,
+        b"null" => false,
+        [b'{', ..] => !nodes.iter().all(|node| node.is_of_object()),
         [b'[', ..] => !nodes.iter().all(|node| node.is_of_list()),
         _ => true,
     }
@@ -285,6 +292,8 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn events(json: serde_json::Value) -> EventSettings {
@@ -347,6 +356,7 @@ mod tests {
             ("/v/0", r#"{"v":[7,8]}"#, r#"{"v":[null,8]}"#),
             ("/v/0", r#"{"v":7}"#, r#"{"v":null}"#),
             ("/v/", r#"{"v":[7]}"#, r#"{"v":null}"#),
+            ("/v/0/x", r#"{"v":{"x":7}}"#, r#"{"v":null}"#),
         ] {
             assert_eq!(
                 masked(&[pointer], document),
@@ -365,6 +375,61 @@ mod tests {
         let expected = (Masked::Changed, r#"[{"name":null}]"#.to_owned());
         assert_eq!(masked(&["/*/name"], r#"[{"name":"Ada"}]"#), expected);
         assert_eq!(masked(&["/*/name"], "7").0, Masked::Withheld);
+    }
+
+    #[test]
+    fn a_pointer_to_elements_does_not_make_a_list_of_what_another_takes_for_an_object() {
+        assert_eq!(masked(&["/name", "/*/ssn"], r#"[{"name":"Ada"}]"#).0, Masked::Withheld);
+        assert_eq!(masked(&["/v/name", "/v/0"], r#"{"v":["Ada","Bo"]}"#).1, r#"{"v":null}"#);
+    }
+
+    /// Every scalar of a document but null, as it is written.
+    fn scalars(document: &serde_json::Value, found: &mut Vec<String>) {
+        match document {
+            serde_json::Value::Array(elements) => elements.iter().for_each(|element| scalars(element, found)),
+            serde_json::Value::Object(members) => members.values().for_each(|member| scalars(member, found)),
+            serde_json::Value::Null => {}
+            scalar => found.push(scalar.to_string()),
+        }
+    }
+
+    /// Small documents whose scalars are all different, so that each can be told.
+    fn documents() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = (0u32..1_000_000).prop_map(serde_json::Value::from);
+        leaf.prop_recursive(3, 24, 3, |inner| {
+            let name = prop_oneof!["[ab]", "[01]"];
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(serde_json::Value::from),
+                proptest::collection::btree_map(name, inner, 0..3)
+                    .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn revealed(pointers: &[String], document: &serde_json::Value) -> Vec<String> {
+        let pointers: Vec<&str> = pointers.iter().map(String::as_str).collect();
+        let mut found = Vec::new();
+        match masked(&pointers, &document.to_string()) {
+            (Masked::Untouched, _) => scalars(document, &mut found),
+            (Masked::Changed, text) => scalars(&serde_json::from_str(&text).expect("it is JSON"), &mut found),
+            (Masked::Withheld, _) => {}
+        }
+        found
+    }
+
+    proptest! {
+        #[test]
+        fn another_pointer_never_reveals_more(
+            document in documents(),
+            pointers in proptest::collection::vec("(/[ab01*]){1,3}", 1..4),
+            another in "(/[ab01*]){1,3}",
+        ) {
+            let before = revealed(&pointers, &document);
+            let more: Vec<String> = pointers.into_iter().chain([another]).collect();
+            for scalar in revealed(&more, &document) {
+                prop_assert!(before.contains(&scalar), "{scalar} of {document}");
+            }
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
-use crate::catalogue::{self, Certificate, CheckpointOutcome, Kind, LaneStage, Metric, RegistryOutcome};
+use crate::catalogue::{self, Certificate, CheckpointOutcome, Kind, LaneStage, Metric, RegistryOutcome, SpanOutcome};
 use crate::drift::DriftFamilies;
 use crate::lane::LaneMetrics;
 use crate::traces::TraceMetrics;
@@ -311,6 +311,9 @@ impl Families {
         }
         for outcome in RegistryOutcome::ALL {
             self.registry_requests.with_label_values(&[outcome.as_str()]);
+        }
+        for outcome in SpanOutcome::ALL {
+            self.trace_spans.with_label_values(&[outcome.as_str()]);
         }
         for stage in LaneStage::ALL {
             self.stage_seconds.with_label_values(&[stage.as_str()]);

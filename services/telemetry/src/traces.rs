@@ -7,6 +7,8 @@
 
 mod otlp;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -112,10 +114,10 @@ impl Traces {
 
     pub(crate) fn tell(&self, mut event: TracedEvent, now: Now) {
         event.durable = event.times.at(now.monotonic);
-        if let Err(error) = self.queue.try_send(event) {
-            let (std::sync::mpsc::TrySendError::Full(event) | std::sync::mpsc::TrySendError::Disconnected(event)) =
-                error;
-            self.metrics.count(SpanOutcome::Dropped, event.spans());
+        let spans = event.spans();
+        self.metrics.owed.fetch_add(spans as u64, Ordering::Relaxed);
+        if self.queue.try_send(event).is_err() {
+            self.metrics.settle(SpanOutcome::Dropped, spans);
         }
     }
 }
@@ -124,19 +126,31 @@ impl Traces {
 #[derive(Debug, Clone)]
 pub struct TraceMetrics {
     spans: IntCounterVec,
+    /// Spans that were told of and of which nothing became yet.
+    owed: Arc<AtomicU64>,
 }
 
 impl TraceMetrics {
     pub(crate) fn new(spans: &IntCounterVec) -> Self {
-        for outcome in SpanOutcome::ALL {
-            spans.with_label_values(&[outcome.as_str()]);
+        Self {
+            spans: spans.clone(),
+            owed: Arc::default(),
         }
-        Self { spans: spans.clone() }
     }
 
-    /// Counts what became of so many spans.
-    pub fn count(&self, outcome: SpanOutcome, spans: usize) {
-        self.spans.with_label_values(&[outcome.as_str()]).inc_by(spans as u64);
+    /// Counts what became of so many spans that were told of; not of those that were given up.
+    pub fn settle(&self, outcome: SpanOutcome, spans: usize) {
+        let take = |owed: u64| Some(owed.saturating_sub(spans as u64));
+        let (Ok(owed) | Err(owed)) = self.owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        let counted = owed.min(spans as u64);
+        self.spans.with_label_values(&[outcome.as_str()]).inc_by(counted);
+    }
+
+    /// Counts all that were told of and of which nothing became yet as dropped.
+    pub fn give_up(&self) {
+        let owed = self.owed.swap(0, Ordering::Relaxed);
+        let dropped = SpanOutcome::Dropped.as_str();
+        self.spans.with_label_values(&[dropped]).inc_by(owed);
     }
 }
 

@@ -169,6 +169,10 @@ fn a_value_that_the_chart_does_not_know_is_refused_and_so_are_values_that_contra
             json!({"pipeline": {"file": "[admin]\n [admin.tls] # HTTPS\n"}}),
             "admin.tls: true",
         ),
+        (
+            json!({"settings": {"ADMIN__TLS__CERTIFICATE": "/a"}}),
+            "settings.ADMIN__TLS__CERTIFICATE",
+        ),
     ] {
         let output = helm(&["template", "release"], &values);
         let said = String::from_utf8_lossy(&output.stderr);

@@ -1,14 +1,16 @@
 //! What must hold when a schedule is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use eddy_broker::twin::{Isolation, Stored};
 use eddy_pipeline::checkpoint::Guarantee;
-use eddy_pipeline::event::{HEADER_BODY, HEADER_REASON, HEADER_SOURCE};
+use eddy_pipeline::event::{Destination, HEADER_BODY, HEADER_REASON, HEADER_SOURCE};
 use eddy_pipeline::partition::partition_for;
+use eddy_pipeline::trace::HEADER_TRACEPARENT;
 
 use crate::inputs::{Input, ends};
 use crate::plan::{Kind, Plan};
+use crate::stub::tracing;
 use crate::world::{Aftermath, GROUP, OUTPUT_PARTITIONS};
 
 /// Where an input came from: partition and offset.
@@ -57,11 +59,53 @@ pub(crate) fn check(plan: &Plan, aftermath: &Aftermath) -> Result<(), String> {
     }
     committed_to_the_end(aftermath)?;
     books(plan, aftermath, &topics)?;
+    traces(plan, aftermath, &topics)?;
     let violations = aftermath.cluster.violations();
     let excused = |violation: &str| plan.may_go_back() && violation.contains("went back");
     match violations.into_iter().find(|violation| !excused(violation)) {
         Some(violation) => Err(violation),
         None => Ok(()),
+    }
+}
+
+/// Outputs go on with the trace that their event begins, and lanes told of what they published, of each event once if it is
+/// worked on once.
+fn traces(plan: &Plan, aftermath: &Aftermath, topics: &[Vec<Stored>; 3]) -> Result<(), String> {
+    let times: BTreeMap<Place, Option<i64>> = aftermath
+        .inputs
+        .iter()
+        .map(|input| ((input.partition, input.offset), input.record.timestamp_ms))
+        .collect();
+    for (to, stored) in Destination::ALL
+        .iter()
+        .zip(topics)
+        .flat_map(|(to, all)| all.iter().map(move |one| (to, one)))
+    {
+        let (partition, offset) = place(stored)?;
+        let source = format!("events/{partition}/{offset}");
+        let trace = tracing().of(None, &source, times[&(partition, offset)]);
+        let expected = trace.map(|trace| trace.traceparent(*to));
+        let found = stored.record.header(HEADER_TRACEPARENT);
+        // The smallest form of an output has no headers but ours.
+        let is_bare = found.is_none() && plan.has_too_large() && stored.record.header(HEADER_BODY) == Some("omitted");
+        if found != expected.as_deref() && !is_bare {
+            return Err(format!(
+                "an output of {source} goes on with {found:?} instead of {expected:?}"
+            ));
+        }
+    }
+    let (told, published) = (&aftermath.told, aftermath.published);
+    if told.len() as u64 != published.0 + published.1 {
+        return Err(format!(
+            "{} events were told of, and the books say {published:?}",
+            told.len()
+        ));
+    }
+    let sources: BTreeSet<&str> = told.iter().map(|event| event.source.as_str()).collect();
+    let is_once = plan.guarantee == Guarantee::ExactlyOnce && aftermath.deaths == 0;
+    match is_once && sources.len() != told.len() {
+        true => Err(format!("{} events were told of {} times", sources.len(), told.len())),
+        false => Ok(()),
     }
 }
 
@@ -178,7 +222,7 @@ fn in_order(plan: &Plan, topic: &str, stored: &[Stored]) -> Result<(), String> {
         return Ok(());
     }
     let mut latest: BTreeMap<(i32, i32), i64> = BTreeMap::new();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for one in stored {
         let (partition, offset) = place(one)?;
         if !seen.insert((partition, offset)) {

@@ -17,9 +17,11 @@ use eddy_pipeline::render::{ModelName, Renderer};
 use eddy_pipeline::score::{RunError, RunFault, Scorer};
 use eddy_pipeline::select::{SelectSettings, Selection};
 use eddy_pipeline::tensor::{Buffer, DType, Data, Inputs, TensorSpec, View};
+use eddy_pipeline::trace::Tracing;
 use serde_json::json;
 
 use crate::plan::{Kind, SCHEMAS};
+use crate::world::GROUP;
 
 /// Numbers of each kind of event lie in a range of their own.
 const SPAN: usize = 1000;
@@ -147,6 +149,11 @@ impl Schemas for Shelf {
     }
 }
 
+/// All events begin a trace.
+pub(crate) fn tracing() -> Tracing {
+    Tracing::new(GROUP, 1.0)
+}
+
 /// Scoring, outputs and selection of one lane, whose model is well.
 pub(crate) fn scoring(limits: &BatchSettings) -> (Scoring, Emitter, Selection) {
     build(Arc::default(), None, limits)
@@ -215,6 +222,6 @@ fn build(is_sick: Arc<AtomicBool>, shelf: Option<Arc<Shelf>>, limits: &BatchSett
         decoder = decoder.with_schemas(shelf);
     }
     let scoring = Scoring::new(decoder, vec![model], judgement.signals, limits);
-    let emitter = Emitter::new(renderer, Provenance::default());
+    let emitter = Emitter::new(renderer, Provenance::default()).tracing(Some(tracing()));
     (scoring, emitter, Selection::new(judgement.plan))
 }

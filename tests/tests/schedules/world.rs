@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use eddy_broker::Broker as _;
@@ -16,8 +17,8 @@ use eddy_inference::settings::{BatchSettings, CheckpointSettings, DeadLetterSett
 use eddy_pipeline::checkpoint::{Budget, Checkpoint, Guarantee};
 use eddy_pipeline::outcome::Accounts;
 use eddy_pipeline::settings::{Bytes, Span};
-use eddy_telemetry::Metrics;
 use eddy_telemetry::catalogue::PauseCause;
+use eddy_telemetry::{Metrics, TracedEvent, Traces};
 
 use crate::checker;
 use crate::inputs::{self, Input};
@@ -29,6 +30,8 @@ pub(crate) const GROUP: &str = "schedules";
 /// Partitions of the output topics.
 pub(crate) const OUTPUT_PARTITIONS: [(&str, i32); 3] = [("predictions", 3), ("retraining", 2), ("dead-letters", 2)];
 const MOST_TURNS: u32 = 6000;
+/// More events than lanes publish in one turn.
+const MOST_TOLD: usize = 1 << 10;
 /// A lane that worked or was restarted lately may still have something to do.
 const QUIET_TURNS: u32 = 12;
 /// Lanes that are in the middle of a turn at once.
@@ -43,6 +46,8 @@ pub(crate) struct Aftermath {
     pub(crate) inputs: Vec<Input>,
     /// What the books of all lanes say was predicted and dead-lettered.
     pub(crate) published: (u64, u64),
+    /// What they told of traced events.
+    pub(crate) told: Vec<TracedEvent>,
     /// Lanes that died or stopped before they had drained.
     pub(crate) deaths: u32,
 }
@@ -93,6 +98,7 @@ struct Stage {
     depth: u32,
     ids: u32,
     published: (u64, u64),
+    told: Vec<TracedEvent>,
     deaths: u32,
     broken: Option<String>,
 }
@@ -102,6 +108,7 @@ struct World {
     cluster: Cluster,
     inputs: RefCell<Vec<Input>>,
     metrics: Metrics,
+    traces: (Traces, Receiver<TracedEvent>),
     shelf: Option<Arc<Shelf>>,
     /// Borrowed for moments only, never while a lane runs: lanes run inside of each other's calls.
     stage: RefCell<Stage>,
@@ -145,6 +152,7 @@ impl World {
             depth: 0,
             ids: 0,
             published: (0, 0),
+            told: Vec::new(),
             deaths: 0,
             broken: None,
         };
@@ -159,6 +167,7 @@ impl World {
             inputs: RefCell::new(inputs::produce(&cluster, plan, 0, &plan.events)),
             cluster,
             metrics: metrics(),
+            traces: Traces::bounded(MOST_TOLD, metrics().traces()),
             stage: RefCell::new(stage),
         })
     }
@@ -169,6 +178,7 @@ impl World {
             cluster: self.cluster.clone(),
             inputs: self.inputs.borrow().clone(),
             published: stage.published,
+            told: stage.told.clone(),
             deaths: stage.deaths,
         }
     }
@@ -306,12 +316,13 @@ impl World {
         let settings = lane_settings(plan);
         let scoring = stub::scoring_from(self.shelf.clone(), &settings.batch);
         let clock = Arc::new(self.cluster.clock());
+        let metrics = self.metrics.lane(0, &["stub"]).tracing(Some(self.traces.0.clone()));
         Lane::new(
             Interleaved::new(Saboteur::new(twin, plan.sabotage), others),
             scoring,
             Checkpoint::new(plan.guarantee, Budget::default()),
             settings,
-            (clock, self.metrics.lane(0, &["stub"]), Arc::new(LaneReport::default())),
+            (clock, metrics, Arc::new(LaneReport::default())),
         )
     }
 
@@ -367,6 +378,7 @@ impl World {
 
     fn give_back(&self, seat: usize) {
         let mut stage = self.stage.borrow_mut();
+        stage.told.extend(self.traces.1.try_iter());
         stage.seats[seat].busy = false;
         stage.depth -= 1;
     }

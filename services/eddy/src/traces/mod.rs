@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use eddy_host::{Error, OnDrain, OnExit, Policy, Shutdown, Tasks};
+use eddy_host::{Error, OnDrain, OnExit, Policy, Tasks};
 use eddy_pipeline::backoff::BackOff;
 use eddy_pipeline::event::Destination;
 use eddy_pipeline::time::Clock;
@@ -25,7 +25,7 @@ pub use self::settings::TraceSettings;
 use crate::file::Pipeline;
 
 /// Most events of one request.
-const EVENTS: usize = 512;
+const EVENTS: usize = 1024;
 /// How long the first event of a request waits for others.
 const COMPANY: Duration = Duration::from_secs(1);
 /// The longest pause between two offers.
@@ -65,7 +65,7 @@ pub(crate) fn examine(pipeline: &Pipeline) -> Result<Option<String>, String> {
     let collector = Collector::new(settings)?;
     Ok(match collector.offer(&resource(pipeline).request(&[])) {
         Answer::Taken { .. } => None,
-        Answer::Refused(why) | Answer::Later(why) => Some(format!(
+        Answer::Refused(why) | Answer::Later { why, .. } => Some(format!(
             "traces.url: {why}; the stream does without, and spans are dropped"
         )),
     })
@@ -75,6 +75,7 @@ pub(crate) fn examine(pipeline: &Pipeline) -> Result<Option<String>, String> {
 #[derive(Debug)]
 pub(crate) struct Exporter {
     ended: Receiver<()>,
+    metrics: TraceMetrics,
 }
 
 impl Exporter {
@@ -90,13 +91,14 @@ impl Exporter {
         let Some(settings) = pipeline.file.traces(&pipeline.folder) else {
             return Ok(None);
         };
-        let (traces, events) = Traces::bounded(settings.queue, metrics.traces());
+        let metrics = metrics.traces();
+        let (traces, events) = Traces::bounded(settings.queue, metrics.clone());
         let retry = settings.retry.0;
         let mut sender = Sender {
             resource: resource(pipeline),
             collector: Collector::new(settings).map_err(StartError::Settings)?,
             retry,
-            metrics: metrics.traces(),
+            metrics: metrics.clone(),
             said: Throttle::new(SAY_EVERY),
             clock,
         };
@@ -106,17 +108,18 @@ impl Exporter {
             on_exit: OnExit::Log,
             on_drain: OnDrain::Abort,
         };
-        tasks.spawn_thread("traces", policy, move |shutdown| {
+        tasks.spawn_thread("traces", policy, move |_shutdown| {
             let _ends: std::sync::mpsc::SyncSender<()> = ends;
-            sender.run(&events, &shutdown);
+            sender.run(&events);
             Ok(())
         })?;
-        Ok(Some((Self { ended }, traces)))
+        Ok(Some((Self { ended, metrics }, traces)))
     }
 
     /// Waits until everything was sent that lanes told of, which have ended; not longer than `limit`.
     pub(crate) fn finish(self, limit: Duration) {
         if self.ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            self.metrics.give_up();
             tracing::warn!("the last spans were not sent in time, and are dropped");
         }
     }
@@ -144,7 +147,7 @@ struct Sender {
 
 impl Sender {
     /// Sends until the last lane is gone and nothing waits.
-    fn run(&mut self, events: &Receiver<TracedEvent>, shutdown: &Shutdown) {
+    fn run(&mut self, events: &Receiver<TracedEvent>) {
         while let Ok(first) = events.recv() {
             let mut batch = vec![first];
             let until = Instant::now() + COMPANY;
@@ -154,36 +157,38 @@ impl Sender {
                 };
                 batch.push(event);
             }
-            self.send(&batch, shutdown);
+            self.send(&batch);
         }
     }
 
     /// Offers a batch until it is taken or refused, or not worth it any more.
-    fn send(&mut self, batch: &[TracedEvent], shutdown: &Shutdown) {
+    fn send(&mut self, batch: &[TracedEvent]) {
         let spans = batch.iter().map(TracedEvent::spans).sum();
         let body = self.resource.request(batch);
         let (until, mut pauses) = (Instant::now() + self.retry, BackOff::new(LONGEST_PAUSE));
         let (outcome, why) = loop {
             match self.collector.offer(&body) {
-                Answer::Taken { refused: None } => return self.metrics.count(SpanOutcome::Exported, spans),
+                Answer::Taken { refused: None } => return self.metrics.settle(SpanOutcome::Exported, spans),
                 Answer::Taken {
                     refused: Some((refused, why)),
                 } => {
                     let refused = refused.min(spans);
-                    self.metrics.count(SpanOutcome::Exported, spans - refused);
-                    self.metrics.count(SpanOutcome::Refused, refused);
+                    self.metrics.settle(SpanOutcome::Exported, spans - refused);
+                    self.metrics.settle(SpanOutcome::Refused, refused);
                     return self.say(&why);
                 }
                 Answer::Refused(why) => break (SpanOutcome::Refused, why),
-                Answer::Later(why) => {
-                    let is_over = Instant::now() >= until || shutdown.wait_for(pauses.next(self.clock.now()));
-                    if is_over {
+                Answer::Later { why, after } => {
+                    let pause = pauses.next(self.clock.now()).max(after.unwrap_or_default());
+                    if Instant::now() + pause > until {
                         break (SpanOutcome::Dropped, why);
                     }
+                    // Nobody waits for this thread longer than `Exporter::finish` does.
+                    std::thread::sleep(pause);
                 }
             }
         };
-        self.metrics.count(outcome, spans);
+        self.metrics.settle(outcome, spans);
         self.say(&why);
     }
 

@@ -39,8 +39,9 @@ pub struct TraceSettings {
     /// Default: `"1m"`.
     #[serde(default = "default_retry")]
     pub retry: Span,
-    /// Most traced events that wait to be sent; those that come while it is full are dropped. Between 1 and 1000000. Default:
-    /// 4096.
+    /// Most traced events that wait to be sent; those that come while it is full are dropped. A checkpoint tells of all its events
+    /// at once, so where all are traced it takes `checkpoint.records` times `kafka.lanes` and more. Between 1 and 1000000.
+    /// Default: 16384.
     #[serde(default = "default_queue")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub queue: usize,
@@ -53,7 +54,7 @@ const fn default_retry() -> Span {
     Span::seconds(60)
 }
 const fn default_queue() -> usize {
-    4096
+    16_384
 }
 
 impl TraceSettings {

@@ -102,8 +102,9 @@ pub struct EventSettings {
     /// JSON pointers to members whose values never leave the process; `*` in one stands for every member or element, and `""`
     /// for the whole event. In samples and dead letters they are `null` (header `eddy.body` = `masked`, with the sha256 of the
     /// original, by which a value of few possibilities can be found by trying), and so is a value where an object or a list
-    /// with such members should stand; what is no JSON, or no object, is left out whole (`omitted`). Members at another place
-    /// or under another name are not found. Fields that are read from them are scored as ever, and stand in no profile, drift
+    /// with such members should stand; what is no JSON, or no object, is left out whole (`omitted`). A number in a pointer stands
+    /// for an element of a list. Members at another place or under another name are not found, nor one object in the place of a
+    /// list of them, where `*` stands for its elements. Fields that are read from them are scored as ever, and stand in no profile, drift
     /// metric, page, report or sentence. Keys and headers are not masked. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mask: Vec<String>,
