@@ -255,10 +255,14 @@ fn a_client_certificate_is_shown_where_one_is_wanted() {
         );
     }
     assert_eq!(service.changed.verbs(), ["pause"]);
-    // A restart mends no certificate of ours: who refuses it lives.
+    // A restart mends no certificate of ours: who refuses it lives, where the settings say that one is wanted. Else it may be
+    // somebody who has taken the port.
     files.write_client("late", &files.authority.issue("late", &[], Validity::Over));
     let late = ["--certificate", &path("late.pem"), "--key", &path("late.key")];
-    let lives = said(&eddy(&[&["health", pipeline], &late[..]].concat()), 0);
+    let words = [&["health", pipeline], &late[..]].concat();
+    let unexpected = said(&eddy(&words), CONFIGURATION);
+    assert!(unexpected.contains("certificate expired"), "{unexpected}");
+    let lives = said(&eddy_under(&[("EDDY__ADMIN__TLS__CLIENT_CA", "ca.pem")], &words), 0);
     assert!(
         lives.contains("alive, and") && lives.contains("certificate expired"),
         "{lives}"
