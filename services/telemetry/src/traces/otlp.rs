@@ -87,12 +87,7 @@ impl Resource {
                 (times.handed, event.durable),
             );
             send.kind = SpanKind::Producer as i32;
-            send.attributes = vec![
-                text("messaging.system", "kafka"),
-                text("messaging.operation.name", "send"),
-                text("messaging.operation.type", "send"),
-                text("messaging.destination.name", topic),
-            ];
+            send.attributes = messaging("send", topic);
             spans.push(send);
         }
         spans
@@ -107,16 +102,13 @@ impl Resource {
             .parent
             .map_or_else(Vec::new, |parent| parent.to_be_bytes().into());
         process.kind = SpanKind::Consumer as i32;
-        process.attributes = vec![
-            text("messaging.system", "kafka"),
-            text("messaging.operation.name", "process"),
-            text("messaging.operation.type", "process"),
-            text("messaging.destination.name", topic),
+        process.attributes = messaging("process", topic);
+        process.attributes.extend([
             text("messaging.destination.partition.id", &partition.to_string()),
             number("messaging.kafka.offset", offset),
             text("messaging.consumer.group.name", &self.group),
             text("eddy.outcome", outcome(event.outcome)),
-        ];
+        ]);
         match event.outcome {
             Outcome::Predicted => {}
             Outcome::Selected(arms) => {
@@ -148,6 +140,16 @@ fn span(event: &TracedEvent, step: Step, name: String, (start, end): (u64, u64))
         end_time_unix_nano: end.max(start),
         ..Span::default()
     }
+}
+
+/// What every span about a topic has.
+fn messaging(operation: &str, topic: &str) -> Vec<KeyValue> {
+    vec![
+        text("messaging.system", "kafka"),
+        text("messaging.operation.name", operation),
+        text("messaging.operation.type", operation),
+        text("messaging.destination.name", topic),
+    ]
 }
 
 const fn outcome(outcome: Outcome) -> &'static str {
