@@ -3,6 +3,7 @@
 //! What stands for something of the reader's own is replaced by what this person has, and no more: see [`Person::typed`].
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -72,6 +73,14 @@ impl Drop for Running {
     }
 }
 
+/// A free port whose next is free, too: `make kafka` takes both.
+fn port_of_two() -> u16 {
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let mut ports = std::iter::repeat_with(free_port);
+    let found = ports.find(|port| port.checked_add(1).is_some_and(is_free));
+    found.expect("there is no end of ports")
+}
+
 /// Somebody with a checkout.
 struct Person {
     folder: tempfile::TempDir,
@@ -112,7 +121,7 @@ impl Person {
         symlink(BINARY, at("target/release/eddy")).expect("a link");
         Self {
             folder,
-            kafka: free_port(),
+            kafka: port_of_two(),
             admin: free_port(),
             variables: BTreeMap::new(),
             services: Vec::new(),
@@ -188,14 +197,18 @@ impl Person {
         self.services.push(Running(shell.spawn().expect("bash runs")));
     }
 
+    /// What the program said that was started last.
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.at("terminal.log")).unwrap_or_default()
+    }
+
     /// Starts `eddy run`, and waits until it is ready.
     fn start_eddy(&mut self, folder: &str, command: &str) {
         self.start(folder, command);
         wait_for("eddy to be ready", || {
             let service = &mut self.services.last_mut().expect("it was started").0;
             let ended = service.try_wait().expect("it can be asked");
-            let log = || std::fs::read_to_string(self.folder.path().join("terminal.log")).unwrap_or_default();
-            assert_eq!(ended, None, "`{command}` ended: {}", log());
+            assert_eq!(ended, None, "`{command}` ended: {}", self.log());
             (ask(self.admin, "/ready")?.0 == 200).then_some(())
         });
     }
@@ -216,6 +229,8 @@ impl Person {
             "make kafka" => {
                 self.start("", command);
                 wait_for("Kafka to answer", || {
+                    let kafka = &mut self.services.last_mut().expect("it was started").0;
+                    assert_eq!(kafka.try_wait().expect("it can be asked"), None, "{}", self.log());
                     let asked = self
                         .shell("", "kcat -b localhost:9092 -L -m 1")
                         .output()
