@@ -7,12 +7,17 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Deref;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::kafka::node::Node;
 use crate::kafka::process::{free_ports, remove_stale_homes, server_properties};
-use crate::kafka::wait::eventually;
+use crate::kafka::wait::PAUSE;
 use crate::kafka::{LAUNCH_ATTEMPTS, Topics, wait_until_serving};
 use crate::proxy::Proxy;
+
+/// How long a node may take to join before it is started anew.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Brokers of one cluster, killed and removed when this is dropped. What can be asked of them is in [`Topics`].
 ///
@@ -112,8 +117,26 @@ impl Cluster {
     }
 
     /// Waits until all nodes are up and every partition has all its replicas in sync, as every node itself sees it.
-    pub fn wait_until_whole(&self) {
-        eventually("the cluster is whole", || self.whole());
+    ///
+    /// A node that ended by itself, or that the others still miss after a minute, is started again, as a supervisor would: it
+    /// has been seen that a killed node did not come back within three, and how Kafka starts is not what is tested here. What
+    /// it logged goes to the standard error.
+    ///
+    /// # Panics
+    /// When that does not help.
+    pub fn wait_until_whole(&mut self) {
+        for _ in 0..LAUNCH_ATTEMPTS {
+            let Err(reason) = self.become_whole() else { return };
+            for node in self.missing() {
+                let log = self.members[node].node.log_tail();
+                eprintln!(
+                    "the cluster is not whole: {reason}; node {node} is started again, which logged at last\n{log}"
+                );
+                self.members[node].node.end();
+                self.restart(node);
+            }
+        }
+        panic!("the cluster is not whole: {:?}", self.whole());
     }
 
     /// Creates a topic with a replica on each node, and returns when every node knows the leaders of its partitions.
@@ -161,6 +184,29 @@ impl Cluster {
 
     fn whole(&self) -> Result<(), String> {
         (0..self.nodes()).try_for_each(|node| self.seen_by(node).whole().map_err(|why| format!("node {node}: {why}")))
+    }
+
+    /// Waits for that, until a node has ended or it takes too long.
+    fn become_whole(&mut self) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(reason) = self.whole() {
+            if Instant::now() > deadline || (0..self.nodes()).any(|node| !self.is_running(node)) {
+                return Err(reason);
+            }
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    /// Nodes that have ended, or that another one does not know to be up.
+    fn missing(&mut self) -> Vec<usize> {
+        let views: Vec<_> = (0..self.nodes())
+            .filter_map(|node| self.seen_by(node).nodes_up().ok())
+            .collect();
+        let is_missed = |node: &usize| views.iter().any(|view| !view.contains(node));
+        (0..self.nodes())
+            .filter(|node| !self.is_running(*node) || is_missed(node))
+            .collect()
     }
 
     /// The topics as one node sees them.

@@ -102,9 +102,16 @@ impl Node {
 
     /// SIGKILL: nothing is flushed, nobody is told.
     pub(crate) fn kill(&mut self) {
-        let mut process = self.process.take().expect("kafka is running");
-        process.kill().expect("kill kafka");
-        process.wait().expect("wait for kafka");
+        assert!(self.process.is_some(), "kafka is running");
+        self.end();
+    }
+
+    /// The same, also for a process that has ended by itself, or none.
+    pub(crate) fn end(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("kill kafka");
+            process.wait().expect("wait for kafka");
+        }
     }
 
     /// SIGSTOP: connections stay open and nothing answers.
@@ -151,7 +158,8 @@ impl Node {
         self.home.path().join("kafka.log")
     }
 
-    fn log_tail(&self) -> String {
+    /// The last 40 lines that it logged.
+    pub(crate) fn log_tail(&self) -> String {
         let log = fs::read(self.log_path()).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.lines().collect();

@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::OnceLock;
 use std::sync::mpsc::{self, Sender};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 use std::{env, io, iter, thread};
 
@@ -108,10 +108,17 @@ pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
 }
 
 /// Listens on a free port from the same range.
+///
+/// No port is given out twice in the life of the process: a broker that is down must find its own free when it comes back.
 pub(crate) fn listen() -> TcpListener {
-    iter::repeat_with(|| fastrand::u16(15_000..32_000))
+    static GIVEN_OUT: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given_out = GIVEN_OUT.lock().expect("nothing panics under it");
+    let listener = iter::repeat_with(|| fastrand::u16(15_000..32_000))
+        .filter(|port| !given_out.contains(port))
         .find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
-        .expect("endless")
+        .expect("endless");
+    given_out.insert(listener.local_addr().expect("a bound address").port());
+    listener
 }
 
 /// The parent-death signal is sent when the *thread* ends that started the child, and each test has a thread of its own.

@@ -256,6 +256,12 @@ impl Topics {
         Ok(())
     }
 
+    /// The nodes that are up, as the one of `bootstrap` knows them.
+    pub(crate) fn nodes_up(&self) -> Result<Vec<usize>, String> {
+        let metadata = self.metadata(None)?;
+        Ok(metadata.brokers().iter().map(|node| node.id() as usize - 1).collect())
+    }
+
     /// Fails until transactions are served. The topic behind them is created by the first attempt.
     pub(crate) fn transactions_probe(&self) -> impl FnMut() -> Result<(), String> + use<> {
         let mut config = self.client();
