@@ -17,7 +17,7 @@ const MAX_QUOTED: usize = 200;
 
 /// What is encoded in a name, a secret and a part of a path: all but RFC 3986's unreserved letters, which every decoder
 /// takes.
-pub const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(crate) const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Who may vouch for a server: what a file names, else the system's.
 ///
@@ -71,7 +71,7 @@ pub fn agent(roots: RootCerts, ours: Option<ClientCert>, is_local: bool, timeout
 
 /// Why a server is not to be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Distrust {
+pub(crate) enum Distrust {
     /// The time of its certificate is over, or yet to come.
     Time,
     /// Its certificate was issued for another host.
@@ -81,7 +81,7 @@ pub enum Distrust {
 }
 
 /// OpenSSL's verdict on a certificate, in its words.
-pub fn distrust(reason: &str) -> (Distrust, &str) {
+pub(crate) fn distrust(reason: &str) -> (Distrust, &str) {
     // It stands in parentheses, after where in its source it was reached.
     let verdict = reason.rsplit_once(" (").and_then(|(_, rest)| rest.strip_suffix(')'));
     let reason = verdict.unwrap_or(reason);

@@ -185,15 +185,15 @@ impl Service {
         let settings = file.broker(&pipeline.folder);
         let judge = watched::judge(move || kafka::answers(&settings, ANSWER_WITHIN), exit_on_overdue);
         let watchdog = Watchdog::start(&common.tasks, common.clock.clone(), WATCH_EVERY, judge).map_err(internal)?;
-        let exporter = Exporter::start(pipeline, (&common.tasks, &common.metrics), common.clock.clone());
-        let exporter = exporter.map_err(|error| match error {
-            traces::StartError::Host(error) => internal(error),
-            traces::StartError::Settings(why) => NotStarted::new(
-                ExitCode::Configuration,
-                assembly.located(vec![Problem::new("traces.ca", why)]),
-            ),
+        let collector = traces::collector(pipeline).map_err(|why| {
+            let problems = assembly.located(vec![Problem::new("traces.ca", why)]);
+            NotStarted::new(ExitCode::Configuration, problems)
         })?;
-        let (exporter, traces) = exporter.unzip();
+        let start = |collector| {
+            let told = (&common.tasks, &common.metrics);
+            Exporter::start((pipeline, collector), told, common.clock.clone())
+        };
+        let (exporter, traces) = collector.map(start).transpose().map_err(internal)?.unzip();
         for (lane, report) in (0..).zip(&status.lanes) {
             if shutdown.is_requested() {
                 let message = "asked to end before it had started; nothing was consumed";

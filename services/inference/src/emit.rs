@@ -50,14 +50,6 @@ impl Body {
 /// Number of partitions of each output topic, in the order of [`Destination::ALL`].
 pub(crate) type PartitionCounts = [i32; Destination::ALL.len()];
 
-/// How an output goes on with the trace of its event.
-#[derive(Debug)]
-struct GoesOn {
-    traceparent: String,
-    /// Whether the trace begins with the event, so that no `tracestate` is about it.
-    is_begun: bool,
-}
-
 /// Writes outputs. One for each lane.
 #[derive(Debug)]
 pub struct Emitter {
@@ -70,8 +62,8 @@ pub struct Emitter {
     tracing: Option<Tracing>,
     /// That of the event whose outputs come next.
     trace: Option<Trace>,
-    /// The same, as the output that is being written goes on with it.
-    goes_on: Option<GoesOn>,
+    /// Its `traceparent` in the output that is being written.
+    traceparent: String,
     json: Vec<u8>,
     text: String,
     masked: Vec<u8>,
@@ -88,7 +80,7 @@ impl Emitter {
             mask: Mask::default(),
             tracing: None,
             trace: None,
-            goes_on: None,
+            traceparent: String::new(),
             json: Vec::new(),
             text: String::new(),
             masked: Vec::new(),
@@ -161,7 +153,7 @@ impl Emitter {
             .prediction(&event, verdicts(scoring, tensor_row, &[]), &mut self.json);
         self.go_on_with_trace(Destination::Predictions);
         let mut headers = Headers::of(batch, row);
-        headers.carry(batch, row, self.goes_on.as_ref(), |name| {
+        headers.carry(batch, row, self.going_on(), |name| {
             is_trace(name) || name.starts_with("ce_")
         });
         send(&self.output(Destination::Predictions, batch, row, Some(&self.json), &headers.list))
@@ -227,10 +219,12 @@ impl Emitter {
     }
 
     fn go_on_with_trace(&mut self, to: Destination) {
-        self.goes_on = self.trace.map(|trace| GoesOn {
-            traceparent: trace.traceparent(to),
-            is_begun: trace.parent.is_none(),
-        });
+        self.traceparent = self.trace.map_or_else(String::new, |trace| trace.traceparent(to));
+    }
+
+    /// The trace of the event, and how the output that is being written goes on with it.
+    fn going_on(&self) -> Option<(Trace, &str)> {
+        Some((self.trace?, self.traceparent.as_str()))
     }
 
     /// The body that may go out in place of this one, whose bytes are then at hand.
@@ -259,18 +253,18 @@ impl Emitter {
         headers.add(HEADER_BODY, body.as_str().as_bytes());
         let value = match body {
             Body::Original => {
-                headers.carry(batch, row, self.goes_on.as_ref(), |_| true);
+                headers.carry(batch, row, self.going_on(), |_| true);
                 batch.value(row)
             }
             Body::Masked => {
                 headers.add(HEADER_SHA256, digest.as_bytes());
-                headers.carry(batch, row, self.goes_on.as_ref(), |_| true);
+                headers.carry(batch, row, self.going_on(), |_| true);
                 Some(self.masked.as_slice())
             }
             Body::Omitted | Body::Bare => {
                 headers.add(HEADER_SHA256, digest.as_bytes());
                 if body == Body::Omitted {
-                    headers.carry(batch, row, self.goes_on.as_ref(), is_trace);
+                    headers.carry(batch, row, self.going_on(), is_trace);
                 }
                 Some(&[][..])
             }
@@ -342,15 +336,16 @@ impl<'a> Headers<'a> {
     }
 
     /// Carries headers of the event, with ours in the place of its `traceparent` where it is traced.
-    fn carry(&mut self, batch: &'a Batch, row: &'a Row, goes_on: Option<&'a GoesOn>, which: impl Fn(&str) -> bool) {
-        if let Some(GoesOn { traceparent, .. }) = goes_on {
+    fn carry(&mut self, batch: &'a Batch, row: &'a Row, trace: Option<(Trace, &'a str)>, which: impl Fn(&str) -> bool) {
+        if let Some((_, traceparent)) = trace {
             self.add(HEADER_TRACEPARENT, traceparent.as_bytes());
         }
-        let is_replaced = |name: &str, goes_on: &GoesOn| {
-            name == HEADER_TRACEPARENT || (goes_on.is_begun && name == HEADER_TRACESTATE)
+        // Of a trace that begins with the event, no `tracestate` of its producer tells.
+        let is_replaced = |name: &str, trace: Trace| {
+            name == HEADER_TRACEPARENT || (trace.parent.is_none() && name == HEADER_TRACESTATE)
         };
         let is_ours =
-            |name: &str| name.starts_with("eddy.") || goes_on.is_some_and(|goes_on| is_replaced(name, goes_on));
+            |name: &str| name.starts_with("eddy.") || trace.is_some_and(|(trace, _)| is_replaced(name, trace));
         let carried = batch.headers(row).filter(|h| !is_ours(h.name) && which(h.name));
         self.list.extend(carried);
     }

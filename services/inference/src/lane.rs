@@ -12,16 +12,16 @@
 //! abandoned and read again.
 
 mod pause;
+mod rebalance;
 mod skips;
 mod stalls;
-mod times;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use eddy_broker::{Broker, BrokerError, Polled};
 use eddy_pipeline::checkpoint::Checkpoint;
-use eddy_pipeline::event::{Destination, Partition};
+use eddy_pipeline::event::Destination;
 use eddy_pipeline::flood::Flood;
 use eddy_pipeline::outcome::{Accounts, Outcome};
 use eddy_pipeline::rejection::Reason;
@@ -29,7 +29,7 @@ use eddy_pipeline::select::Selection;
 use eddy_pipeline::stall::Stalls;
 use eddy_pipeline::time::Clock;
 use eddy_telemetry::catalogue::{CheckpointOutcome, PauseCause};
-use eddy_telemetry::{BatchFacts, LaneMetrics};
+use eddy_telemetry::{BatchFacts, BatchTimes, LaneMetrics, TracedEvent};
 
 use crate::batch::Row;
 use crate::emit::Emitter;
@@ -45,7 +45,6 @@ use crate::settings::{BatchSettings, CheckpointSettings, DeadLetterSettings};
 
 use self::pause::Pauses;
 use self::skips::Skips;
-use self::times::Times;
 
 pub use crate::ledger::Stopped;
 
@@ -105,7 +104,7 @@ pub struct Lane<B> {
     in_force: Option<Arc<InForce>>,
     judged_by: u64,
     facts: BatchFacts,
-    times: Times,
+    times: BatchTimes,
     lag_shown: Duration,
 }
 
@@ -142,7 +141,7 @@ impl<B: Broker> Lane<B> {
             in_force: None,
             judged_by: 0,
             facts: BatchFacts::default(),
-            times: Times::default(),
+            times: BatchTimes::default(),
             lag_shown: Duration::ZERO,
         }
     }
@@ -327,6 +326,7 @@ impl<B: Broker> Lane<B> {
             return Ok(());
         }
         let now = self.clock.now();
+        self.times.handed = now.monotonic;
         self.ledger.open(&mut self.link, now)?;
         self.emitter
             .set_counts(Destination::ALL.map(|to| self.link.broker.partitions_of(to)));
@@ -343,8 +343,15 @@ impl<B: Broker> Lane<B> {
             let outcome = hand.over(&mut self.emitter, &self.scoring, row, &condemned)?;
             self.ledger.settle(row.source, outcome);
             if let Some(trace) = trace {
-                let event = self.times.traced(trace, (self.scoring.batch(), row), outcome, now);
-                self.ledger.metrics().traced(event);
+                let batch = self.scoring.batch();
+                self.ledger.metrics().traced(TracedEvent {
+                    trace,
+                    source: batch.source(row).to_owned(),
+                    outcome,
+                    is_scored: row.tensor_row().is_some(),
+                    rows: batch.rows().len(),
+                    times: self.times,
+                });
             }
             if let (Outcome::Selected(arms), Some(tensor_row)) = (outcome, row.tensor_row())
                 && shown < SHOWN_OF_BATCH
@@ -424,20 +431,6 @@ impl<B: Broker> Lane<B> {
         self.ledger.metrics().checkpoint(outcome, took);
     }
 
-    /// Between batches: takes what the group gives, and lets go of what it wants back once that is durable or undone.
-    fn take_up_rebalances(&mut self) -> Result<(), Stopped> {
-        while let Some(rebalance) = self.link.first_rebalance().cloned() {
-            if let Err(error) = self.take_up(&rebalance)? {
-                // It stays the first, so the next turn takes it up again.
-                self.undo(Some(error))?;
-                return self.serve_group();
-            }
-            self.link.drop_first_rebalance(&rebalance);
-            self.note_rebalance(&rebalance);
-        }
-        Ok(())
-    }
-
     /// Between batches: follows the policy, if it has changed.
     fn take_up_policy(&mut self) {
         let Some(in_force) = &self.in_force else { return };
@@ -446,58 +439,6 @@ impl<B: Broker> Lane<B> {
             self.ledger.selection().set_plan(judgement.plan);
             self.emitter.set_provenance(provenance);
         }
-    }
-
-    fn take_up(&mut self, rebalance: &Polled) -> Result<Result<(), BrokerError>, Stopped> {
-        let (partitions, lost) = match rebalance {
-            Polled::Assigned(partitions) if self.link.has_lost(partitions) => return Ok(Ok(())),
-            Polled::Assigned(partitions) => return Ok(self.accept(partitions)),
-            Polled::Revoked { partitions, lost } => (partitions, *lost),
-            Polled::Record | Polled::Idle => return Ok(Ok(())),
-        };
-        if lost {
-            self.undo(None)?;
-        } else {
-            let started = self.clock.now().monotonic;
-            let settled = self.ledger.settle_all(&mut self.link, self.clock.as_ref())?;
-            self.settled(settled, started);
-            if self.link.has_lost(partitions) {
-                return Ok(Ok(()));
-            }
-        }
-        self.ledger.forget(partitions);
-        self.link.forget(partitions);
-        Ok(self.link.broker.release(partitions))
-    }
-
-    /// Takes partitions, each with the budget that its last owner left with it.
-    fn accept(&mut self, partitions: &[Partition]) -> Result<(), BrokerError> {
-        self.ledger.take(&mut self.link, partitions, self.clock.now())?;
-        self.link.broker.accept(partitions)
-    }
-
-    fn note_rebalance(&mut self, rebalance: &Polled) {
-        match rebalance {
-            Polled::Assigned(partitions) => {
-                self.report.assigned(partitions);
-                self.stalls.learn_at = Duration::ZERO;
-            }
-            Polled::Revoked { partitions, lost } => {
-                if *lost {
-                    tracing::warn!(
-                        count = partitions.len(),
-                        "partitions were lost; their events are another member's now"
-                    );
-                }
-                self.report.revoked(partitions);
-                self.pauses.let_go(partitions);
-            }
-            Polled::Record | Polled::Idle => {}
-        }
-        let held = self.report.partitions();
-        let named: Vec<(&str, i32)> = held.iter().map(|p| (self.link.broker.topic(*p), p.number)).collect();
-        tracing::info!(partitions = ?named, "rebalanced");
-        self.ledger.metrics().rebalanced(&named);
     }
 
     /// Shows the books: the balance at every turn, metrics when idle, the lag once a second.
@@ -533,8 +474,8 @@ impl<B: Broker> Lane<B> {
     /// # Errors
     /// [`Stopped`] when the last checkpoint could not be made.
     pub fn drain(mut self) -> Result<Accounts, Stopped> {
-        let settled = self.ledger.settle_all(&mut self.link, self.clock.as_ref())?;
         let started = self.clock.now().monotonic;
+        let settled = self.ledger.settle_all(&mut self.link, self.clock.as_ref())?;
         self.settled(settled, started);
         self.show(true);
         if let Err(error) = self.link.broker.close() {

@@ -49,11 +49,14 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// A span of time written with its unit: `"250ms"`, `"1m 30s"`.
+/// A span of time written with its unit: `"250ms"`, `"1m 30s"`; at most [`Span::LONGEST`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
 
 impl Span {
+    /// What can be written: a hundred years, which can be added to any time of day.
+    pub const LONGEST: Self = Self::seconds(100 * 31_557_600);
+
     /// So many milliseconds.
     pub const fn ms(ms: u64) -> Self {
         Self(Duration::from_millis(ms))
@@ -83,11 +86,18 @@ impl Serialize for Span {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
-        humantime::parse_duration(&text).map(Self).map_err(|_| {
+        let span = humantime::parse_duration(&text).map(Self).map_err(|_| {
             serde::de::Error::custom(format!(
                 "`{text}` is not a span of time; write a number with a unit, such as \"250ms\", \"5s\" or \"1m\""
             ))
-        })
+        })?;
+        if span > Self::LONGEST {
+            let longest = Self::LONGEST;
+            return Err(serde::de::Error::custom(format!(
+                "`{text}` is more than {longest}; write less"
+            )));
+        }
+        Ok(span)
     }
 }
 
@@ -174,7 +184,7 @@ impl JsonSchema for Bytes {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Bytes;
+    use super::{Bytes, Span};
 
     proptest! {
         #[test]
@@ -188,5 +198,15 @@ mod tests {
     fn a_size_is_written_in_its_largest_whole_unit() {
         let texts = [0, 1000, 1 << 10, 3 << 20, 5 << 30].map(|n| Bytes(n).to_string());
         assert_eq!(texts, ["0 B", "1000 B", "1 KiB", "3 MiB", "5 GiB"]);
+    }
+
+    #[test]
+    fn a_span_that_no_clock_can_bear_is_refused() {
+        let span = |text: &str| serde_json::from_value::<Span>(text.into()).map_err(|error| error.to_string());
+        assert_eq!(span("100years"), Ok(Span::LONGEST));
+        assert_eq!(
+            span("100years 1ms").unwrap_err(),
+            "`100years 1ms` is more than 100years; write less"
+        );
     }
 }

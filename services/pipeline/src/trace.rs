@@ -86,9 +86,7 @@ impl Tracing {
         if self.ratio == 0.0 {
             return None;
         }
-        let mut text = source.as_bytes().to_vec();
-        text.extend_from_slice(&timestamp_ms.unwrap_or(-1).to_be_bytes());
-        let id = XxHash3_128::oneshot(&text).max(1);
+        let id = XxHash3_128::oneshot_with_seed(timestamp_ms.unwrap_or(-1) as u64, source.as_bytes()).max(1);
         (seed::uniform(0, id as u64) < self.ratio).then_some(id)
     }
 }

@@ -23,4 +23,4 @@ pub use self::log::{AUDIT, CONFIGURED, LevelInForce, LogError, LogFormat, LogLev
 pub use self::metrics::{Metrics, ModelFacts, RegistryMetrics};
 pub use self::reference::catalogue_markdown;
 pub use self::throttle::Throttle;
-pub use self::traces::{BatchTimes, Resource, TraceMetrics, TracedEvent, Traces};
+pub use self::traces::{BatchTimes, Resource, Told, TraceMetrics, TracedEvent, Traces};

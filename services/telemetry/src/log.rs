@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tracing::Dispatch;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::{EnvFilter, Layer, fmt, reload};
+use tracing_subscriber::{Layer, fmt, reload};
 
 pub use self::level::{AUDIT, CONFIGURED, LevelInForce, LogLevel};
 
@@ -61,7 +61,7 @@ impl Default for LogSettings {
 #[non_exhaustive]
 pub enum LogError {
     /// The settings were not checked first.
-    #[error("log.level: `{0}` is not a level; write `info`, or `info,eddy_broker=debug`")]
+    #[error("log.level: {0}")]
     Level(String),
     /// The process has a subscriber already.
     #[error("logging is set up already; set it up once, at the start of the program")]
@@ -71,17 +71,8 @@ pub enum LogError {
 impl LogSettings {
     /// What is wrong with the table.
     pub fn check(&self) -> Vec<Problem> {
-        if parse(&self.level).is_some() {
-            return Vec::new();
-        }
-        vec![Problem::new(
-            "log.level",
-            format!(
-                "`{}` is not a level; write error, warn, info, debug, trace or off, and after commas exceptions such as \
-                 `eddy_broker=debug`",
-                self.level
-            ),
-        )]
+        let why = level::filter(&self.level).err();
+        why.map(|why| Problem::new("log.level", why)).into_iter().collect()
     }
 
     /// Sends this process's logs to standard error. Call it once, at the start.
@@ -98,7 +89,7 @@ impl LogSettings {
     where
         W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
     {
-        let filter = audited(&self.level).ok_or_else(|| LogError::Level(self.level.clone()))?;
+        let filter = level::filter(&self.level).map_err(LogError::Level)?;
         let (filter, handle) = reload::Layer::new(filter);
         let lines = fmt::layer().with_writer(writer).with_ansi(has_colours);
         let lines = match self.format {
@@ -108,27 +99,6 @@ impl LogSettings {
         let subscriber = tracing_subscriber::registry().with(filter).with(lines);
         Ok((Dispatch::new(subscriber), LogLevel::new(self, Some(handle))))
     }
-}
-
-fn parse(level: &str) -> Option<EnvFilter> {
-    let words: Vec<&str> = level.split(',').map(str::trim).collect();
-    // To the filter, a bare word that is no level is the name of a part of the program, and silences the others.
-    let is_sound = |word: &&str| word.contains(['=', '[']) || is_level(word);
-    if !words.iter().all(is_sound) {
-        return None;
-    }
-    EnvFilter::builder().parse(words.join(",")).ok()
-}
-
-/// The filter for a level, which shows the audit whatever the level says of it.
-fn audited(level: &str) -> Option<EnvFilter> {
-    parse(&format!("{level},{AUDIT}=info"))
-}
-
-fn is_level(word: &str) -> bool {
-    ["error", "warn", "info", "debug", "trace", "off"]
-        .iter()
-        .any(|level| level.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -151,15 +121,34 @@ mod tests {
 
     #[test]
     fn a_misspelt_level_is_named_with_what_to_write() {
-        for text in ["inof", "", "info,degub", "eddy_broker=loud"] {
+        for text in [
+            "inof",
+            "",
+            "info,degub",
+            "eddy_broker=loud",
+            "info,eddy[{who}]=off",
+            "x",
+        ] {
             let problems = level(text).check();
             assert_eq!(problems.len(), 1, "{text}");
             assert_eq!(problems[0].key, "log.level");
             assert!(
-                problems[0].message.contains(&format!("`{text}`")),
+                problems[0].message.starts_with(&format!("`{text}` is not a level")),
                 "{}",
                 problems[0].message
             );
         }
+    }
+
+    #[test]
+    fn a_level_that_would_silence_the_audit_is_refused() {
+        let [problem] = &level("info,eddy::audit[{who}]=off").check()[..] else {
+            panic!("it has one problem")
+        };
+        assert!(problem.message.contains("is not a level"), "{}", problem.message);
+        let [problem] = &level("info, eddy::audit=off").check()[..] else {
+            panic!("it has one problem")
+        };
+        assert!(problem.message.contains("`eddy::audit`"), "{}", problem.message);
     }
 }

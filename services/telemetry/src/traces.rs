@@ -21,48 +21,17 @@ use prometheus::IntCounterVec;
 pub use self::otlp::Resource;
 use crate::catalogue::SpanOutcome;
 
-/// When what was done with the batch of a traced event, on one clock of nanoseconds since the Unix epoch.
+/// When what was done with the batch of a traced event, on the monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BatchTimes {
     /// Its first record was taken in.
-    pub taken: u64,
+    pub taken: Duration,
     /// The models began.
-    pub model: u64,
+    pub model: Duration,
     /// They, and the reading of their outputs, were done.
-    pub scored: u64,
-    /// The first output was handed to the producer.
-    pub handed: u64,
-    /// Rows in it.
-    pub rows: usize,
-    /// What turns monotonic time into that clock.
-    epoch: i64,
-}
-
-impl BatchTimes {
-    /// Times of one batch; `now` ties monotonic time to the calendar, so that they differ as they did.
-    pub fn new(rows: usize, [taken, model, scored, handed]: [Duration; 4], now: Now) -> Self {
-        let epoch = now
-            .unix_ms
-            .saturating_mul(1_000_000)
-            .saturating_sub(nanoseconds(now.monotonic));
-        let at = |time: Duration| u64::try_from(epoch.saturating_add(nanoseconds(time))).unwrap_or(0);
-        Self {
-            taken: at(taken),
-            model: at(model),
-            scored: at(scored),
-            handed: at(handed),
-            rows,
-            epoch,
-        }
-    }
-
-    fn at(&self, monotonic: Duration) -> u64 {
-        u64::try_from(self.epoch.saturating_add(nanoseconds(monotonic))).unwrap_or(0)
-    }
-}
-
-fn nanoseconds(time: Duration) -> i64 {
-    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+    pub scored: Duration,
+    /// Its outputs began to be handed to the producer.
+    pub handed: Duration,
 }
 
 /// One traced event, whose outputs were handed over.
@@ -76,11 +45,14 @@ pub struct TracedEvent {
     pub outcome: Outcome,
     /// Whether it was scored, also where its prediction turned out too large.
     pub is_scored: bool,
+    /// Rows of its batch.
+    pub rows: usize,
     /// When.
     pub times: BatchTimes,
-    /// When it was durable, on the same clock; 0 before that.
-    pub durable: u64,
 }
+
+/// A traced event, and when it was durable.
+pub type Told = (TracedEvent, Now);
 
 impl TracedEvent {
     /// The outputs that it has.
@@ -101,22 +73,21 @@ impl TracedEvent {
 /// Where lanes tell of traced events. Cloning gives another handle.
 #[derive(Debug, Clone)]
 pub struct Traces {
-    queue: SyncSender<TracedEvent>,
+    queue: SyncSender<Told>,
     metrics: TraceMetrics,
 }
 
 impl Traces {
     /// A queue of at most `limit` events, and its other end; that end learns by the channel when the last lane is gone.
-    pub fn bounded(limit: usize, metrics: TraceMetrics) -> (Self, Receiver<TracedEvent>) {
+    pub fn bounded(limit: usize, metrics: TraceMetrics) -> (Self, Receiver<Told>) {
         let (queue, events) = sync_channel(limit);
         (Self { queue, metrics }, events)
     }
 
-    pub(crate) fn tell(&self, mut event: TracedEvent, now: Now) {
-        event.durable = event.times.at(now.monotonic);
+    pub(crate) fn tell(&self, event: TracedEvent, now: Now) {
         let spans = event.spans();
         self.metrics.owed.fetch_add(spans as u64, Ordering::Relaxed);
-        if self.queue.try_send(event).is_err() {
+        if self.queue.try_send((event, now)).is_err() {
             self.metrics.settle(SpanOutcome::Dropped, spans);
         }
     }

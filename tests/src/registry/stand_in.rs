@@ -32,6 +32,8 @@ pub enum Mood {
     Half,
     /// They get this status with this body.
     Status(u16, String),
+    /// They are to come again in so many seconds.
+    Busy(u64),
     /// They get this body as if all were well.
     Odd(String),
 }
@@ -215,6 +217,7 @@ impl Shared {
         let (mut status, mut answer) = match &state.mood {
             Mood::Hasty => return Ok(()),
             Mood::Status(status, body) => (*status, body.clone()),
+            Mood::Busy(_) => (503, String::new()),
             Mood::Odd(body) => (200, body.clone()),
             Mood::Well | Mood::Half | Mood::Silent => {
                 let (status, answer) = found(&mut state, &asked, &body);
@@ -226,6 +229,10 @@ impl Shared {
             let echo = format!("not with {}", authorization.unwrap_or_default());
             (status, answer) = (401, json!({ "error_code": 401, "message": echo }).to_string());
         }
+        let busy = match &state.mood {
+            Mood::Busy(seconds) => format!("retry-after: {seconds}\r\n"),
+            _ => String::new(),
+        };
         let length = answer.len();
         if state.mood == Mood::Half {
             answer.truncate(length / 2);
@@ -235,7 +242,7 @@ impl Shared {
         write!(
             stream,
             "HTTP/1.1 {status} X\r\ncontent-type: application/vnd.schemaregistry.v1+json\r\ncontent-length: \
-             {length}\r\nconnection: close\r\n\r\n{answer}"
+             {length}\r\n{busy}connection: close\r\n\r\n{answer}"
         )?;
         stream.flush()
     }

@@ -101,7 +101,7 @@ fn traces(plan: &Plan, aftermath: &Aftermath, topics: &[Vec<Stored>; 3]) -> Resu
             told.len()
         ));
     }
-    let sources: BTreeSet<&str> = told.iter().map(|event| event.source.as_str()).collect();
+    let sources: BTreeSet<&str> = told.iter().map(|(event, _)| event.source.as_str()).collect();
     let is_once = plan.guarantee == Guarantee::ExactlyOnce && aftermath.deaths == 0;
     match is_once && sources.len() != told.len() {
         true => Err(format!("{} events were told of {} times", sources.len(), told.len())),

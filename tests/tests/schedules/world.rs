@@ -18,7 +18,7 @@ use eddy_pipeline::checkpoint::{Budget, Checkpoint, Guarantee};
 use eddy_pipeline::outcome::Accounts;
 use eddy_pipeline::settings::{Bytes, Span};
 use eddy_telemetry::catalogue::PauseCause;
-use eddy_telemetry::{Metrics, TracedEvent, Traces};
+use eddy_telemetry::{Metrics, Told, Traces};
 
 use crate::checker;
 use crate::inputs::{self, Input};
@@ -47,7 +47,7 @@ pub(crate) struct Aftermath {
     /// What the books of all lanes say was predicted and dead-lettered.
     pub(crate) published: (u64, u64),
     /// What they told of traced events.
-    pub(crate) told: Vec<TracedEvent>,
+    pub(crate) told: Vec<Told>,
     /// Lanes that died or stopped before they had drained.
     pub(crate) deaths: u32,
 }
@@ -98,7 +98,7 @@ struct Stage {
     depth: u32,
     ids: u32,
     published: (u64, u64),
-    told: Vec<TracedEvent>,
+    told: Vec<Told>,
     deaths: u32,
     broken: Option<String>,
 }
@@ -108,7 +108,7 @@ struct World {
     cluster: Cluster,
     inputs: RefCell<Vec<Input>>,
     metrics: Metrics,
-    traces: (Traces, Receiver<TracedEvent>),
+    traces: (Traces, Receiver<Told>),
     shelf: Option<Arc<Shelf>>,
     /// Borrowed for moments only, never while a lane runs: lanes run inside of each other's calls.
     stage: RefCell<Stage>,

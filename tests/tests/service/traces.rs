@@ -186,6 +186,26 @@ fn a_collector_in_trouble_is_asked_again_and_holds_nothing_up() {
 }
 
 #[test]
+fn spans_that_a_collector_wants_later_than_they_are_kept_are_dropped_and_the_next_ones_sent() {
+    let collector = collector();
+    collector.set_mood(Mood::Busy(u64::MAX));
+    let stage = traced("traces-dropped", EXACTLY_ONCE, (&collector, ""));
+    stage.send(&[event("early", Some("01"))]);
+    let mut replica = stage.start(BINARY, &[]);
+    let spans =
+        |outcome: &str| format!("eddy_trace_spans_total{{outcome=\"{outcome}\",pipeline=\"traces-dropped\"}} 4");
+    wait_for("the spans to be dropped", || {
+        replica.get("/metrics")?.contains(&spans("dropped")).then_some(())
+    });
+    collector.set_mood(Mood::Odd(String::new()));
+    stage.send(&[event("late", Some("01"))]);
+    wait_for("the next spans to be taken", || {
+        replica.get("/metrics")?.contains(&spans("exported")).then_some(())
+    });
+    assert_eq!(replica.terminate().code(), Some(0), "{}", replica.log());
+}
+
+#[test]
 fn what_a_collector_refuses_is_counted_and_said_without_the_secret() {
     let collector = collector();
     collector.set_mood(Mood::Status(400, "no hunter2 here".into()));

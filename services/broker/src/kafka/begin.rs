@@ -38,7 +38,8 @@ pub(super) struct Beginnings {
     start: Start,
     /// Partitions in which the group has an offset. It loses none of them while it has members.
     have: BTreeSet<Partition>,
-    /// Those among them in which it had nothing before it was begun here.
+    /// Those among them in which it had nothing before it was begun here. Another consumer takes them for progress: where none
+    /// could look before it joined, it may begin another topic of a pattern at its oldest event.
     begun: BTreeSet<Partition>,
     /// With a pattern: topics from this number on came after the look before the group was joined.
     later: Option<usize>,

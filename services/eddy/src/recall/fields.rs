@@ -3,7 +3,8 @@
 //! Owns: the column that each field becomes. Never does: know a rule of decoding; the pipeline's own decoder reads, into a row
 //! of one input for each field.
 //!
-//! Invariant: a value that the event does not have, or that is masked, is no value here, whatever default the models got.
+//! Invariant: a value that the event does not have, or that is masked, is no value here, whatever default the models got. Nor is
+//! one that lies below a field which is masked in part.
 
 use std::borrow::Cow;
 

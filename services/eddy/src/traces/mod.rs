@@ -18,7 +18,7 @@ use eddy_pipeline::event::Destination;
 use eddy_pipeline::time::Clock;
 use eddy_pipeline::trace::Tracing;
 use eddy_telemetry::catalogue::SpanOutcome;
-use eddy_telemetry::{Metrics, Resource, Throttle, TraceMetrics, TracedEvent, Traces};
+use eddy_telemetry::{Metrics, Resource, Throttle, Told, TraceMetrics, Traces};
 
 pub use self::offer::{Answer, Collector};
 pub use self::settings::TraceSettings;
@@ -54,15 +54,22 @@ fn resource(pipeline: &Pipeline) -> Resource {
     }
 }
 
+/// The collector that a pipeline names, where it names one.
+///
+/// # Errors
+/// One sentence about the file `traces.ca`.
+pub(crate) fn collector(pipeline: &Pipeline) -> Result<Option<Collector>, String> {
+    pipeline.file.traces(&pipeline.folder).map(Collector::new).transpose()
+}
+
 /// What is wrong, or not in reach, of the collector that a pipeline names, where it names one.
 ///
 /// # Errors
 /// What the service would not start with: one sentence.
 pub(crate) fn examine(pipeline: &Pipeline) -> Result<Option<String>, String> {
-    let Some(settings) = pipeline.file.traces(&pipeline.folder) else {
+    let Some(collector) = collector(pipeline)? else {
         return Ok(None);
     };
-    let collector = Collector::new(settings)?;
     Ok(match collector.offer(&resource(pipeline).request(&[])) {
         Answer::Taken { .. } => None,
         Answer::Refused(why) | Answer::Later { why, .. } => Some(format!(
@@ -79,25 +86,21 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    /// Starts it, where there is a collector; lanes tell by the handle.
+    /// Starts it; lanes tell by the handle.
     ///
     /// # Errors
-    /// A sentence about a file of the table `traces`.
+    /// When there is no thread.
     pub(crate) fn start(
-        pipeline: &Pipeline,
+        (pipeline, collector): (&Pipeline, Collector),
         (tasks, metrics): (&Tasks, &Metrics),
         clock: Arc<dyn Clock>,
-    ) -> Result<Option<(Self, Traces)>, StartError> {
-        let Some(settings) = pipeline.file.traces(&pipeline.folder) else {
-            return Ok(None);
-        };
+    ) -> Result<(Self, Traces), Error> {
         let metrics = metrics.traces();
-        let (traces, events) = Traces::bounded(settings.queue, metrics.clone());
-        let retry = settings.retry.0;
+        let (traces, events) = Traces::bounded(collector.settings.queue, metrics.clone());
         let mut sender = Sender {
             resource: resource(pipeline),
-            collector: Collector::new(settings).map_err(StartError::Settings)?,
-            retry,
+            retry: collector.settings.retry.0,
+            collector,
             metrics: metrics.clone(),
             said: Throttle::new(SAY_EVERY),
             clock,
@@ -113,27 +116,18 @@ impl Exporter {
             sender.run(&events);
             Ok(())
         })?;
-        Ok(Some((Self { ended, metrics }, traces)))
+        Ok((Self { ended, metrics }, traces))
     }
 
     /// Waits until everything was sent that lanes told of, which have ended; not longer than `limit`.
     pub(crate) fn finish(self, limit: Duration) {
-        if self.ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-            self.metrics.give_up();
+        let ended = self.ended.recv_timeout(limit);
+        // None are left, unless it is late or has failed.
+        self.metrics.give_up();
+        if ended == Err(RecvTimeoutError::Timeout) {
             tracing::warn!("the last spans were not sent in time, and are dropped");
         }
     }
-}
-
-/// Why it was not started.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
-    /// A file that the table names.
-    #[error("{0}")]
-    Settings(String),
-    /// No thread.
-    #[error(transparent)]
-    Host(#[from] Error),
 }
 
 struct Sender {
@@ -147,7 +141,7 @@ struct Sender {
 
 impl Sender {
     /// Sends until the last lane is gone and nothing waits.
-    fn run(&mut self, events: &Receiver<TracedEvent>) {
+    fn run(&mut self, events: &Receiver<Told>) {
         while let Ok(first) = events.recv() {
             let mut batch = vec![first];
             let until = Instant::now() + COMPANY;
@@ -162,10 +156,12 @@ impl Sender {
     }
 
     /// Offers a batch until it is taken or refused, or not worth it any more.
-    fn send(&mut self, batch: &[TracedEvent]) {
-        let spans = batch.iter().map(TracedEvent::spans).sum();
+    fn send(&mut self, batch: &[Told]) {
+        let spans = batch.iter().map(|(event, _)| event.spans()).sum();
         let body = self.resource.request(batch);
         let (until, mut pauses) = (Instant::now() + self.retry, BackOff::new(LONGEST_PAUSE));
+        // The first offer is made at once.
+        pauses.next(self.clock.now());
         let (outcome, why) = loop {
             match self.collector.offer(&body) {
                 Answer::Taken { refused: None } => return self.metrics.settle(SpanOutcome::Exported, spans),
@@ -180,7 +176,7 @@ impl Sender {
                 Answer::Refused(why) => break (SpanOutcome::Refused, why),
                 Answer::Later { why, after } => {
                     let pause = pauses.next(self.clock.now()).max(after.unwrap_or_default());
-                    if Instant::now() + pause > until {
+                    if pause >= until.saturating_duration_since(Instant::now()) {
                         break (SpanOutcome::Dropped, why);
                     }
                     // Nobody waits for this thread longer than `Exporter::finish` does.

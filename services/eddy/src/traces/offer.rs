@@ -40,7 +40,7 @@ pub enum Answer {
 /// Who is offered spans.
 #[derive(Debug)]
 pub struct Collector {
-    settings: TraceSettings,
+    pub(super) settings: TraceSettings,
     agent: Agent,
 }
 

@@ -106,7 +106,7 @@ pub struct Finding {
 pub struct NewSchema {
     /// Its number.
     pub id: u32,
-    /// What does not fit; empty when it fits.
+    /// What does not fit, that with the strictest rule first; empty when it fits.
     pub findings: Vec<Finding>,
     /// What is done about it.
     pub rule: EvolutionRule,

@@ -35,7 +35,7 @@ use indexmap::IndexMap;
 
 pub use captured::{Captured, ID_BYTES};
 pub use evolution::{Change, EvolutionRule, EvolutionSettings, Finding, NewSchema};
-pub(crate) use framing::FRAME;
+pub(crate) use framing::{FRAME, id_of};
 pub(crate) use outline::Sort;
 pub use schemas::{Awaited, Found, SchemaKind, SchemaReference, Schemas, WriterSchema};
 pub use settings::{EventFormat, EventSettings, LimitSettings, RawSettings, UnknownFields};

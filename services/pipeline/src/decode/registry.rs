@@ -15,13 +15,14 @@
 //! | Avro | 506 | 970, `apache-avro` |
 //! | Protobuf | 3356 | 1888, `prost-reflect`, whose tree this decoder walks |
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::Captured;
-use super::evolution::{EvolutionRule, EvolutionSettings, Expected, FieldTypes, NewSchema, judge};
+use super::evolution::{EvolutionRule, EvolutionSettings, Expected, FieldTypes, Finding, NewSchema, judge};
 use super::format::{Event, Format, Sources};
 use super::framing::{id_of, unframed};
 use super::outline::Outline;
@@ -242,18 +243,17 @@ impl<L: Language> Framed<L> {
             fields: &self.fields,
             time: self.time,
         };
-        let findings = judge(&outline, expected);
-        let rules = findings.iter().map(|finding| self.evolution.rule(finding.change));
-        let rule = rules.max().unwrap_or_default();
+        let mut findings = judge(&outline, expected);
+        let rule_of = |finding: &Finding| self.evolution.rule(finding.change);
+        findings.sort_by_key(|finding| Reverse(rule_of(finding)));
+        let rule = findings.first().map(rule_of).unwrap_or_default();
         // What is only accepted is not what the sentence is about.
-        let mut blamed = NewSchema {
+        let blamed = findings.iter().take_while(|finding| rule_of(finding) == rule);
+        let blamed = NewSchema {
             id,
-            findings: findings.clone(),
+            findings: blamed.cloned().collect(),
             rule,
         };
-        blamed
-            .findings
-            .retain(|finding| self.evolution.rule(finding.change) == rule);
         self.new.push(NewSchema { id, findings, rule });
         match rule {
             EvolutionRule::Accept => Verdict::Read(plan),

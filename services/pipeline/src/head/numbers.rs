@@ -64,14 +64,9 @@ pub(crate) fn probabilities(row: &mut [f32], output: &str, hint: &str) -> Result
         near & (*value >= -ROUNDING) & (*value <= 1.0 + ROUNDING)
     });
     if !all_near {
-        let near = -ROUNDING..=1.0 + ROUNDING;
-        let culprit = row
-            .iter()
-            .find(|value| !near.contains(*value))
-            .copied()
-            .unwrap_or(f32::NAN);
+        // Which number it is stays unsaid: it may be one that the event masks.
         return Err(bad(format!(
-            "output `{output}` holds {culprit}, which is no probability; {hint}"
+            "output `{output}` holds a number outside of 0 to 1, which is no probability; {hint}"
         )));
     }
     for value in row.iter_mut() {

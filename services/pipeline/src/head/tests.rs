@@ -175,7 +175,7 @@ fn logits_where_probabilities_are_promised_are_an_error_with_the_next_step() {
         let error = read(&*head, &[floats(2, &[3.5, -1.0])], 1).expect_err("3.5 is no probability");
         assert_eq!(
             error.message,
-            "output `out` holds 3.5, which is no probability; if the model gives logits, set `from = \"logits\"` in \
+            "output `out` holds a number outside of 0 to 1, which is no probability; if the model gives logits, set `from = \"logits\"` in \
              its head"
         );
     }

@@ -14,7 +14,7 @@ use eddy_pipeline::time::Now;
 use tracing_subscriber::reload::Handle;
 use tracing_subscriber::{EnvFilter, Registry};
 
-use super::{LogSettings, audited, is_level};
+use super::LogSettings;
 
 /// Where the lines are from that say who changed what.
 pub const AUDIT: &str = "eddy::audit";
@@ -92,7 +92,6 @@ impl LogLevel {
             return Ok(before);
         }
         let lasts = self.span(lasts)?;
-        check(level)?;
         self.reload(level)?;
         let ms = i64::try_from(lasts.0.as_millis()).unwrap_or(i64::MAX);
         *change = Some(Change {
@@ -155,7 +154,7 @@ impl LogLevel {
         let Some(handle) = &self.shared.reload else {
             return Err("the log of this process was set up elsewhere and stays as it is".into());
         };
-        let filter = audited(level).ok_or_else(|| not_a_level(level))?;
+        let filter = filter(level)?;
         handle
             .reload(filter)
             .map_err(|error| format!("the level of the log cannot be changed: {error}"))
@@ -166,9 +165,13 @@ impl LogLevel {
     }
 }
 
-/// What somebody may ask for: levels, and those of parts of the program, but not of the audit, which is always shown.
-fn check(level: &str) -> Result<(), String> {
+/// The filter for a level, and those of parts of the program. The audit is shown at every level, and cannot be named.
+///
+/// # Errors
+/// One sentence about what is no level.
+pub(super) fn filter(level: &str) -> Result<EnvFilter, String> {
     let words: Vec<&str> = level.split(',').map(str::trim).collect();
+    // To the parser, a bare word that is no level is the name of a part of the program, and silences the others.
     let is_sound = |word: &&str| match word.split_once('=') {
         None => is_level(word),
         Some((part, level)) => {
@@ -187,14 +190,21 @@ fn check(level: &str) -> Result<(), String> {
             "`{AUDIT}` says who changed what, and is always logged; leave it out"
         ));
     }
-    Ok(())
+    let shown = format!("{},{AUDIT}=info", words.join(","));
+    EnvFilter::builder().parse(shown).map_err(|_| not_a_level(level))
+}
+
+fn is_level(word: &str) -> bool {
+    ["error", "warn", "info", "debug", "trace", "off"]
+        .iter()
+        .any(|level| level.eq_ignore_ascii_case(word))
 }
 
 fn not_a_level(level: &str) -> String {
     let shown: String = level.chars().take(80).collect();
     format!(
-        "`{shown}` is not a level; write error, warn, info, debug, trace or off, after commas exceptions such as \
-         `eddy_broker=debug`, or `{CONFIGURED}` for that of the pipeline file"
+        "`{shown}` is not a level; write error, warn, info, debug, trace or off, and after commas exceptions such as \
+         `eddy_broker=debug`"
     )
 }
 

@@ -1,7 +1,10 @@
 //! Traced events in the form of OTLP, by the names of OpenTelemetry's conventions for messaging.
 
+use std::time::Duration;
+
 use eddy_pipeline::event::{Destination, place};
 use eddy_pipeline::outcome::Outcome;
+use eddy_pipeline::time::Now;
 use eddy_pipeline::trace::Step;
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -12,7 +15,7 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message as _;
 
-use super::TracedEvent;
+use super::Told;
 
 /// Who tells, and how the topics are called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +34,7 @@ pub struct Resource {
 
 impl Resource {
     /// The body of a request that exports these events; of one that exports nothing, without any.
-    pub fn request(&self, events: &[TracedEvent]) -> Vec<u8> {
+    pub fn request(&self, events: &[Told]) -> Vec<u8> {
         let spans = events.iter().flat_map(|event| self.spans(event)).collect();
         let attributes = vec![
             text("service.name", &self.service),
@@ -69,23 +72,20 @@ impl Resource {
         Some((spans, partial.error_message))
     }
 
-    fn spans(&self, event: &TracedEvent) -> Vec<Span> {
+    fn spans(&self, told: &Told) -> Vec<Span> {
+        let (event, durable) = told;
         let times = &event.times;
-        let mut spans = vec![self.process(event)];
+        let mut spans = vec![self.process(told)];
         if event.is_scored {
-            let mut score = span(event, Step::Score, "score".into(), (times.model, times.scored));
+            let mut score = span(told, Step::Score, "score".into(), (times.model, times.scored));
             score.kind = SpanKind::Internal as i32;
-            score.attributes = vec![number("eddy.batch.rows", i64::try_from(times.rows).unwrap_or(i64::MAX))];
+            score.attributes = vec![number("eddy.batch.rows", i64::try_from(event.rows).unwrap_or(i64::MAX))];
             spans.push(score);
         }
         for to in event.outputs() {
             let topic = &self.topics[*to as usize];
-            let mut send = span(
-                event,
-                Step::Send(*to),
-                format!("send {topic}"),
-                (times.handed, event.durable),
-            );
+            let time = (times.handed, durable.monotonic);
+            let mut send = span(told, Step::Send(*to), format!("send {topic}"), time);
             send.kind = SpanKind::Producer as i32;
             send.attributes = messaging("send", topic);
             spans.push(send);
@@ -93,10 +93,11 @@ impl Resource {
         spans
     }
 
-    fn process(&self, event: &TracedEvent) -> Span {
+    fn process(&self, told: &Told) -> Span {
+        let (event, durable) = told;
         let (topic, partition, offset) = place(&event.source).expect("a source names a record");
-        let times = (event.times.taken, event.durable);
-        let mut process = span(event, Step::Process, format!("process {topic}"), times);
+        let time = (event.times.taken, durable.monotonic);
+        let mut process = span(told, Step::Process, format!("process {topic}"), time);
         process.parent_span_id = event
             .trace
             .parent
@@ -128,8 +129,9 @@ impl Resource {
 }
 
 /// A span of an event; below that of all of it, but for that one itself.
-fn span(event: &TracedEvent, step: Step, name: String, (start, end): (u64, u64)) -> Span {
+fn span((event, durable): &Told, step: Step, name: String, (start, end): (Duration, Duration)) -> Span {
     let trace = &event.trace;
+    let (start, end) = (nanoseconds(start, *durable), nanoseconds(end, *durable));
     Span {
         trace_id: trace.id.to_be_bytes().into(),
         span_id: trace.span(step).to_be_bytes().into(),
@@ -140,6 +142,13 @@ fn span(event: &TracedEvent, step: Step, name: String, (start, end): (u64, u64))
         end_time_unix_nano: end.max(start),
         ..Span::default()
     }
+}
+
+/// A monotonic time in nanoseconds since the Unix epoch; `now` ties the one clock to the other.
+fn nanoseconds(time: Duration, now: Now) -> u64 {
+    let ns = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+    let epoch = now.unix_ms.saturating_mul(1_000_000).saturating_sub(ns(now.monotonic));
+    u64::try_from(epoch.saturating_add(ns(time))).unwrap_or(0)
 }
 
 /// What every span about a topic has.

@@ -24,7 +24,7 @@ fn at(ms: u64) -> Now {
 
 fn event(outcome: Outcome, is_scored: bool) -> TracedEvent {
     let source = "events/3/17".to_owned();
-    let times = [1, 2, 5, 6].map(Duration::from_millis);
+    let [taken, model, scored, handed] = [1, 2, 5, 6].map(Duration::from_millis);
     TracedEvent {
         trace: Tracing::new("g", 0.0)
             .of(Some(TRACEPARENT), &source, None)
@@ -32,8 +32,13 @@ fn event(outcome: Outcome, is_scored: bool) -> TracedEvent {
         source,
         outcome,
         is_scored,
-        times: BatchTimes::new(64, times, at(6)),
-        durable: 0,
+        rows: 64,
+        times: BatchTimes {
+            taken,
+            model,
+            scored,
+            handed,
+        },
     }
 }
 
@@ -47,7 +52,7 @@ fn resource() -> Resource {
     }
 }
 
-fn spans(events: &[TracedEvent]) -> Vec<Span> {
+fn spans(events: &[Told]) -> Vec<Span> {
     let request = ExportTraceServiceRequest::decode(&*resource().request(events)).expect("it is a request");
     let of_resource = request.resource_spans.into_iter().flat_map(|of| of.scope_spans);
     of_resource.flat_map(|of| of.spans).collect()
@@ -67,8 +72,7 @@ fn an_event_is_told_of_when_it_is_durable_and_once() {
     lane.mark();
     lane.commit();
     lane.publish(&Accounts::new(), at(9));
-    let event = told.try_recv().expect("it is durable");
-    assert_eq!(event.durable, (1_000_000 + 9) * 1_000_000);
+    assert_eq!(told.try_recv(), Ok((event(Outcome::Predicted, true), at(9))));
     lane.publish(&Accounts::new(), at(10));
     assert!(
         told.try_recv().is_err(),
@@ -89,10 +93,26 @@ fn what_does_not_fit_into_the_queue_is_counted_and_holds_nobody_up() {
 }
 
 #[test]
+fn spans_that_are_given_up_are_dropped_once_whatever_becomes_of_them_later() {
+    let metrics = Metrics::new("digits", "1");
+    let counted = metrics.traces();
+    let (traces, _told) = Traces::bounded(2, counted.clone());
+    for _ in 0..2 {
+        traces.tell(event(Outcome::Predicted, true), at(9));
+    }
+    counted.settle(SpanOutcome::Exported, 3);
+    counted.give_up();
+    counted.settle(SpanOutcome::Exported, 3);
+    for (outcome, spans) in [("exported", 3), ("dropped", 3)] {
+        let line = format!("eddy_trace_spans_total{{outcome=\"{outcome}\",pipeline=\"digits\"}} {spans}\n");
+        assert!(metrics.gather().contains(&line), "{}", metrics.gather());
+    }
+}
+
+#[test]
 fn a_trace_shows_where_the_time_of_an_event_went() {
-    let mut event = event(Outcome::Predicted, true);
-    event.durable = event.times.at(Duration::from_millis(9));
-    let spans = spans(std::slice::from_ref(&event));
+    let event = event(Outcome::Predicted, true);
+    let spans = spans(&[(event.clone(), at(9))]);
     assert_eq!(spans.len(), event.spans());
     let ms = |nanoseconds: u64| nanoseconds / 1_000_000 - 1_000_000;
     let told: Vec<_> = spans
@@ -142,7 +162,7 @@ fn what_an_event_had_is_what_is_told() {
         ),
     ] {
         let event = event(outcome, is_scored);
-        let names: Vec<String> = spans(std::slice::from_ref(&event))
+        let names: Vec<String> = spans(&[(event.clone(), at(9))])
             .into_iter()
             .map(|span| span.name)
             .collect();

@@ -92,6 +92,7 @@ impl Language for Protobuf {
             text: &mut self.text,
             elements: 0,
             order: self.order,
+            is_by_chance: false,
         };
         walk.root(&message)
     }

@@ -27,6 +27,8 @@ pub(super) struct Walk<'w, 'e> {
     pub(super) elements: usize,
     /// Where entries of maps are read in the order of their keys.
     pub(super) order: Order,
+    /// Whether a map of several entries was walked in no order, so that of several faults another could have been met first.
+    pub(super) is_by_chance: bool,
 }
 
 /// Where the order of a map's entries matters: it has none of its own, and one event gives one text and one refusal.
@@ -49,12 +51,14 @@ impl<'w> Walk<'w, '_> {
     /// Reads the whole event.
     pub(super) fn root(&mut self, message: &DynamicMessage) -> Result<(), Rejection> {
         let whole = View::Message(message);
-        let Err(refusal) = self.at(0, &whole, 0) else {
-            return Ok(());
-        };
+        let told = self.at(0, &whole, 0);
+        if told.is_ok() || !self.is_by_chance {
+            return told;
+        }
         // Once more for the sentence. Not for each map: maps within maps would double the work at each level.
         (self.elements, self.order) = (0, Order::All);
-        self.at(0, &whole, 0).and(Err(refusal))
+        self.event.captured.fields.clear();
+        self.at(0, &whole, 0).and(told)
     }
 
     /// A value at a place that is looked at.
@@ -165,7 +169,9 @@ impl<'w> Walk<'w, '_> {
             View::Map(Some(map), kind) => {
                 let depth = self.rules.enter(depth)?;
                 self.count(map.len())?;
-                each(Some(map), self.order != Order::No, |key, value| {
+                let is_ordered = self.order != Order::No;
+                self.is_by_chance |= !is_ordered && map.len() > 1;
+                each(Some(map), is_ordered, |key, value| {
                     let (key, value) = (key_text(key), view(value, kind));
                     self.rules.admit_text(&key)?;
                     match here.keys.find(&key) {
@@ -227,8 +233,11 @@ impl<'w> Walk<'w, '_> {
             }
             View::Map(map, kind) => {
                 let depth = self.rules.enter(depth)?;
-                self.count(map.map_or(0, HashMap::len))?;
-                each(*map, self.order == Order::All, |key, value| {
+                let entries = map.map_or(0, HashMap::len);
+                self.count(entries)?;
+                let is_ordered = self.order == Order::All;
+                self.is_by_chance |= !is_ordered && entries > 1;
+                each(*map, is_ordered, |key, value| {
                     self.rules.admit_text(&key_text(key))?;
                     self.skip(&view(value, kind), depth)
                 })
