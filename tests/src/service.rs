@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::kafka::process::{process_state, spawn_for_the_life_of_this_process};
+use crate::kafka::process::{self, process_state, spawn_for_the_life_of_this_process};
 
 /// Longest wait for anything. Only failures take this long.
 pub const PATIENCE: Duration = Duration::from_secs(180);
@@ -205,10 +205,15 @@ impl Drop for Replica {
     }
 }
 
-/// A port that nobody listens on at this moment.
+/// A port that nobody listens on at this moment, and that no other test of this process is given.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-    listener.local_addr().expect("a bound listener has an address").port()
+    let [port] = process::free_ports();
+    port
+}
+
+/// The same whose next is such a port, too.
+pub fn free_neighbours() -> u16 {
+    process::free_neighbours()
 }
 
 /// Status code and body of a page of whoever listens on this port, if it answers.

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_eddy-under-test");
 const UNREACHABLE: i32 = 69;
+const MISSED: i32 = 76;
 const CONFIGURATION: i32 = 78;
 
 /// With a model, a pipeline that is sound but for its brokers: nobody listens at port 1.
@@ -227,6 +228,41 @@ fn while_no_broker_answers_it_lives_is_not_ready_and_then_ends_as_unreachable() 
     let log = replica.log();
     assert!(log.contains(&address) || log.contains("kafka.brokers"), "{log}");
     assert!(!log.contains("panicked"), "{log}");
+}
+
+#[test]
+fn a_start_that_is_asked_to_end_does_not_outlast_the_deadline() {
+    let broker = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = broker.local_addr().unwrap().to_string();
+    let (_folder, file) = written(&sound());
+    let variables = [
+        ("EDDY__KAFKA__BROKERS", address.as_str()),
+        ("EDDY__DRAIN__DEADLINE", "100ms"),
+    ];
+    let mut replica = Replica::start(BINARY, &file, "hasty", &variables);
+    // It is answered nothing, so the start goes no further for as long as that takes.
+    let (_client, _) = broker.accept().expect("the start asks the broker");
+    assert_eq!(replica.terminate().code(), Some(MISSED), "{}", replica.log());
+    let log = replica.log();
+    assert!(log.contains("step 0, the start"), "{log}");
+    let last = log.lines().last().expect("a log");
+    assert!(last.contains("exit code 76"), "{last}");
+}
+
+#[test]
+fn why_it_does_not_start_is_one_object_a_line_where_the_log_is() {
+    let (_folder, file) = written(&sound());
+    let nowhere = [("EDDY__MODELS__0__PATH", "nowhere.onnx"), ("EDDY__LOG__FORMAT", "json")];
+    let said = said(&eddy("run", &file, &nowhere), CONFIGURATION);
+    let lines: Vec<serde_json::Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    let [.., why, end] = &lines[..] else {
+        panic!("two lines: {said}")
+    };
+    assert!(why["message"].as_str().unwrap().contains("nowhere.onnx"), "{why}");
+    assert!(end["message"].as_str().unwrap().ends_with("(exit code 78)"), "{end}");
 }
 
 #[test]

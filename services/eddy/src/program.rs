@@ -8,7 +8,8 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::process::ExitCode as ProcessCode;
 
-use eddy_host::ExitCode;
+use eddy_host::{ExitCode, say_end};
+use eddy_telemetry::LogFormat;
 
 use crate::cli::{self, Command, ProfileAction, Stop};
 use crate::oncall;
@@ -109,7 +110,15 @@ fn run(arguments: &cli::RunArguments) -> ExitCode {
     }
     match Service::start_on_signals(&pipeline, log) {
         Ok(service) => service.join(),
-        Err(not_started) => end(not_started.code, &not_started.message),
+        Err(not_started) => {
+            match pipeline.file.log.format {
+                // Lines as a person reads them.
+                LogFormat::Text => drop(end(not_started.code, &not_started.message)),
+                LogFormat::Json => tracing::error!("{}", not_started.message.trim_end()),
+            }
+            say_end(not_started.code);
+            not_started.code
+        }
     }
 }
 

@@ -16,11 +16,12 @@ use eddy_broker::kafka::{self, CheckError};
 use eddy_broker::settings::Guarantee;
 use eddy_broker::{BrokerError, Inputs};
 use eddy_host::{
-    AdminHandle, AdminServer, AdminSources, Cause, Drain, ExitCode, Failure, OnDrain, OnExit, Policy, Readiness,
-    Shutdown, SystemClock, Tasks, Watchdog, drain_on_signals, exit_on_missed, exit_on_overdue,
+    AdminHandle, AdminServer, AdminSources, Beat, Cause, Drain, ExitCode, Failure, OnDrain, OnExit, Policy, Readiness,
+    Shutdown, SystemClock, Tasks, Watchdog, drain_on_signals, exit_on_missed, exit_on_overdue, say_end,
 };
 use eddy_inference::lane::{Lane, LaneSettings, Stopped};
 use eddy_inference::orders::Orders;
+use eddy_inference::scoring::Scoring;
 use eddy_inference::{Hold, LaneReport};
 use eddy_pipeline::checkpoint::{self, Budget, Checkpoint, Stop};
 use eddy_pipeline::drift::monitor::Monitor;
@@ -44,6 +45,11 @@ use crate::status::Status;
 use crate::traces::{self, Exporter};
 use crate::vigil::{Sight, Vigil};
 use crate::watched::{self, Watched, WatchedScorer};
+
+/// A lane on a real Kafka.
+type StreamLane = Lane<Watched<KafkaBroker>>;
+/// Where a lane counts what it sees.
+type Counted = (Arc<Monitor>, Totals, Option<Traces>);
 
 /// How often the watchdog looks.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -84,6 +90,7 @@ pub struct Service {
     status: Arc<Status>,
     metrics: Metrics,
     exporter: Option<Exporter>,
+    drain: Drain,
     last_scrape: Duration,
     _watchdog: Watchdog,
 }
@@ -97,6 +104,17 @@ pub(crate) struct Common {
     pub(crate) orders: Arc<Orders>,
     pub(crate) inputs: Inputs,
     pub(crate) log: LogLevel,
+}
+
+impl Common {
+    /// # Errors
+    /// When the service is asked to end, or has failed, before it has started.
+    fn go_on(&self) -> Result<(), NotStarted> {
+        let shutdown = self.tasks.shutdown();
+        let Some(cause) = shutdown.cause() else { return Ok(()) };
+        let message = format!("ended before it had started: {cause}; nothing was consumed");
+        Err(NotStarted::new(shutdown.exit_code(), message))
+    }
 }
 
 impl Service {
@@ -136,6 +154,7 @@ impl Service {
             log,
         };
         let internal = |error: eddy_host::Error| NotStarted::new(error.exit_code(), error);
+        let drain = Drain::guard(&common.tasks, exit_on_missed).map_err(internal)?;
         take_signals(&common.tasks).map_err(internal)?;
         common.metrics.set_start(common.clock.now());
         common.metrics.set_deprecated_keys(pipeline.document.deprecated().len());
@@ -162,6 +181,7 @@ impl Service {
             .map_err(internal)?;
 
         let assembly = assemble(pipeline).map_err(|problems| NotStarted::new(ExitCode::Configuration, problems))?;
+        common.go_on()?;
         let assembly = Arc::new(assembly);
         status.follow(assembly.in_force());
         status.describe(&assembly);
@@ -194,19 +214,11 @@ impl Service {
             Exporter::start((pipeline, collector), told, common.clock.clone())
         };
         let (exporter, traces) = collector.map(start).transpose().map_err(internal)?.unzip();
-        for (lane, report) in (0..).zip(&status.lanes) {
-            if shutdown.is_requested() {
-                let message = "asked to end before it had started; nothing was consumed";
-                return Err(NotStarted::new(ExitCode::Drained, message));
-            }
-            let counted = (monitor.clone(), totals.clone(), traces.clone());
-            start_lane(
-                (pipeline, &assembly, schema),
-                &common,
-                (lane, &watchdog),
-                report.clone(),
-                counted,
-            )?;
+        let counted = (monitor, totals, traces);
+        let lanes = open_lanes((pipeline, &assembly, schema), &common, (&watchdog, &status), &counted)?;
+        // From here on something is consumed, so the only end is the drain.
+        for (number, lane) in lanes.into_iter().enumerate() {
+            start_lane(&common.tasks, number, lane);
         }
         score.start(&common.tasks, assembly.clone()).map_err(internal)?;
         if let Some(path) = &file.policy.path {
@@ -224,6 +236,7 @@ impl Service {
             status,
             metrics: common.metrics,
             exporter,
+            drain,
             last_scrape: file.drain.last_scrape.0,
             _watchdog: watchdog,
         })
@@ -254,53 +267,48 @@ impl Service {
         self.shutdown.request(Cause::Asked { by: by.to_owned() });
     }
 
-    /// Stays until `/metrics` was read once more, or the time for that is over.
-    fn wait_for_last_scrape(self) {
-        let Some(admin) = self.admin.filter(|_| !self.last_scrape.is_zero()) else {
-            return;
-        };
-        let (before, started) = (self.metrics.gathered(), Instant::now());
-        tracing::info!(at_most = ?self.last_scrape, "drained; waiting for a last scrape of /metrics");
-        while self.metrics.gathered() == before && started.elapsed() < self.last_scrape {
-            std::thread::sleep(LOOK_FOR_SCRAPE);
-        }
-        admin.finish(ANSWER_WITHIN);
-    }
-
     /// Waits until the service is asked to end, ends it in order and gives the process's exit code.
     pub fn join(mut self) -> ExitCode {
         let cause = self.shutdown.wait();
         tracing::info!(%cause, "draining");
         self.readiness.draining();
-        let drain = Drain::begin(&self.tasks, exit_on_missed);
-        let mut drain = match drain {
-            Ok(drain) => drain,
-            Err(error) => {
-                tracing::error!(%error, "the drain cannot be guarded; ending without it");
-                return ExitCode::DrainMissed;
-            }
-        };
-        drain.step("finish the batches, make them durable, leave the group");
+        self.drain
+            .step("finish the batches, make them durable, leave the group");
         let finished = self.tasks.wait_for_finishing(self.shutdown.allowance() * 2);
         if let Err(running) = finished {
             tracing::error!(?running, "some tasks did not finish");
+            say_end(ExitCode::DrainMissed);
             return ExitCode::DrainMissed;
         }
         let balance = self.status.balance();
         tracing::info!(?balance, holds = balance.holds(), "final balance");
         if let Some(exporter) = self.exporter.take() {
-            drain.step("send the last spans");
+            self.drain.step("send the last spans");
             let left = self.shutdown.remaining().unwrap_or_default();
             exporter.finish(LAST_SPANS.min(left / 2));
         }
-        drain.finish();
+        self.drain.finish();
         let code = self.shutdown.exit_code();
         // After a failure the place is wanted by a successor.
         if code == ExitCode::Drained {
-            self.wait_for_last_scrape();
+            wait_for_last_scrape(self.admin, &self.metrics, self.last_scrape);
         }
+        say_end(code);
         code
     }
+}
+
+/// Stays until `/metrics` was read once more, or the time for that is over.
+fn wait_for_last_scrape(admin: Option<AdminHandle>, metrics: &Metrics, at_most: Duration) {
+    let Some(admin) = admin.filter(|_| !at_most.is_zero()) else {
+        return;
+    };
+    let (before, started) = (metrics.gathered(), Instant::now());
+    tracing::info!(?at_most, "drained; waiting for a last scrape of /metrics");
+    while metrics.gathered() == before && started.elapsed() < at_most {
+        std::thread::sleep(LOOK_FOR_SCRAPE);
+    }
+    admin.finish(ANSWER_WITHIN);
 }
 
 /// Shows until when our certificates for others are valid. That of the admin address is its own to show.
@@ -330,30 +338,54 @@ fn no_broker(pipeline: &Pipeline, error: BrokerError) -> NotStarted {
     }
 }
 
-/// Starts one lane: its clients, its sessions, its thread.
-fn start_lane(
+/// Opens all lanes, at rest: first the sessions of each, which may take long, then the clients, whose group waits for them.
+fn open_lanes(
+    what: (&Pipeline, &Assembly, Option<u32>),
+    common: &Common,
+    (watchdog, status): (&Watchdog, &Status),
+    counted: &Counted,
+) -> Result<Vec<StreamLane>, NotStarted> {
+    let (pipeline, assembly, _) = what;
+    let of_sessions = |number| {
+        common.go_on()?;
+        let beat = watchdog.beat(&format!("lane {number}"));
+        let watched_scorer = |scorer| -> Box<dyn Scorer> {
+            Box::new(WatchedScorer {
+                scorer,
+                beat: beat.clone(),
+                run_limit: pipeline.file.batch.run_limit.0,
+            })
+        };
+        let scoring = assembly
+            .scoring_with(watched_scorer)
+            .map_err(|problems| NotStarted::new(ExitCode::Configuration, pipeline.document.locate(problems)))?;
+        Ok((scoring, beat))
+    };
+    let sessions: Vec<_> = (0..status.lanes.len())
+        .map(of_sessions)
+        .collect::<Result<_, NotStarted>>()?;
+    let lanes = (0..).zip(sessions).zip(&status.lanes);
+    lanes
+        .map(|((number, session), report)| {
+            common.go_on()?;
+            open_lane(what, common, (number, session), report.clone(), counted.clone())
+        })
+        .collect()
+}
+
+/// Opens the clients of one lane.
+fn open_lane(
     (pipeline, assembly, schema): (&Pipeline, &Assembly, Option<u32>),
     common: &Common,
-    (number, watchdog): (u16, &Watchdog),
+    (number, (scoring, beat)): (u16, (Scoring, Beat)),
     report: Arc<LaneReport>,
-    (monitor, totals, traces): (Arc<Monitor>, Totals, Option<Traces>),
-) -> Result<(), NotStarted> {
+    (monitor, totals, traces): Counted,
+) -> Result<StreamLane, NotStarted> {
     let file = &pipeline.file;
-    let beat = watchdog.beat(&format!("lane {number}"));
-    let watched_scorer = |scorer| -> Box<dyn Scorer> {
-        Box::new(WatchedScorer {
-            scorer,
-            beat: beat.clone(),
-            run_limit: file.batch.run_limit.0,
-        })
-    };
-    let scoring = assembly
-        .scoring_with(watched_scorer)
-        .map_err(|problems| NotStarted::new(ExitCode::Configuration, pipeline.document.locate(problems)))?;
     let settings = file.broker(&pipeline.folder);
     let broker = KafkaBroker::open_among(&settings, number, &common.inputs);
     let broker = broker.map_err(|error| no_broker(pipeline, error))?;
-    let broker = Watched::new(broker, beat.clone(), &file.kafka);
+    let broker = Watched::new(broker, beat, &file.kafka);
     let names: Vec<&str> = assembly.models().iter().map(|model| model.name()).collect();
     let versions = assembly.versions();
     let metrics = common
@@ -388,20 +420,25 @@ fn start_lane(
     )
     .under(common.orders.clone())
     .following(assembly.in_force());
+    Ok(lane)
+}
+
+/// Starts the thread of a lane; where there is none left, the service drains at once.
+fn start_lane(tasks: &Tasks, number: usize, lane: StreamLane) {
     let policy = Policy {
         on_exit: OnExit::ShutDown,
         on_drain: OnDrain::Finish,
     };
-    common
-        .tasks
-        .spawn_thread(&format!("lane-{number}"), policy, move |shutdown| {
-            run_lane(lane, &shutdown)
-        })
-        .map_err(|error| NotStarted::new(ExitCode::Unreachable, error))
+    let task = format!("lane-{number}");
+    let started = tasks.spawn_thread(&task, policy, move |shutdown| run_lane(lane, &shutdown));
+    if let Err(error) = started {
+        let (code, message) = (error.exit_code(), error.to_string());
+        tasks.shutdown().request(Cause::Failed { task, code, message });
+    }
 }
 
 /// The life of a lane's thread.
-fn run_lane(mut lane: Lane<Watched<KafkaBroker>>, shutdown: &Shutdown) -> Result<(), Failure> {
+fn run_lane(mut lane: StreamLane, shutdown: &Shutdown) -> Result<(), Failure> {
     while !shutdown.is_requested() {
         lane.turn().map_err(failure)?;
     }

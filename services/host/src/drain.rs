@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::exit::{ExitCode, exit_now};
+use crate::exit::{ExitCode, exit_now, say_end};
 use crate::tasks::{OnDrain, OnExit, Policy, Tasks};
 
 /// Longest wait for a last scrape.
@@ -93,6 +93,7 @@ impl std::fmt::Display for Missed {
 /// Writes what was missed and ends the process with [`ExitCode::DrainMissed`].
 pub fn exit_on_missed(missed: &Missed) {
     tracing::error!("{missed}");
+    say_end(ExitCode::DrainMissed);
     exit_now(ExitCode::DrainMissed);
 }
 
@@ -105,31 +106,28 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Begins to guard the deadline, which the request to `tasks`' shutdown has set; `on_missed` is called once if it passes
-    /// ([`exit_on_missed`], except in tests).
+    /// Guards the deadline that the request to `tasks`' shutdown sets, whenever that comes: the service may be starting still.
+    /// `on_missed` is called once if it passes ([`exit_on_missed`], except in tests).
     ///
     /// # Errors
     /// When the guard's thread cannot be started.
-    pub fn begin(tasks: &Tasks, on_missed: impl FnOnce(&Missed) + Send + 'static) -> Result<Self, Error> {
-        let shutdown = tasks.shutdown();
-        let (remaining, allowance) = (
-            shutdown.remaining().unwrap_or(shutdown.allowance()),
-            shutdown.allowance(),
-        );
-        let at = Arc::new(Mutex::new((0, "nothing yet".to_owned())));
+    pub fn guard(tasks: &Tasks, on_missed: impl FnOnce(&Missed) + Send + 'static) -> Result<Self, Error> {
+        let at = Arc::new(Mutex::new((0, "the start".to_owned())));
         let (over, is_over) = mpsc::channel();
         let (owner, guarded) = (tasks.clone(), Arc::clone(&at));
         let policy = Policy {
             on_exit: OnExit::Log,
             on_drain: OnDrain::Abort,
         };
-        tasks.spawn_thread("eddy-drain", policy, move |_| {
+        tasks.spawn_thread("eddy-drain", policy, move |shutdown| {
+            shutdown.wait();
+            let remaining = shutdown.remaining().unwrap_or_default();
             if is_over.recv_timeout(remaining) == Err(RecvTimeoutError::Timeout) {
                 let (number, step) = guarded.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 on_missed(&Missed {
                     number,
                     step,
-                    allowance,
+                    allowance: shutdown.allowance(),
                     running: owner.running(),
                 });
             }

@@ -87,6 +87,14 @@ impl From<ExitCode> for std::process::ExitCode {
     }
 }
 
+/// Says how the process ends, which is the last line of its log.
+pub fn say_end(code: ExitCode) {
+    match code {
+        ExitCode::Drained => tracing::info!("ends: {code}"),
+        _ => tracing::error!("ends: {code}"),
+    }
+}
+
 /// Ends the process at once: nothing is unwound, flushed or waited for, and no exit handler of a C library runs, since
 /// one that hangs is why this is called. Log first.
 pub fn exit_now(code: ExitCode) -> ! {

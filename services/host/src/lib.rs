@@ -28,7 +28,7 @@ pub use self::admin::{
 pub use self::clock::SystemClock;
 pub use self::drain::{Drain, DrainSettings, Missed, exit_on_missed};
 pub use self::error::Error;
-pub use self::exit::{ExitCode, exit_now};
+pub use self::exit::{ExitCode, exit_now, say_end};
 pub use self::probe::{Answer, Place, Post, post, probe};
 pub use self::readiness::{Readiness, Unmet};
 pub use self::secrecy::{ProcessSettings, forbid_core_dumps, take_variable};

@@ -16,7 +16,7 @@ use eddy_pipeline::settings::Span;
 use eddy_pipeline::time::Clock;
 
 use crate::error::Error;
-use crate::exit::{ExitCode, exit_now};
+use crate::exit::{ExitCode, exit_now, say_end};
 use crate::tasks::{OnDrain, OnExit, Policy, Tasks};
 
 /// A blocking call that may take so long.
@@ -67,6 +67,7 @@ pub enum Verdict {
 /// Writes what is overdue and ends the process with [`ExitCode::GuaranteeLost`].
 pub fn exit_on_overdue(overdue: &Overdue) -> Verdict {
     tracing::error!("{overdue}; the process ends here, and what was not durable is done again after the restart");
+    say_end(ExitCode::GuaranteeLost);
     exit_now(ExitCode::GuaranteeLost);
 }
 

@@ -74,7 +74,7 @@ fn a_missed_drain_ends_the_process_with_its_own_code() {
     let tasks = service(Duration::ZERO);
     raise(SIGTERM).expect("it can be raised");
     tasks.shutdown().wait();
-    let _drain = Drain::begin(&tasks, exit_on_missed).expect("a thread");
+    let _drain = Drain::guard(&tasks, exit_on_missed).expect("a thread");
     loop {
         std::thread::park();
     }

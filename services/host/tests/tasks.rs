@@ -192,12 +192,25 @@ fn a_missed_deadline_names_the_step_and_who_still_runs() {
     tasks.spawn_thread("lane-0", LANE, lane).expect("a thread");
     tasks.shutdown().request(asked());
     let (told, missed) = mpsc::channel();
-    let _drain = Drain::begin(&tasks, move |missed: &Missed| {
+    let _drain = Drain::guard(&tasks, move |missed: &Missed| {
         told.send(missed.clone()).expect("the test waits")
     });
     let missed = missed.recv_timeout(PATIENCE).expect("the deadline has passed");
     assert_eq!((missed.number, missed.allowance), (0, Duration::ZERO));
     assert!(missed.running.contains(&"lane-0".to_owned()), "{missed:?}");
+}
+
+#[test]
+fn a_start_that_hangs_ends_at_the_deadline_of_the_request_that_came_meanwhile() {
+    let tasks = Tasks::new(shutdown(Duration::ZERO));
+    let (told, missed) = mpsc::channel();
+    let _drain = Drain::guard(&tasks, move |missed: &Missed| {
+        told.send(missed.clone()).expect("the test waits")
+    });
+    assert_eq!(missed.try_recv(), Err(mpsc::TryRecvError::Empty), "nobody has asked");
+    tasks.shutdown().request(asked());
+    let missed = missed.recv_timeout(PATIENCE).expect("the deadline has passed");
+    assert_eq!((missed.number, missed.step.as_str()), (0, "the start"));
 }
 
 #[test]
@@ -219,7 +232,7 @@ fn a_drain_in_time_misses_nothing() {
     let tasks = tasks();
     tasks.shutdown().request(asked());
     let (told, missed) = mpsc::channel();
-    let mut drain = Drain::begin(&tasks, move |missed: &Missed| {
+    let mut drain = Drain::guard(&tasks, move |missed: &Missed| {
         told.send(missed.clone()).expect("the test waits")
     })
     .expect("a thread");

@@ -107,18 +107,30 @@ pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
     listeners.map(|listener| listener.local_addr().expect("a bound address").port())
 }
 
+/// A free port whose next is free, too.
+pub(crate) fn free_neighbours() -> u16 {
+    loop {
+        let [port] = free_ports();
+        if listen_at(port + 1).is_some() {
+            return port;
+        }
+    }
+}
+
 /// Listens on a free port from the same range.
-///
-/// No port is given out twice in the life of the process: a broker that is down must find its own free when it comes back.
 pub(crate) fn listen() -> TcpListener {
+    iter::repeat_with(|| fastrand::u16(15_000..32_000))
+        .find_map(listen_at)
+        .expect("endless")
+}
+
+/// Listens there if nobody does. No port is given out twice in the life of the process: a broker that is down must find its
+/// own free when it comes back.
+fn listen_at(port: u16) -> Option<TcpListener> {
     static GIVEN_OUT: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let mut given_out = GIVEN_OUT.lock().expect("nothing panics under it");
-    let listener = iter::repeat_with(|| fastrand::u16(15_000..32_000))
-        .filter(|port| !given_out.contains(port))
-        .find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
-        .expect("endless");
-    given_out.insert(listener.local_addr().expect("a bound address").port());
-    listener
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?;
+    given_out.insert(port).then_some(listener)
 }
 
 /// The parent-death signal is sent when the *thread* ends that started the child, and each test has a thread of its own.

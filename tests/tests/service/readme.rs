@@ -3,13 +3,12 @@
 //! What stands for something of the reader's own is replaced by what this person has, and no more: see [`Person::typed`].
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use eddy_tests::rules::root;
-use eddy_tests::service::{ask, free_port, wait_for};
+use eddy_tests::service::{ask, free_neighbours, free_port, wait_for};
 
 use super::onboarding::{fixture, passengers, rows};
 use crate::BINARY;
@@ -73,14 +72,6 @@ impl Drop for Running {
     }
 }
 
-/// A free port whose next is free, too: `make kafka` takes both.
-fn port_of_two() -> u16 {
-    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let mut ports = std::iter::repeat_with(free_port);
-    let found = ports.find(|port| port.checked_add(1).is_some_and(is_free));
-    found.expect("there is no end of ports")
-}
-
 /// Somebody with a checkout.
 struct Person {
     folder: tempfile::TempDir,
@@ -121,7 +112,8 @@ impl Person {
         symlink(BINARY, at("target/release/eddy")).expect("a link");
         Self {
             folder,
-            kafka: port_of_two(),
+            // `make kafka` takes the next one, too.
+            kafka: free_neighbours(),
             admin: free_port(),
             variables: BTreeMap::new(),
             services: Vec::new(),

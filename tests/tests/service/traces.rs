@@ -49,12 +49,13 @@ fn outputs_go_on_with_the_trace_of_their_event_and_spans_tell_what_became_of_it(
     let bad = Event::new(SECRET)
         .named("bad")
         .header("traceparent", format!("00-{ID}-{PARENT}-01"));
-    stage.send(&[
-        event("good", Some("01")),
-        bad,
-        event("unsampled", Some("00")),
-        event("none", None),
-    ]);
+    // Of two the last is its producer's own.
+    let other = ID.replace('4', "5");
+    let good = event("good", None)
+        .header("traceparent", format!("00-{other}-{PARENT}-01"))
+        .header("traceparent", format!("00-{ID}-{PARENT}-01"))
+        .header("tracestate", "vendor=1");
+    stage.send(&[good, bad, event("unsampled", Some("00")), event("none", None)]);
     let outputs = stage.run(BINARY, &[]);
     let bodies = collector.bodies();
     let all = spans(&bodies);
@@ -104,6 +105,11 @@ fn outputs_go_on_with_the_trace_of_their_event_and_spans_tell_what_became_of_it(
         assert_eq!(send["kind"], "SPAN_KIND_PRODUCER");
         assert_eq!(send["end"], good["end"], "both end when they are durable");
     }
+    for output in [&outputs.predictions[0], &outputs.samples[0]] {
+        let of_trace = output.headers.iter().filter(|(name, _)| name == "traceparent");
+        assert_eq!(of_trace.count(), 1, "{output:?}");
+        assert_eq!(output.header("tracestate"), Some("vendor=1"), "{output:?}");
+    }
     let score = below["score"];
     let times = [&good["start"], &score["start"], &score["end"], &good["end"]].map(|time| time.as_u64().expect("ns"));
     assert!(times.is_sorted(), "{times:?}");
@@ -136,7 +142,8 @@ fn outputs_go_on_with_the_trace_of_their_event_and_spans_tell_what_became_of_it(
 fn a_share_of_events_without_a_trace_begins_one() {
     let collector = collector();
     let stage = traced("begun-traces", AT_LEAST_ONCE, (&collector, "ratio = 1.0"));
-    stage.send(&[event("none", None), event("unsampled", Some("00"))]);
+    let none = event("none", None).header("tracestate", "vendor=1");
+    stage.send(&[none, event("unsampled", Some("00"))]);
     let outputs = stage.run(BINARY, &[]);
     let all = spans(&collector.bodies());
     let process = all
@@ -146,6 +153,11 @@ fn a_share_of_events_without_a_trace_begins_one() {
     assert_eq!(process["parent"], "");
     let (trace, _) = trace_of(&outputs.predictions[0]).expect("a trace");
     assert_eq!(process["trace"], trace);
+    assert_eq!(
+        outputs.predictions[0].header("tracestate"),
+        None,
+        "it is about no trace that begins here"
+    );
     assert_eq!(trace_of(&outputs.predictions[1]), Some((ID, PARENT)));
 }
 

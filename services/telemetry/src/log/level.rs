@@ -151,10 +151,10 @@ impl LogLevel {
     }
 
     fn reload(&self, level: &str) -> Result<(), String> {
+        let filter = filter(level)?;
         let Some(handle) = &self.shared.reload else {
             return Err("the log of this process was set up elsewhere and stays as it is".into());
         };
-        let filter = filter(level)?;
         handle
             .reload(filter)
             .map_err(|error| format!("the level of the log cannot be changed: {error}"))
