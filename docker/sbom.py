@@ -46,8 +46,10 @@ LINKED = {
     "openssl": {},
     "onnxruntime": {},
 }
-# The licences of that code, which go with it.
-LICENSES = {"rdkafka": "librdkafka/LICENSES.txt", "z": "src/zlib/LICENSE", "zstd": "zstd/LICENSE"}
+# What a licence's text is called, wherever in a crate it lies: that of C code lies beside the code.
+LICENSE = re.compile("(LICEN[CS]E|COPYING|COPYRIGHT|NOTICE|UNLICENSE)")
+# The list of crates that come without a text; it says the licence that their manifests name.
+WITHOUT = "without-a-text.txt"
 
 
 def fail(message):
@@ -82,19 +84,37 @@ def linked_code(package):
         yield found | {"bom-ref": purl, "purl": purl}
 
 
-def copy_licenses(package, folder):
-    """Those of the C libraries in a crate."""
-    if package["links"] in LICENSES:
-        library = next(iter(LINKED[package["links"]]))
-        text = pathlib.Path(package["manifest_path"]).parent / LICENSES[package["links"]]
-        shutil.copyfile(text, pathlib.Path(folder) / f"{library}-licenses.txt")
+def expression(package):
+    """Its licence as SPDX writes it; the older way had a slash for a choice."""
+    return (package["license"] or "unknown").replace("/", " OR ")
+
+
+def copy_licenses(packages, folder):
+    """The texts of each crate, in a folder of its own; crates that have none of their own stand in a list."""
+    folder = pathlib.Path(folder)
+    if folder.exists():
+        fail(f"{folder} is there already: name a folder that is not, so that nothing else is in it")
+    folder.mkdir(parents=True)
+    without = []
+    for package in packages:
+        source = pathlib.Path(package["manifest_path"]).parent
+        name = f"{package['name']}-{package['version']}"
+        # A crate of this project is built in place, and its text is the project's.
+        files = [file for file in source.rglob("*") if LICENSE.match(file.name) and file.is_file()] if package["source"] else []
+        for file in files:
+            copy = folder / name / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+        if not any(file.parent == source for file in files):
+            without.append(f"{name}: {expression(package)}\n")
+    (folder / WITHOUT).write_text("".join(sorted(without)))
 
 
 def crate(package, checksums):
     purl = f"pkg:cargo/{package['name']}@{package['version'].replace('+', '%2B')}"
     found = {"type": "library", "bom-ref": purl, "name": package["name"], "version": package["version"], "purl": purl}
     if package["license"]:
-        found["licenses"] = [{"expression": package["license"].replace("/", " OR ")}]
+        found["licenses"] = [{"expression": expression(package)}]
     checksum = checksums.get((package["name"], package["version"]))
     if checksum:
         found["hashes"] = [{"alg": "SHA-256", "content": checksum}]
@@ -102,7 +122,7 @@ def crate(package, checksums):
 
 
 def program_of_crates(manifest, licenses):
-    """The program, what it is made of, and what of that needs what; the licences of C libraries go to a folder, if one is given."""
+    """The program, what it is made of, and what of that needs what; licences go to a folder, if one is given."""
     target = re.search("^host: (.*)$", subprocess.check_output(["rustc", "-vV"], text=True), re.M)[1]
     common = ["--locked", "--manifest-path", manifest]
     # Those that are in the program: without macros, tests and builds.
@@ -115,14 +135,14 @@ def program_of_crates(manifest, licenses):
 
     packages = [package for package in metadata["packages"] if (package["name"], f"v{package['version']}") in inside]
     crates = {package["id"]: crate(package, checksums) for package in packages}
+    if licenses:
+        copy_licenses(packages, licenses)
     # Of a build or a test nothing is in the program.
     is_inside = lambda dep: any(kind["kind"] is None for kind in dep["dep_kinds"])
     needs = {node["id"]: {dep["pkg"] for dep in node["deps"] if is_inside(dep)} for node in metadata["resolve"]["nodes"]}
     components, dependencies = {}, []
     for package in packages:
         code = {found["bom-ref"]: found for found in linked_code(package)} if package["links"] else {}
-        if licenses:
-            copy_licenses(package, licenses)
         found = crates[package["id"]]
         components |= {found["bom-ref"]: found} | code
         wanted = [crates[other]["bom-ref"] for other in needs[package["id"]] if other in crates]
@@ -189,7 +209,7 @@ def main():
     parser.add_argument("--system", metavar="OS_RELEASE", required=True)
     parser.add_argument("--onnxruntime", metavar="PURL=FILE", required=True)
     parser.add_argument("--version", help="of the image; else that of the program")
-    parser.add_argument("--licenses", metavar="FOLDER", help="with --crates: where the licences of the C libraries are to be copied")
+    parser.add_argument("--licenses", metavar="FOLDER", help="with --crates: where to copy licences to, which is not there yet")
     chosen = parser.parse_args()
 
     program, components, dependencies = (

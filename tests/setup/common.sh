@@ -34,10 +34,41 @@ install_packages() { # what is missing, packages…
     } >&2 || fail "apt-get could not install $*: see above, then run $script again"
 }
 
+# What runs Java, as `java`.
+require_java() { # oldest release
+    java=${JAVA_HOME:+$JAVA_HOME/bin/}java
+    if ! command -v "$java" > /dev/null; then
+        [[ -z ${JAVA_HOME:-} ]] || fail "JAVA_HOME is set, but there is no $java: correct it, or unset it"
+        # The package of whichever release this Debian has.
+        install_packages "Java ($1 or newer)" default-jre-headless
+    fi
+    local release
+    release=$("$java" -XshowSettings:properties -version 2>&1 | sed -n 's/^ *java\.specification\.version = //p') || :
+    [[ ${release%%.*} =~ ^[0-9]+$ ]] \
+        || fail "$java does not say its version: correct JAVA_HOME or the PATH, and run $script again"
+    ((${release%%.*} >= $1)) \
+        || fail "$java is Java $release, and $1 is needed: install a newer one (Debian: default-jre-headless), or set JAVA_HOME"
+}
+
 require_python() { # oldest minor version of Python 3
     command -v python3 > /dev/null || install_packages "python3" python3 python3-venv
     python3 -c "import sys; sys.exit(sys.version_info < (3, $1))" \
         || fail "python3 is older than 3.$1: install a newer one and run $script again"
+}
+
+# Debian's packages, unpacked into a folder and not installed.
+unpack_packages() { # folder, packages…
+    local folder=$1 fetched package
+    shift
+    fetched=$(mktemp -d "$work/packages.XXXXXX")
+    # Where it fails at first, the lists of packages may be missing or old.
+    (cd "$fetched" && { apt-get -q download "$@" || { apt-get update -q && apt-get -q download "$@"; }; }) > "$work/log" 2>&1 || {
+        cat "$work/log" >&2
+        fail "apt-get could not fetch $*: see above, then run $script again"
+    }
+    for package in "$fetched"/*.deb; do
+        dpkg-deb -x "$package" "$folder"
+    done
 }
 
 # A virtual environment knows its own path, so it is made where it is used.

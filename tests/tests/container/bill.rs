@@ -1,22 +1,28 @@
 //! The bill of materials in the image, against what is in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
 use eddy_tests::rules::{passes, root};
 use serde_json::Value;
 
-use super::docker::{present, said};
+use super::docker::{VERSION, present, said};
 use super::{judged, manifests};
 
-/// The text of a file of the image.
-pub(crate) fn taken(path: &str, folder: &Path) -> String {
+/// Copies a file or folder out of the image.
+#[track_caller]
+fn copy(path: &str, to: &Path) {
     let container = said(["create", present()]);
-    let to = folder.join("taken");
     let copied = super::docker::docker(["cp", &format!("{container}:{path}"), &to.display().to_string()]);
     said(["rm", &container]);
     assert!(copied.status.success(), "{path}: {copied:?}");
+}
+
+/// The text of a file of the image.
+pub(crate) fn taken(path: &str, folder: &Path) -> String {
+    let to = folder.join("taken");
+    copy(path, &to);
     std::fs::read_to_string(to).expect("it is a text")
 }
 
@@ -31,23 +37,80 @@ fn version<'a>(bill: &'a Value, name: &str) -> Option<&'a str> {
     components.iter().find(|component| component["name"] == name)?["version"].as_str()
 }
 
+/// The crates in a bill beside the program itself, each as NAME-VERSION with its licences.
+fn crates(bill: &Value) -> BTreeMap<String, String> {
+    let components = bill["components"].as_array().expect("components").iter();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let crates = components.filter(|component| text(&component["purl"]).starts_with("pkg:cargo/"));
+    crates
+        .map(|one| {
+            let name = format!("{}-{}", text(&one["name"]), text(&one["version"]));
+            (name, text(&one["licenses"][0]["expression"]))
+        })
+        .collect()
+}
+
+/// The crates that are linked into the program beside its own, by Cargo's tree: macros run when it is built, with all that only
+/// they need.
+fn linked() -> BTreeSet<String> {
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let words = "tree -p eddy --edges normal --locked --offline --prefix depth --no-dedupe --format |{p} --target";
+    let mut cargo = Command::new("cargo");
+    cargo.args(words.split(' ')).arg(target).current_dir(root());
+    let output = cargo.output().expect("cargo runs");
+    passes(&output);
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let (mut linked, mut macros) = (BTreeSet::new(), usize::MAX);
+    for line in text.lines() {
+        let (depth, package) = line.split_once('|').expect("as it was asked for");
+        let depth: usize = depth.parse().expect("a number");
+        if depth > macros {
+            continue;
+        }
+        macros = if package.contains(" (proc-macro)") {
+            depth
+        } else {
+            usize::MAX
+        };
+        if depth > 0 && macros == usize::MAX {
+            let mut words = package.split(' ');
+            let (name, version) = (words.next().expect("a name"), words.next().expect("a version"));
+            linked.insert(format!("{name}-{}", version.trim_start_matches('v')));
+        }
+    }
+    linked
+}
+
+/// The crates that a program names, where it tells of places in its source.
+fn named(program: &Path) -> BTreeSet<String> {
+    let mut grep = Command::new("grep");
+    // A registry's folder ends in a number of its own.
+    let place = "-[0-9a-f]{16}/[A-Za-z0-9_-]+-[0-9]+[.][0-9A-Za-z.+-]+/";
+    let output = grep.args(["-aoE", "-e", place]).arg(program).output();
+    let text = String::from_utf8(output.expect("grep runs").stdout).expect("UTF-8");
+    let names = text.lines().filter_map(|line| line.split('/').nth(1));
+    names.map(str::to_owned).collect()
+}
+
 #[test]
 fn the_bill_of_materials_is_cyclonedx_and_names_every_crate_and_library_in_the_version_that_is_there() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let bill = bill(folder.path());
 
-    // Crates that are linked for certain, in the versions of the lock file.
-    let lock = std::fs::read_to_string(root().join("Cargo.lock")).expect("it is there");
-    for name in ["tokio", "rdkafka-sys", "ort", "openssl-sys", "parquet"] {
-        let (_, after) = lock
-            .split_once(&format!("name = \"{name}\"\nversion = \""))
-            .expect(name);
-        assert_eq!(version(&bill, name), after.split('"').next(), "{name}");
-    }
-    // What only tests, builds and macros use is not in the program.
-    for name in ["proptest", "jsonschema", "pkg-config", "syn"] {
-        assert_eq!(version(&bill, name), None, "{name}");
-    }
+    assert_eq!(bill["metadata"]["component"]["version"], VERSION);
+    let listed: BTreeSet<String> = crates(&bill).into_keys().collect();
+    let linked = linked();
+    let differing: Vec<_> = listed.symmetric_difference(&linked).collect();
+    assert!(
+        differing.is_empty(),
+        "either in the bill or in Cargo's tree: {differing:?}"
+    );
+    let program = folder.path().join("eddy");
+    copy("/usr/local/bin/eddy", &program);
+    let named = named(&program);
+    let missing: Vec<_> = named.difference(&listed).collect();
+    assert!(missing.is_empty(), "in the program, not in the bill: {missing:?}");
+    assert!(named.len() > 100, "the program names few crates: {named:?}");
 
     let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
     assert_eq!(version(&bill, "librdkafka"), Some(librdkafka.as_str()));
@@ -77,6 +140,48 @@ fn the_bill_of_materials_is_cyclonedx_and_names_every_crate_and_library_in_the_v
     assert_eq!(digest.split(' ').next(), recorded.as_str());
 }
 
+/// Whether a folder has a text of some length.
+fn has_text(folder: &Path) -> bool {
+    let files = std::fs::read_dir(folder).into_iter().flatten();
+    let mut files = files.map(|file| file.expect("it can be read").path());
+    files.any(|file| file.is_file() && file.metadata().expect("it is there").len() > 100)
+}
+
+#[test]
+fn each_crate_of_the_bill_has_its_licence_in_the_image_or_stands_with_its_name_among_those_that_come_without_a_text() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let licenses = folder.path().join("licenses");
+    copy("/usr/share/doc/eddy/licenses", &licenses);
+    let list = std::fs::read_to_string(licenses.join("without-a-text.txt")).expect("it is there");
+    let without: BTreeMap<&str, &str> = list.lines().filter_map(|line| line.split_once(": ")).collect();
+    let crates = crates(&bill(folder.path()));
+    for (name, expression) in &crates {
+        match without.get(name.as_str()) {
+            Some(licence) => assert_eq!(licence, expression, "{name}"),
+            None => assert!(
+                has_text(&licenses.join(name)),
+                "{name} has neither a text nor a line in the list"
+            ),
+        }
+    }
+    assert!(without.len() < crates.len() / 10, "{without:?}");
+    // Of C code, the text lies where the code does.
+    for (name, inside) in [
+        ("libz-sys", "src/zlib"),
+        ("rdkafka-sys", "librdkafka"),
+        ("zstd-sys", "zstd"),
+    ] {
+        let name = crates
+            .keys()
+            .find(|one| one.starts_with(&format!("{name}-")))
+            .expect(name);
+        assert!(has_text(&licenses.join(name).join(inside)), "{name}");
+    }
+    // That of the project's own crates, and of most that come without one.
+    let own = std::fs::read_to_string(root().join("LICENSE")).expect("it is there");
+    assert_eq!(taken("/usr/share/doc/eddy/LICENSE", folder.path()), own);
+}
+
 /// Debian's package that a library is in.
 fn package_of(library: &str) -> Option<&'static str> {
     match library {
@@ -97,15 +202,9 @@ fn package_of(library: &str) -> Option<&'static str> {
 #[test]
 fn every_library_that_the_program_asks_the_system_for_is_one_of_the_packages_in_the_bill() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let container = said(["create", present()]);
     for path in ["/usr/local/bin/eddy", "/usr/local/lib/libonnxruntime.so"] {
-        said([
-            "cp",
-            &format!("{container}:{path}"),
-            &folder.path().display().to_string(),
-        ]);
+        copy(path, folder.path());
     }
-    said(["rm", &container]);
     let mut needed = BTreeSet::new();
     for name in ["eddy", "libonnxruntime.so"] {
         let output = Command::new("readelf").arg("-d").arg(folder.path().join(name)).output();

@@ -98,6 +98,32 @@ fn eddy_runs_with_nothing_to_write_to_and_starts_when_its_topics_are_there() {
 }
 
 #[test]
+fn what_is_not_pulled_is_built_here_and_the_image_for_a_gpu_has_the_program_of_that_for_the_cpu() {
+    let services = services();
+    let file = |name: &str| {
+        let build = &services[name]["build"];
+        let context = Path::new(build["context"].as_str().expect("a folder"));
+        let file = context.join(build["dockerfile"].as_str().expect("a file"));
+        std::fs::canonicalize(&file).unwrap_or_else(|error| panic!("{name}: {}: {error}", file.display()))
+    };
+    for (name, path) in [
+        ("topics", "docker/Dockerfile"),
+        ("eddy-gpu", "docker/Dockerfile.cuda"),
+        ("load", "docker/load/Dockerfile"),
+    ] {
+        assert_eq!(file(name), root().join(path), "{name}");
+    }
+    assert_eq!(services["eddy"]["image"], services["topics"]["image"]);
+    let text = std::fs::read_to_string(file("eddy-gpu")).expect("it is there");
+    // By this name the file takes the program, and by the same one it is given it.
+    assert!(text.contains("\nFROM ${EDDY} AS eddy\n"));
+    assert_eq!(
+        services["eddy-gpu"]["build"]["additional_contexts"]["eddy"],
+        "service:topics"
+    );
+}
+
+#[test]
 fn its_prometheus_reads_the_rules_of_the_project() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let text = std::fs::read_to_string(root().join("docker/prometheus/prometheus.yml")).expect("it is there");

@@ -22,6 +22,11 @@ const RESTRICTED: [&str; 4] = [
     "--detach",
 ];
 
+/// What the images of these tests are told about themselves.
+pub(crate) const VERSION: &str = "0.0.0-test";
+pub(crate) const REVISION: &str = "0123456789abcdef0123456789abcdef01234567";
+pub(crate) const CREATED: &str = "2026-01-02T03:04:05Z";
+
 /// Runs the client.
 pub(crate) fn docker<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> Output {
     let client = root().join(".eddy/docker/client");
@@ -77,16 +82,29 @@ pub(crate) fn previous() -> &'static str {
 /// Builds the image of a folder, by a profile that takes less time than that of a release, unless PROFILE names one.
 fn build(tag: &str, folder: &Path) {
     let profile = std::env::var("PROFILE").unwrap_or_else(|_| "trial".into());
-    let file = folder.join("docker/Dockerfile").display().to_string();
+    let arguments = [
+        ("PROFILE", profile.as_str()),
+        ("VERSION", VERSION),
+        ("REVISION", REVISION),
+        ("CREATED", CREATED),
+    ];
+    build_file(tag, &folder.join("docker/Dockerfile"), folder, &arguments);
+}
+
+/// Builds the image of a file on the bases that are at hand.
+pub(crate) fn build_file(tag: &str, file: &Path, folder: &Path, arguments: &[(&str, &str)]) {
+    eprintln!("building {tag} {arguments:?}");
+    let file = file.display().to_string();
     let folder = folder.display().to_string();
-    eprintln!("building {tag} by {profile}");
     let bases = root().join(".eddy/docker/bases");
     let bases =
         std::fs::read_to_string(&bases).unwrap_or_else(|_| panic!("no {}; run tests/setup/docker", bases.display()));
     let bases = bases.lines().map(|base| format!("--build-arg={base}"));
     let own = ["build", "--network=host", "--file", &file, "--tag", tag].map(str::to_owned);
-    let profile = format!("--build-arg=PROFILE={profile}");
-    said(own.into_iter().chain(bases).chain([profile, folder]));
+    let arguments = arguments
+        .iter()
+        .map(|(name, value)| format!("--build-arg={name}={value}"));
+    said(own.into_iter().chain(bases).chain(arguments).chain([folder]));
 }
 
 /// What the engine knows of an image or a container.
@@ -142,6 +160,14 @@ impl Container {
         let options = ["--network=none", "--tmpfs=/tmp"].map(str::to_owned);
         let id = run(image, &options, words);
         Self { id, port: 0 }
+    }
+
+    /// Runs a container to its end; gives its exit code and what it complained of.
+    pub(crate) fn run_to_end(image: &str, options: &[String], words: &[&str]) -> (i32, String) {
+        let id = run(image, options, words);
+        let container = Self { id, port: 0 };
+        let code = said(["wait", &container.id]);
+        (code.parse().expect("a code"), container.log())
     }
 
     /// Waits until it is ready.

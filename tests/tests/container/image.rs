@@ -3,7 +3,7 @@
 use eddy_tests::service::wait_for;
 use serde_json::json;
 
-use super::docker::{Container, docker, inspect, present};
+use super::docker::{CREATED, Container, REVISION, VERSION, docker, inspect, present};
 
 const MOST_BYTES: u64 = 200_000_000;
 
@@ -24,11 +24,23 @@ fn the_image_is_below_200_mb_and_runs_as_a_user_that_is_a_number_and_not_root() 
         (&json!("CMD"), &json!("/usr/local/bin/eddy")),
         "it needs no shell"
     );
-    for label in ["created", "description", "licenses", "revision", "title", "version"] {
-        assert!(
-            config["Labels"][format!("org.opencontainers.image.{label}")].is_string(),
-            "{label}"
-        );
+}
+
+#[test]
+fn the_labels_of_the_image_say_what_it_is_and_what_it_was_built_of() {
+    let labels = &inspect(present())["Config"]["Labels"];
+    for (label, value) in [
+        ("created", CREATED),
+        (
+            "description",
+            "Streaming inference over Kafka with an active-learning loop",
+        ),
+        ("licenses", "Apache-2.0"),
+        ("revision", REVISION),
+        ("title", "eddy"),
+        ("version", VERSION),
+    ] {
+        assert_eq!(labels[format!("org.opencontainers.image.{label}")], value, "{label}");
     }
 }
 

@@ -1,14 +1,14 @@
 //! Events while something else goes on; and the program that makes them in `docker/compose.yaml`.
 
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use eddy_tests::oracle::{self, Event, Keys};
-use eddy_tests::rules::{passes, root};
+use eddy_tests::rules::root;
 use eddy_tests::stage::{self, AT_LEAST_ONCE, Plan, Stage, by_id};
 
 use super::SEED;
+use super::docker::{Container, build_file};
 
 /// Events that are sent at once, and most that wait at any time.
 const CHUNK: usize = 500;
@@ -70,19 +70,24 @@ fn the_events_of_the_compose_file_are_those_that_its_pipeline_scores() {
         limits: &[],
         text: &text,
     });
-    // The virtual environment of tests/setup/registry has Kafka's client for Python.
-    let output = Command::new(root().join(".eddy/registry/python/bin/python"))
-        .arg(root().join("docker/load/load.py"))
-        .args([
-            "--brokers",
-            &stage.kafka().bootstrap(),
-            "--topic",
-            &stage.topic("events"),
-        ])
-        .args(["--rate", "100000", "--count", &EVENTS.to_string()])
-        .arg(example.join("heldout.bin"))
-        .output();
-    passes(&output.expect("Python runs"));
+    const TAG: &str = "eddy-tests:load";
+    let folder = root().join("docker/load");
+    build_file(TAG, &folder.join("Dockerfile"), &folder, &[]);
+    let mount = format!("--volume={}:/heldout.bin:ro", example.join("heldout.bin").display());
+    let (brokers, topic, count) = (stage.kafka().bootstrap(), stage.topic("events"), EVENTS.to_string());
+    let options = ["--network=host".to_owned(), mount];
+    let words = [
+        "--brokers",
+        &brokers,
+        "--topic",
+        &topic,
+        "--rate",
+        "100000",
+        "--count",
+        &count,
+        "/heldout.bin",
+    ];
+    assert_eq!(Container::run_to_end(TAG, &options, &words), (0, String::new()));
     let outputs = stage.run(env!("CARGO_BIN_EXE_eddy-under-test"), &[]);
     assert_eq!(by_id(&outputs.predictions).len(), EVENTS);
     assert!(outputs.dead_letters.is_empty());

@@ -28,14 +28,17 @@ fn images_are_built_with_the_rust_of_the_project() {
 #[test]
 fn all_images_have_the_same_debian_and_the_same_onnx_runtime() {
     let debian = value("docker/Dockerfile", "ARG DEBIAN=");
-    assert_eq!(value("docker/load/Dockerfile", "FROM "), debian);
+    assert_eq!(value("docker/load/Dockerfile", "ARG DEBIAN="), debian);
     let runtime = value("tests/setup/onnxruntime", "version=");
     assert_eq!(value("docker/Dockerfile.cuda", "ARG ONNXRUNTIME="), runtime);
 }
 
 #[test]
-fn the_chart_is_of_the_version_of_the_project() {
+fn the_chart_and_images_that_are_told_no_version_are_of_that_of_the_project() {
     let version = value("Cargo.toml", "version = ");
+    for file in ["docker/Dockerfile", "docker/Dockerfile.cuda"] {
+        assert_eq!(value(file, "ARG VERSION="), version);
+    }
     for key in ["version: ", "appVersion: "] {
         assert_eq!(value("docker/helm/eddy/Chart.yaml", key), version);
     }
