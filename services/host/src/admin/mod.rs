@@ -218,9 +218,8 @@ impl AdminServer {
                     Ok((stream, peer)) => {
                         self.pages.refusals.settle(Instant::now().into_std());
                         let acceptor = lock.as_ref().map(Kept::current);
-                        let progress = Progress::begin();
-                        let connection = self.pages.clone().let_in(stream, peer, acceptor, progress.clone());
-                        places.give(progress, connection).await;
+                        let pages = self.pages.clone();
+                        places.give(|progress| pages.let_in(stream, peer, acceptor, progress)).await;
                     }
                     Err(error) => {
                         tracing::debug!(%error, "a connection to the admin address was not accepted");

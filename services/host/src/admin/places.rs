@@ -78,7 +78,10 @@ impl Places {
     }
 
     /// Gives a place to a connection, if need be another one's.
-    pub(super) async fn give(&mut self, progress: Progress, connection: impl Future<Output = ()> + Send + 'static) {
+    pub(super) async fn give<C>(&mut self, connection: impl FnOnce(Progress) -> C)
+    where
+        C: Future<Output = ()> + Send + 'static,
+    {
         while let Some(ended) = self.tasks.try_join_next_with_id() {
             self.forget(ended);
         }
@@ -108,7 +111,9 @@ impl Places {
                 self.next_ended().await;
             }
         }
-        self.guests.push((self.tasks.spawn(connection), progress));
+        let progress = Progress::begin();
+        let task = self.tasks.spawn(connection(progress.clone()));
+        self.guests.push((task, progress));
     }
 
     /// Waits until a connection ends; `None` without any. Cancelling it loses nothing.
