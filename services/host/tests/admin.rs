@@ -25,6 +25,16 @@ impl StatusSource for Busy {
     }
 }
 
+/// Its answer is more than the buffers of a connection hold.
+#[derive(Debug)]
+struct Verbose;
+
+impl StatusSource for Verbose {
+    fn status(&self) -> Value {
+        "x".repeat(64 << 20).into()
+    }
+}
+
 #[derive(Debug)]
 struct Faulty;
 
@@ -303,6 +313,54 @@ fn clients_that_do_not_read_make_room_for_others() {
     let service = Service::start(&settings, NoStatus);
     let mut slow = service.connect();
     slow.write_all(b"GET /met").expect("the server reads");
+    assert_eq!(service.get("/live").status, 200);
+}
+
+/// So long that nobody makes room because its time is over.
+fn patient(connections: usize) -> AdminSettings {
+    AdminSettings {
+        connections,
+        header_timeout: Span::seconds(600),
+        request_timeout: Span::seconds(600),
+        ..any_port()
+    }
+}
+
+#[test]
+fn whoever_sends_no_request_gives_way_the_longest_first() {
+    let service = Service::start(&patient(3), NoStatus);
+    let [mut silent, mut begun, mut last] = std::array::from_fn(|_| service.connect());
+    begun.write_all(b"GET /met").expect("the server reads");
+    assert_eq!(service.get("/live").status, 200);
+    assert!(matches!(silent.read(&mut [0]), Ok(0) | Err(_)), "it gave way");
+    let mut other = service.connect();
+    assert_eq!(service.get("/live").status, 200);
+    assert!(matches!(begun.read(&mut [0]), Ok(0) | Err(_)), "it gave way");
+    for kept in [&mut last, &mut other] {
+        kept.write_all(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+            .expect("the server reads");
+        let mut answer = Vec::new();
+        read_all(kept, &mut answer);
+        assert!(answer.starts_with(b"HTTP/1.1 200 "), "who came later kept its place");
+    }
+}
+
+#[test]
+fn whoever_does_not_take_its_answer_gives_way_after_those_who_send_no_request() {
+    let service = Service::start(&patient(2), Verbose);
+    let mut slow = service.connect();
+    slow.write_all(b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n")
+        .expect("the server reads");
+    slow.read_exact(&mut [0]).expect("the answer has begun");
+    let mut silent = service.connect();
+    assert_eq!(service.get("/live").status, 200);
+    assert!(matches!(silent.read(&mut [0]), Ok(0) | Err(_)), "it gave way");
+
+    let service = Service::start(&patient(1), Verbose);
+    let mut slow = service.connect();
+    slow.write_all(b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n")
+        .expect("the server reads");
+    slow.read_exact(&mut [0]).expect("the answer has begun");
     assert_eq!(service.get("/live").status, 200);
 }
 

@@ -1,6 +1,6 @@
 //! Changes through the admin address: who may make them, how large they may be, and the line that each leaves.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -362,12 +362,8 @@ fn who_hangs_up_before_the_answer_leaves_a_line_too() {
     let service = Service::start(|_| ());
     let body = "until the end, which nobody awaits";
     let length = body.len();
-    let mut stream = TcpStream::connect(service.handle.address()).expect("it accepts");
+    let (stream, owed) = ponder(&service, body);
     let who = stream.local_addr().expect("it is connected");
-    let head = format!("POST /ponder HTTP/1.0\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {length}");
-    write!(stream, "{head}\r\n\r\n{body}").expect("it reads");
-    let owed = || service.asked.1.lock().expect("nobody panics").pop();
-    let owed = wait_for("the request", owed);
     assert!(!owed.is_moot());
     drop(stream);
     let is_it = |line: &&str| line.contains(&format!("who={who}"));
@@ -378,4 +374,69 @@ fn who_hangs_up_before_the_answer_leaves_a_line_too() {
     );
     assert!(line.contains("nobody waited for the answer"), "{line}");
     assert!(owed.is_moot());
+}
+
+/// A request that is worked on until the promise is kept.
+fn ponder(service: &Service, body: &str) -> (TcpStream, Promised) {
+    let mut stream = TcpStream::connect(service.handle.address()).expect("it accepts");
+    let length = body.len();
+    let head = format!("POST /ponder HTTP/1.0\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {length}");
+    write!(stream, "{head}\r\n\r\n{body}").expect("it reads");
+    let owed = || service.asked.1.lock().expect("nobody panics").pop();
+    (stream, wait_for("the request", owed))
+}
+
+#[track_caller]
+fn is_answered(mut stream: TcpStream) {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    assert!(answer.starts_with("HTTP/1.0 200 "), "{answer}");
+}
+
+#[test]
+fn what_is_worked_on_keeps_its_place_whoever_else_comes() {
+    let service = Service::start(|settings| settings.connections = 2);
+    let (stream, owed) = ponder(&service, "until the end, in its place");
+    let silent = || TcpStream::connect(service.handle.address()).expect("it accepts");
+    let _silent: Vec<_> = (0..5).map(|_| silent()).collect();
+    let live = probe(service.handle.address(), "/live", PATIENCE).expect("there is room");
+    assert_eq!(live.status, 200);
+    owed.keep(Ok(json!({ "pondered": true })));
+    is_answered(stream);
+}
+
+#[test]
+fn whoever_sends_its_request_at_once_is_answered_however_many_come() {
+    let service = Service::start(|settings| settings.connections = 1);
+    let (stream, owed) = ponder(&service, "until the end, before all others");
+    let others: Vec<_> = (0..50)
+        .map(|_| {
+            let mut stream = TcpStream::connect(service.handle.address()).expect("it accepts");
+            write!(stream, "GET /live HTTP/1.0\r\n\r\n").expect("it reads");
+            stream
+        })
+        .collect();
+    owed.keep(Ok(json!({ "pondered": true })));
+    is_answered(stream);
+    others.into_iter().for_each(is_answered);
+}
+
+#[test]
+fn many_refusals_leave_few_lines_and_one_that_counts_the_others() {
+    let log = Log::installed();
+    let service = Service::start(|settings| settings.attempts = 2);
+    for _ in 0..1001 {
+        assert_eq!(service.post("/turn", None, "left").status, 401);
+    }
+    service.handle.finish(PATIENCE);
+    let text = log.text();
+    // A number that only this test has, since others write to the same log.
+    let counts: Vec<_> = text.lines().filter(|line| line.contains("refused=999 ")).collect();
+    let [count] = counts[..] else {
+        panic!("one line counts the others: {text}")
+    };
+    assert!(
+        count.contains("WARN") && count.contains("eddy::audit") && count.contains("who=\"127.0.0.1\""),
+        "{count}"
+    );
 }

@@ -378,6 +378,22 @@ fn clients_that_do_not_shake_hands_make_room_for_others() {
 }
 
 #[test]
+fn clients_that_do_not_shake_hands_give_way_even_while_they_have_time() {
+    let files = Files::new();
+    let mut settings = files.settings();
+    settings.connections = 2;
+    settings.header_timeout = Span::seconds(600);
+    settings.request_timeout = Span::seconds(600);
+    let service = Service::start(&settings);
+    let connect = || TcpStream::connect(service.address()).expect("it accepts");
+    let (_silent, mut begun) = (connect(), connect());
+    begun.write_all(&[0x16, 3, 1, 2]).expect("it reads");
+    let own = files.path("server.pem");
+    let answer = live(&service, Trust::Certificate(&own), None);
+    assert_eq!(answer.expect("it answers").status, 200);
+}
+
+#[test]
 fn files_that_make_no_server_end_the_start_and_each_is_named() {
     let files = Files::new();
     let sources = || AdminSources {

@@ -160,24 +160,86 @@ fn a_value_that_the_chart_does_not_know_is_refused_and_so_are_values_that_contra
             json!({"keda": {"enabled": true, "triggers": [{}], "minReplicas": 3, "maxReplicas": 2}}),
             "keda.minReplicas",
         ),
-        (json!({"settings": {"KAFKA__INSTANCE": "a"}}), "KAFKA__INSTANCE"),
-        (json!({"settings": {"KAFKA__BROKERS": "b:9092"}}), "KAFKA__BROKERS"),
-        (json!({"settings": {"ADMIN__ADDRESS": "[::]:80"}}), "ADMIN__ADDRESS"),
-        (json!({"settings": {"DRAIN__DEADLINE": "9s"}}), "DRAIN__DEADLINE"),
-        (json!({"settings": {"DRAIN__LAST_SCRAPE": "9s"}}), "DRAIN__LAST_SCRAPE"),
+        (json!({"keda": {"minReplicas": 0}}), "minReplicas"),
+        (json!({"drain": {"lastScrapeSeconds": 301}}), "lastScrapeSeconds"),
+    ] {
+        refuses(&values, complaint);
+    }
+}
+
+#[track_caller]
+fn refuses(values: &Value, complaint: &str) {
+    let output = helm(&["template", "release"], values);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains(complaint), "{values}: {said}");
+}
+
+#[test]
+fn what_the_chart_sets_itself_is_refused_elsewhere_with_the_value_to_write_in_its_place() {
+    for (name, value) in [
+        ("KAFKA__INSTANCE", "the name of the pod"),
+        ("KAFKA__BROKERS", "kafka.brokers"),
+        ("ADMIN__ADDRESS", "admin.address"),
+        ("DRAIN__DEADLINE", "drain.deadlineSeconds"),
+        ("DRAIN__LAST_SCRAPE", "drain.lastScrapeSeconds"),
+    ] {
+        let sets = format!("the chart sets it itself, from {value}");
+        refuses(&json!({"settings": {name: "a"}}), &format!("settings.{name}: {sets}"));
+        for name in [name.to_owned(), name.to_lowercase(), name.replace("T_S", "t-S")] {
+            let variable = format!("EDDY__{name}");
+            let env = json!([{"name": "OTHER", "value": "a"}, {"name": variable, "value": "a"}]);
+            refuses(&json!({ "env": env }), &format!("{variable} in env: {sets}"));
+        }
+    }
+}
+
+#[test]
+fn however_a_pipeline_file_writes_that_the_admin_address_speaks_tls_the_chart_has_to_be_told_and_only_then() {
+    let file = |text: &str, tls: bool| json!({"pipeline": {"file": text}, "admin": {"tls": tls}});
+    let tell = "so probes have to speak HTTPS: admin.tls: true";
+    for text in [
+        "[admin]\n [admin.tls] # HTTPS\n",
+        "name = \"a\"\n[ admin . \"tls\" ]\r\ncertificate = \"a\"\n",
+        "[admin.tls.key]\nfile = \"a\"\n",
+        "[admin]\ntls = { certificate = \"a\" }\n",
+        "[kafka]\nlanes = 2\n\n[admin]\r\naddress = \"0.0.0.0:9180\"\r\n\r\n# HTTPS\r\n  tls.certificate = \"a\"\r\n",
+        "admin.tls.certificate = \"a\"\n",
+        "admin.tls = { certificate = \"a\" }\n",
+        "admin = { address = \"0.0.0.0:9180\", tls = { certificate = \"a\" } }\n",
+        "admin = {tls.certificate = \"a\"}\n",
+    ] {
+        refuses(&file(text, false), tell);
+        rendered(NEWEST, &file(text, true));
+    }
+    let none = "pipeline.file has no [admin.tls]";
+    for text in [
+        "# [admin.tls]\n",
+        "[kafka.tls]\nca = \"a\"\n[admin]\nattempts = 5\n",
+        "[admin]\naddress = \"0.0.0.0:9180\" # tls = none\n# tls = {}\n[registry]\ntls = {}\n",
+        "[registry]\ntls = {}\n[admin]\naddress = \"0.0.0.0:9180\"\n",
+    ] {
+        rendered(NEWEST, &file(text, false));
+        refuses(&file(text, true), none);
+    }
+
+    let name = "ADMIN__TLS__CERTIFICATE";
+    for (mut values, place) in [
+        (json!({"settings": {name: "/a"}}), format!("settings.{name}")),
         (
-            json!({"pipeline": {"file": "[admin]\n [admin.tls] # HTTPS\n"}}),
-            "admin.tls: true",
-        ),
-        (
-            json!({"settings": {"ADMIN__TLS__CERTIFICATE": "/a"}}),
-            "settings.ADMIN__TLS__CERTIFICATE",
+            json!({"env": [{"name": format!("EDDY__{name}"), "value": "/a"}]}),
+            format!("EDDY__{name} in env"),
         ),
     ] {
-        let output = helm(&["template", "release"], &values);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && said.contains(complaint), "{values}: {said}");
+        refuses(&values, &format!("{place} is of [admin.tls], {tell}"));
+        values["pipeline"] = json!({"file": "name = \"a\"\n"});
+        values["admin"] = json!({"tls": true});
+        rendered(NEWEST, &values);
     }
+    // What the chart does not see is not judged.
+    rendered(
+        NEWEST,
+        &json!({"pipeline": {"existingConfigMap": "a"}, "admin": {"tls": true}}),
+    );
 }
 
 #[test]
@@ -341,8 +403,8 @@ fn without_a_replica_there_is_no_test_of_one() {
         (json!({"replicas": 2}), 1),
         (json!({"replicas": 0}), 0),
         (
-            json!({"keda": {"enabled": true, "triggers": [{"type": "cpu", "metadata": {}}], "minReplicas": 0}}),
-            0,
+            json!({"keda": {"enabled": true, "triggers": [{"type": "cpu", "metadata": {}}], "minReplicas": 3}}),
+            1,
         ),
     ] {
         assert_eq!(of_kind(&objects(NEWEST, &values), "Pod").len(), tests, "{values}");

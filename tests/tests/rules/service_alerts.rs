@@ -194,8 +194,47 @@ fn the_rest() -> [Scene; 8] {
     ]
 }
 
+/// A replica that was started again in each of these minutes.
+fn restarted(scene: Scene, instance: &str, minutes: &[u32]) -> Scene {
+    let mut values = vec!["-1000000".to_owned(); 300];
+    for &minute in minutes {
+        values[minute as usize..].fill((60 * minute).to_string());
+    }
+    let instance = format!(",instance=\"{instance}\"");
+    scene.with("eddy_process_start_time_seconds", &instance, &values.join(" "))
+}
+
+fn restarts() -> [Scene; 3] {
+    let rollout = (0..12).fold(well("rollout"), |scene, number| {
+        restarted(scene, &number.to_string(), &[60 + number])
+    });
+    [
+        // The fifth start comes with minute 100; with minute 121 the first one is more than an hour ago.
+        restarted(well("restarts"), "0", &[60, 70, 80, 90, 100])
+            .fires(59, &[])
+            .fires(99, &["EddyDeployment"])
+            .fires(100, &["EddyDeployment", "EddyRestarts"])
+            .fires(118, &["EddyRestarts"])
+            .fires(121, &[]),
+        // Twelve replicas, one after the other; each of them once.
+        rollout
+            .fires(71, &["EddyDeployment"])
+            .fires(80, &["EddyDeployment"])
+            .fires(90, &[]),
+        // Replicas of which each was started twice, in the same hour.
+        restarted(
+            restarted(restarted(well("starts"), "0", &[60, 80]), "1", &[65, 85]),
+            "2",
+            &[70, 90],
+        )
+        .fires(92, &["EddyDeployment"])
+        .fires(110, &[]),
+    ]
+}
+
 pub(crate) fn scenes() -> Vec<Scene> {
-    presence().into_iter().chain(flow()).chain(the_rest()).collect()
+    let all = presence().into_iter().chain(flow()).chain(the_rest());
+    all.chain(restarts()).collect()
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! Never does: know what a verb means; the service does.
 //!
 //! Invariant: what was not admitted was not read, and every attempt leaves one line that says who, what and with which
-//! result.
+//! result; of those that were not admitted, [`Refusals`] limits the lines.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use tokio::time::timeout_at;
 
 use super::guard::{Denied, Guard, LEAST_TOKEN_BYTES};
 use super::pages::{HEADERS, Peer};
+use super::refusals::Refusals;
 
 /// Longest part of what was sent that the audit line shows.
 const SHOWN_CHARS: usize = 200;
@@ -118,6 +119,7 @@ pub enum Refusal {
 pub(super) struct Desk {
     pub(super) control: Arc<dyn Control>,
     pub(super) guard: Guard,
+    pub(super) refusals: Arc<Refusals>,
     pub(super) body_bytes: usize,
 }
 
@@ -125,8 +127,12 @@ impl Desk {
     /// One request.
     pub(super) async fn change(&self, verb: &str, peer: Peer, headers: HeaderMap, body: Body) -> Response {
         let from = peer.from;
-        if let Err(denied) = self.guard.admit(&headers, from.ip(), Instant::now()) {
-            return deny(verb, from, denied);
+        let now = Instant::now();
+        if let Err(denied) = self.guard.admit(&headers, from.ip(), now) {
+            let (status, error) = said(denied);
+            self.refusals.tell(from, verb, (status, &error), now);
+            let more = HeaderMap::from_iter(next_step(denied));
+            return (status, HEADERS, more, Json(json!({ "error": error }))).into_response();
         }
         let mut attempt = Attempt {
             who: from,
@@ -199,8 +205,8 @@ impl Drop for Attempt {
     }
 }
 
-fn deny(verb: &str, from: SocketAddr, denied: Denied) -> Response {
-    let (status, error) = match denied {
+fn said(denied: Denied) -> (StatusCode, String) {
+    match denied {
         Denied::Closed => (
             StatusCode::FORBIDDEN,
             format!(
@@ -219,16 +225,15 @@ fn deny(verb: &str, from: SocketAddr, denied: Denied) -> Response {
             StatusCode::UNAUTHORIZED,
             "the token is missing or wrong; send `Authorization: Bearer …` with the text of `admin.token`".into(),
         ),
-    };
-    let result = error.as_str();
-    tracing::warn!(target: AUDIT, who = %from, what = verb, status = status.as_u16(), result);
-    let more: Option<(HeaderName, HeaderValue)> = match denied {
+    }
+}
+
+fn next_step(denied: Denied) -> Option<(HeaderName, HeaderValue)> {
+    match denied {
         Denied::Closed => None,
         Denied::TooOften(left) => Some((RETRY_AFTER, HeaderValue::from(left.as_secs() + 1))),
         Denied::Wrong => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-    };
-    let more = HeaderMap::from_iter(more);
-    (status, HEADERS, more, Json(json!({ "error": error }))).into_response()
+    }
 }
 
 /// The beginning of what was sent. The log itself sees to it that no text forges a line.

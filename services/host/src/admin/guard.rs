@@ -18,9 +18,9 @@ use subtle::ConstantTimeEq as _;
 /// A shorter token could be guessed.
 pub(super) const LEAST_TOKEN_BYTES: usize = 32;
 /// Failed attempts are counted for so long.
-const WINDOW: Duration = Duration::from_secs(60);
+pub(super) const WINDOW: Duration = Duration::from_secs(60);
 /// Addresses whose attempts are counted; beyond, the one that failed first is forgotten.
-const ADDRESSES: usize = 1024;
+pub(super) const ADDRESSES: usize = 1024;
 
 /// Why a change is not allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Guard {
 }
 
 /// Whose attempts count together: a host has one address of IPv4, and of IPv6 a network of 64 bits at least.
-fn origin(from: IpAddr) -> IpAddr {
+pub(super) fn origin(from: IpAddr) -> IpAddr {
     match from.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
         address => address,

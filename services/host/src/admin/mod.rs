@@ -10,6 +10,8 @@ mod control;
 mod guard;
 mod lock;
 mod pages;
+mod places;
+mod refusals;
 mod settings;
 mod tls;
 
@@ -21,13 +23,13 @@ use std::time::Duration;
 use axum::{Extension, Router};
 use eddy_telemetry::Metrics;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use openssl::ssl::SslAcceptor;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
 use self::control::Desk;
@@ -35,6 +37,8 @@ pub use self::control::{Control, NoControl, Promise, Promised, Refusal, Reply, p
 use self::guard::Guard;
 use self::lock::{Entered, Kept, Lock, enter};
 use self::pages::Peer;
+use self::places::{Places, Progress};
+use self::refusals::Refusals;
 pub use self::settings::{AdminAddress, AdminSettings};
 pub use self::tls::AdminTls;
 use crate::error::Error;
@@ -99,6 +103,7 @@ impl std::fmt::Debug for AdminSources {
 pub struct AdminPages {
     pages: Router,
     limits: Arc<AdminSettings>,
+    refusals: Arc<Refusals>,
 }
 
 /// A server that holds its address and does not answer yet.
@@ -197,23 +202,24 @@ impl AdminServer {
 
     async fn serve(self, lock: Option<Kept>, mut stopped: oneshot::Receiver<()>) -> std::io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        // They end with this function: dropping the set ends its connections.
-        let mut connections = JoinSet::new();
+        // They end with this function.
+        let mut places = Places::new(self.pages.limits.connections);
         loop {
-            let has_room = connections.len() < self.pages.limits.connections;
+            let has_room = places.has_room();
             tokio::select! {
                 // What was asked is answered; each answer has a limit of its own.
                 _ = &mut stopped => {
-                    while let Some(ended) = connections.join_next().await {
-                        report(ended);
-                    }
+                    while places.next_ended().await.is_some() {}
+                    self.pages.refusals.close();
                     return Ok(());
                 }
-                Some(ended) = connections.join_next() => report(ended),
+                Some(()) = places.next_ended() => {}
                 accepted = listener.accept(), if has_room => match accepted {
                     Ok((stream, peer)) => {
+                        self.pages.refusals.settle(Instant::now().into_std());
                         let acceptor = lock.as_ref().map(Kept::current);
-                        connections.spawn(self.pages.clone().let_in(stream, peer, acceptor));
+                        let pages = self.pages.clone();
+                        places.give(|progress| pages.let_in(stream, peer, acceptor, progress)).await;
                     }
                     Err(error) => {
                         tracing::debug!(%error, "a connection to the admin address was not accepted");
@@ -230,33 +236,38 @@ impl AdminPages {
     /// When the token is not fit.
     pub fn new(settings: &AdminSettings, sources: AdminSources) -> Result<Self, Error> {
         let token = settings.reveal_token().map_err(Error::Token)?;
+        let refusals = Arc::new(Refusals::new(settings.attempts));
         let desk = Desk {
             control: sources.control.clone(),
             guard: Guard::new(token.as_deref(), settings.attempts),
+            refusals: Arc::clone(&refusals),
             body_bytes: settings.body_bytes.get(),
         };
         Ok(Self {
             pages: pages::router(sources, Arc::new(desk)),
             limits: Arc::new(settings.clone()),
+            refusals,
         })
     }
 
     /// One connection, one request: without keep-alive no idle client holds a place.
     pub async fn answer(self, stream: impl AsyncRead + AsyncWrite + Unpin, from: SocketAddr) {
-        let pages = self.pages_for(from);
-        self.within_time(self.converse(stream, pages)).await;
+        self.converse_in_time(stream, from, Progress::begin()).await;
     }
 
     /// The same for one that may have to be encrypted first.
-    async fn let_in(self, stream: TcpStream, from: SocketAddr, acceptor: Option<SslAcceptor>) {
+    async fn let_in(self, stream: TcpStream, from: SocketAddr, acceptor: Option<SslAcceptor>, progress: Progress) {
         let Some(acceptor) = acceptor else {
-            return self.answer(stream, from).await;
+            return self.converse_in_time(stream, from, progress).await;
         };
         let pages = self.pages_for(from);
         self.within_time(async {
             match timeout(self.limits.header_timeout.0, enter(stream, &acceptor)).await {
-                Ok(Ok(Entered::Encrypted(stream))) => self.converse(stream, pages).await,
-                Ok(Ok(Entered::Unencrypted(stream))) => self.converse(stream, pages::only_encrypted(from)).await,
+                Ok(Ok(Entered::Encrypted(stream))) => self.converse(stream, pages, progress).await,
+                Ok(Ok(Entered::Unencrypted(stream))) => {
+                    let pages = pages::only_encrypted(from, Arc::clone(&self.refusals));
+                    self.converse(stream, pages, progress).await;
+                }
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "a client of the admin address failed at the handshake of TLS")
                 }
@@ -264,6 +275,16 @@ impl AdminPages {
             }
         })
         .await;
+    }
+
+    async fn converse_in_time(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        from: SocketAddr,
+        progress: Progress,
+    ) {
+        let pages = self.pages_for(from);
+        self.within_time(self.converse(stream, pages, progress)).await;
     }
 
     fn pages_for(&self, from: SocketAddr) -> Router {
@@ -278,21 +299,17 @@ impl AdminPages {
         }
     }
 
-    async fn converse(&self, stream: impl AsyncRead + AsyncWrite + Unpin, pages: Router) {
+    async fn converse(&self, stream: impl AsyncRead + AsyncWrite + Unpin, pages: Router, progress: Progress) {
+        let pages = TowerToHyperService::new(pages);
+        let pages = service_fn(|request| progress.of(pages.call(request)));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.header_timeout.0)
             .max_buf_size(self.limits.header_bytes.get())
             .keep_alive(false)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(pages));
+            .serve_connection(TokioIo::new(stream), pages);
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a client of the admin address broke off");
         }
-    }
-}
-
-fn report(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a page of the admin address panicked; this is a bug, please report it");
     }
 }

@@ -10,12 +10,12 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use eddy_telemetry::AUDIT;
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::AdminSources;
 use super::control::{Desk, beginning};
+use super::refusals::Refusals;
 
 /// The page for people, and what it is made of.
 const PAGE: &str = include_str!("page/index.html");
@@ -71,7 +71,7 @@ pub(super) fn router(sources: AdminSources, desk: Arc<Desk>) -> Router {
 }
 
 /// For who speaks plainly where encryption is asked for. What was sent is not looked at.
-pub(super) fn only_encrypted(from: SocketAddr) -> Router {
+pub(super) fn only_encrypted(from: SocketAddr, refusals: Arc<Refusals>) -> Router {
     let error = "this address speaks TLS (`[admin.tls]`); write https:// in the place of http://";
     let status = StatusCode::BAD_REQUEST;
     let refuse = move |method: Method, uri: Uri| async move {
@@ -79,7 +79,7 @@ pub(super) fn only_encrypted(from: SocketAddr) -> Router {
             // Somebody on the way may have the token now.
             let result = "it came in the open; if a token was sent with it, make another one";
             let what = beginning(uri.path().trim_start_matches('/').as_bytes());
-            tracing::warn!(target: AUDIT, who = %from, what, status = status.as_u16(), result);
+            refusals.tell(from, &what, (status, result), std::time::Instant::now());
         }
         (status, HEADERS, Json(json!({ "error": error })))
     };
@@ -133,54 +133,32 @@ async fn unknown(uri: Uri) -> impl IntoResponse {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::Mutex;
-
     use axum::http::Request;
     use hyper::service::Service as _;
     use hyper_util::service::TowerToHyperService;
 
+    use super::super::refusals::tests::logged;
     use super::*;
-
-    /// A log.
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().expect("nobody panics").extend_from_slice(line);
-            Ok(line.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
 
     #[test]
     fn an_attempt_to_change_something_that_came_in_the_open_leaves_a_line_and_a_look_at_a_page_none() {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let log = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .expect("a runtime");
+        let refusals = Arc::new(Refusals::new(1));
         let ask = |method: Method, path: &str| {
-            let pages = TowerToHyperService::new(only_encrypted("192.0.2.7:1234".parse().expect("an address")));
+            let from = "192.0.2.7:1234".parse().expect("an address");
+            let pages = TowerToHyperService::new(only_encrypted(from, Arc::clone(&refusals)));
             let request = Request::builder().method(method).uri(path).body(Body::from("unread"));
             let answer = runtime.block_on(pages.call(request.expect("a request")));
             assert_eq!(answer.expect("it always answers").status(), StatusCode::BAD_REQUEST);
         };
-        tracing::subscriber::with_default(log, || {
+        let lines = logged(|| {
             ask(Method::GET, "/live");
             ask(Method::POST, "/pause");
         });
-        let text = String::from_utf8(lines.0.lock().expect("nobody panics").clone()).expect("a log is text");
-        let [line] = text.lines().collect::<Vec<_>>()[..] else {
-            panic!("one line for one attempt: {text}")
+        let [line] = &lines[..] else {
+            panic!("one line for one attempt: {lines:?}")
         };
         for words in [
             "WARN",

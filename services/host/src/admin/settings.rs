@@ -36,7 +36,8 @@ pub struct AdminSettings {
     /// Address and port to listen on, or `off`. Default: `127.0.0.1:9180`, which only this machine reaches. Containers need
     /// `0.0.0.0:9180`. Port 0 takes a free port, which the log names.
     pub address: AdminAddress,
-    /// Connections at a time; more wait. Default: 64. At least 1.
+    /// Connections at a time. To one more gives way who has been longest without sending its request, or else without taking its
+    /// answer; while all are worked on, more wait. Default: 64. At least 1.
     #[schemars(range(min = 1))]
     pub connections: usize,
     /// Largest request with its headers, which are 100 at most; larger ones are refused. Default: `16 KiB`. At least `8 KiB`.
@@ -51,8 +52,8 @@ pub struct AdminSettings {
     /// nothing can be changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
-    /// Wrong tokens that one network address, of IPv6 one network of 64 bits, may show in a minute; more must wait. Default: 10.
-    /// At least 1.
+    /// Wrong tokens that one network address, of IPv6 one network of 64 bits, may show in a minute; more must wait. Of
+    /// what is refused it has as many lines in the log; then one counts the others. Default: 10. At least 1.
     #[schemars(range(min = 1))]
     pub attempts: u32,
     /// Largest body of a request that changes something, or of an event for `POST /score`. Default: `64 KiB`.
