@@ -488,3 +488,16 @@ fn the_packaged_chart_has_the_rules_and_the_dashboards_that_the_project_has() {
         assert_eq!(map["metadata"]["labels"]["grafana_dashboard"], "1");
     }
 }
+
+#[test]
+fn alerts_lead_to_the_runbooks_where_they_are_kept() {
+    let at = "https://docs.example.org/runbooks.md";
+    let values = json!({"prometheusRule": {"enabled": true, "runbooks": at}});
+    let text = rendered(NEWEST, &values);
+    let mut told = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("runbook: "))
+        .peekable();
+    assert!(told.peek().is_some());
+    told.for_each(|place| assert!(place.starts_with(&format!("{at}#")), "{place}"));
+}
