@@ -10,10 +10,11 @@ use std::process::ExitCode as ProcessCode;
 
 use eddy_host::{ExitCode, say_end};
 use eddy_telemetry::LogFormat;
+use tracing::Level;
 
 use crate::cli::{self, Command, ProfileAction, Stop};
 use crate::oncall;
-use crate::run::Service;
+use crate::run::{NotStarted, Service};
 use crate::settings::environment;
 
 /// Runs the command that the command line names. Call it as the first thing of `main`.
@@ -93,7 +94,7 @@ pub fn main() -> ProcessCode {
 fn run(arguments: &cli::RunArguments) -> ExitCode {
     let mut pipeline = match crate::file::load(&arguments.file, environment::of_process()) {
         Ok(pipeline) => pipeline,
-        Err(problems) => return end(ExitCode::Configuration, &problems.to_string()),
+        Err(problems) => return end_unread(&problems),
     };
     // Before any thread exists, which is when a secret can be taken out of the environment.
     eddy_secret::take_all(pipeline.file.secrets(), eddy_host::take_variable);
@@ -102,7 +103,7 @@ fn run(arguments: &cli::RunArguments) -> ExitCode {
     }
     let log = match pipeline.file.log.install() {
         Ok(log) => log,
-        Err(error) => return end(ExitCode::Configuration, &error.to_string()),
+        Err(error) => return end_unread(&error),
     };
     let deprecated = pipeline.document.deprecated().lines();
     for warning in deprecated.chain(pipeline.file.broker(&pipeline.folder).warnings()) {
@@ -111,13 +112,15 @@ fn run(arguments: &cli::RunArguments) -> ExitCode {
     match Service::start_on_signals(&pipeline, log) {
         Ok(service) => service.join(),
         Err(not_started) => {
-            match pipeline.file.log.format {
-                // Lines as a person reads them.
-                LogFormat::Text => drop(end(not_started.code, &not_started.message)),
-                LogFormat::Json => tracing::error!("{}", not_started.message.trim_end()),
+            let NotStarted { code, message } = not_started;
+            // Lines as a person reads them, unless somebody collects objects; also where nothing is to be logged.
+            match (pipeline.file.log.format, code) {
+                (LogFormat::Json, ExitCode::Drained) if tracing::enabled!(Level::INFO) => tracing::info!("{message}"),
+                (LogFormat::Json, _) if tracing::enabled!(Level::ERROR) => tracing::error!("{message}"),
+                _ => drop(end(code, &message)),
             }
-            say_end(not_started.code);
-            not_started.code
+            say_end(code);
+            code
         }
     }
 }
@@ -140,6 +143,12 @@ pub(crate) fn answer<E: fmt::Display>(done: Result<String, E>, code: impl FnOnce
         }
         Err(error) => end(code(&error), &error.to_string()),
     }
+}
+
+/// Says why it ends before there is a log.
+fn end_unread(problem: &dyn fmt::Display) -> ExitCode {
+    let code = ExitCode::Configuration;
+    end(code, &format!("{}\nends: {code}", problem.to_string().trim_end()))
 }
 
 /// Says why it ends, to standard error.

@@ -216,14 +216,14 @@ impl Service {
         let (exporter, traces) = collector.map(start).transpose().map_err(internal)?.unzip();
         let counted = (monitor, totals, traces);
         let lanes = open_lanes((pipeline, &assembly, schema), &common, (&watchdog, &status), &counted)?;
-        // From here on something is consumed, so the only end is the drain.
-        for (number, lane) in lanes.into_iter().enumerate() {
-            start_lane(&common.tasks, number, lane);
-        }
         score.start(&common.tasks, assembly.clone()).map_err(internal)?;
         if let Some(path) = &file.policy.path {
             let path = pipeline.folder.join(path);
             policy::watch(&common.tasks, assembly, path, file.policy.every.0).map_err(internal)?;
+        }
+        // From here on something is consumed, so the only end is the drain.
+        for (number, lane) in lanes.into_iter().enumerate() {
+            start_lane(&common.tasks, number, lane);
         }
         common.readiness.started();
         common.metrics.set_ready(true);
@@ -290,8 +290,9 @@ impl Service {
         self.drain.finish();
         let code = self.shutdown.exit_code();
         // After a failure the place is wanted by a successor.
-        if code == ExitCode::Drained {
-            wait_for_last_scrape(self.admin, &self.metrics, self.last_scrape);
+        match code {
+            ExitCode::Drained => wait_for_last_scrape(self.admin, &self.metrics, self.last_scrape),
+            _ => drop(self.admin),
         }
         say_end(code);
         code
@@ -439,6 +440,7 @@ fn start_lane(tasks: &Tasks, number: usize, lane: StreamLane) {
 
 /// The life of a lane's thread.
 fn run_lane(mut lane: StreamLane, shutdown: &Shutdown) -> Result<(), Failure> {
+    lane.broker().watch_between();
     while !shutdown.is_requested() {
         lane.turn().map_err(failure)?;
     }

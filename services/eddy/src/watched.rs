@@ -43,6 +43,7 @@ pub(crate) fn judge(answers: impl Fn() -> bool, give_up: impl Fn(&Overdue) -> Ve
 struct Limits {
     transaction: Duration,
     session: Duration,
+    between: Duration,
     grace: Duration,
 }
 
@@ -56,21 +57,26 @@ pub(crate) struct Watched<B> {
 
 impl<B> Watched<B> {
     pub(crate) fn new(broker: B, beat: Beat, settings: &Kafka) -> Self {
-        // Past this the group is near to taking the lane for dead, and nothing else would say why.
-        beat.watch_between(Call {
-            name: "its own work between two calls",
-            limit: settings.max_poll_interval().0 / 2,
-            waits_outside: false,
-        });
         Self {
             broker,
             beat,
             limits: Limits {
                 transaction: settings.transaction_timeout.0,
                 session: settings.session_timeout().0,
+                // Past this the group is near to taking the lane for dead, and nothing else would say why.
+                between: settings.max_poll_interval().0 / 2,
                 grace: GRACE,
             },
         }
+    }
+
+    /// Watches the time between two calls too, now that the lane has a thread to make them.
+    pub(crate) fn watch_between(&self) {
+        self.beat.watch_between(Call {
+            name: "its own work between two calls",
+            limit: self.limits.between,
+            waits_outside: false,
+        });
     }
 
     /// A call that waits for Kafka.

@@ -58,8 +58,8 @@ impl ExitCode {
                  credentials"
             }
             Self::GuaranteeLost => {
-                "a guarantee could no longer be kept, so the process stopped and left the offsets where they were; the last \
-                 error in the log says which, and a restart does the unfinished work again"
+                "a guarantee could no longer be kept, so the process stopped and left the offsets where they were; the error \
+                 before this line says which, and a restart does the unfinished work again"
             }
             Self::Fenced => {
                 "another process with the same identity took over; give each replica its own `kafka.instance`, or stop the twin"

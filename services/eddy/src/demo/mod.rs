@@ -28,7 +28,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eddy_host::{Cause, ExitCode, Readiness, Shutdown, SystemClock, Tasks, Unmet, drain_on_signals};
+use eddy_host::{Cause, ExitCode, Shutdown, SystemClock, Tasks, Unmet, drain_on_signals};
 use eddy_pipeline::time::Clock;
 
 use self::generator::Generator;
@@ -117,7 +117,7 @@ fn perform(
     let mut show = Show {
         stage,
         pages: &pages,
-        readiness: service.readiness(),
+        service: &service,
         script,
         shared: &shared,
         held: None,
@@ -135,7 +135,9 @@ fn perform(
     // A generator that hangs has told so in the log; what it sent until now is counted all the same.
     let _ended = generator.recv_timeout(ALLOWANCE);
     let seconds = shared.time.elapsed().as_secs_f64();
-    settle(&shared, clock);
+    if !service.is_ending() {
+        settle(&shared, clock);
+    }
     service.request_drain("the end of the demo");
     let drained = service.join();
     watcher.stop();
@@ -191,7 +193,7 @@ fn settle(shared: &Shared, clock: SystemClock) {
 struct Show<'a> {
     stage: &'a Stage,
     pages: &'a [String],
-    readiness: &'a Readiness,
+    service: &'a Service,
     script: Script,
     shared: &'a Shared,
     /// The prediction that is shown, and since when.
@@ -206,7 +208,7 @@ impl Show<'_> {
             let facts = self.shared.facts();
             self.hold(&facts, elapsed);
             let begun = self.shared.time.has_begun();
-            let trouble = trouble(&self.readiness.causes(), &facts);
+            let trouble = trouble(&self.service.readiness().causes(), &facts);
             screen.show(&Scene {
                 broker: self.stage.broker_sentence(),
                 pages: self.pages,
@@ -217,7 +219,7 @@ impl Show<'_> {
                 facts: &facts,
             });
             let left = run_for.map_or(FRAME, |whole| whole.saturating_sub(elapsed));
-            let is_dead = facts.silent_seconds >= SILENCE_ENDED_SECONDS;
+            let is_dead = facts.silent_seconds >= SILENCE_ENDED_SECONDS || self.service.is_ending();
             if is_dead || left.is_zero() || shutdown.wait_for(FRAME.min(left)) {
                 return;
             }

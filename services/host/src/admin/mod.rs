@@ -115,19 +115,26 @@ pub struct AdminServer {
     pages: AdminPages,
 }
 
-/// A server that answers. Dropping it ends that.
+/// A server that answers. Dropping it ends that, and counts in the log what was refused and had no line yet.
 #[derive(Debug)]
 pub struct AdminHandle {
     address: SocketAddr,
-    stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
     /// Ends with the thread.
     ended: Receiver<()>,
+    refusals: Arc<Refusals>,
+}
+
+impl Drop for AdminHandle {
+    fn drop(&mut self) {
+        self.refusals.close();
+    }
 }
 
 impl AdminHandle {
     /// Ends it once what was asked so far is answered, or this time is over.
-    pub fn finish(self, patience: Duration) {
-        drop(self.stop);
+    pub fn finish(mut self, patience: Duration) {
+        drop(self.stop.take());
         // Either it has ended, or it is not waited for any longer; the process ends in both cases.
         let _ended = self.ended.recv_timeout(patience);
     }
@@ -182,7 +189,7 @@ impl AdminServer {
             .enable_all()
             .build()
             .map_err(Error::Runtime)?;
-        let address = self.address;
+        let (address, refusals) = (self.address, Arc::clone(&self.pages.refusals));
         let lock = self.lock.take().map(|lock| lock.keep(tasks)).transpose()?;
         let (stop, stopped) = oneshot::channel();
         let (held, ended) = mpsc::channel();
@@ -197,7 +204,12 @@ impl AdminServer {
                 .map_err(|error| Failure::new(ExitCode::GuaranteeLost, format!("the admin server failed: {error}")))
         })?;
         tracing::info!(%address, "admin address answers");
-        Ok(AdminHandle { address, stop, ended })
+        Ok(AdminHandle {
+            address,
+            stop: Some(stop),
+            ended,
+            refusals,
+        })
     }
 
     async fn serve(self, lock: Option<Kept>, mut stopped: oneshot::Receiver<()>) -> std::io::Result<()> {
@@ -210,7 +222,6 @@ impl AdminServer {
                 // What was asked is answered; each answer has a limit of its own.
                 _ = &mut stopped => {
                     while places.next_ended().await.is_some() {}
-                    self.pages.refusals.close();
                     return Ok(());
                 }
                 Some(()) = places.next_ended() => {}

@@ -103,7 +103,9 @@ impl Places {
             // This thread may have been held up: what has arrived is seen by one turn of the runtime, and taken in the next.
             yield_now().await;
             yield_now().await;
-            if progress.turn() == Some(turn) {
+            if let Some(ended) = self.tasks.try_join_next_with_id() {
+                self.forget(ended);
+            } else if progress.turn() == Some(turn) {
                 tracing::debug!(
                     "a client of the admin address gave way to another, for `admin.connections` were taken"
                 );

@@ -92,7 +92,8 @@ impl LogLevel {
             return Ok(before);
         }
         let lasts = self.span(lasts)?;
-        self.reload(level)?;
+        let or_back = |why| format!("{why}; `{CONFIGURED}` is that of the pipeline file");
+        self.reload(level).map_err(or_back)?;
         let ms = i64::try_from(lasts.0.as_millis()).unwrap_or(i64::MAX);
         *change = Some(Change {
             level: level.to_owned(),
