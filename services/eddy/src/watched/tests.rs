@@ -116,6 +116,7 @@ fn a_lane_that_makes_no_call_for_half_of_the_poll_interval_ends_the_process_with
     });
     let (watchdog, _idle) = watched(|| false);
     let settings = serde_json::from_value(settings).expect("sound settings");
-    let _busy = Watched::new((), watchdog.beat("lane 1"), &settings);
+    let busy = Watched::new((), watchdog.beat("lane 1"), &settings);
+    busy.watch_between();
     for_ever();
 }
