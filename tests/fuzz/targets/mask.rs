@@ -23,7 +23,8 @@ thread_local! {
 
 fn compile(pointers: &[&[&str]]) -> Mask {
     let pointers: Vec<String> = pointers.iter().map(|parts| format!("/{}", parts.join("/"))).collect();
-    let events: EventSettings = serde_json::from_value(json!({ "mask": pointers })).expect("the target's settings are sound");
+    let events: EventSettings =
+        serde_json::from_value(json!({ "mask": pointers })).expect("the target's settings are sound");
     Mask::compile(&events).expect("the target's pointers are sound")
 }
 
