@@ -355,6 +355,17 @@ fn a_folder_that_is_exchanged_as_a_whole_is_noticed() {
     wait_for("the other folder's certificate", is_shown);
 }
 
+/// One client says nothing, one begins to shake hands, and who comes then is answered. Gives the second.
+fn answered_beside_those_who_do_not_shake_hands(service: &Service, files: &Files) -> TcpStream {
+    let connect = || TcpStream::connect(service.address()).expect("it accepts");
+    let (_silent, mut begun) = (connect(), connect());
+    begun.write_all(&[0x16, 3, 1, 2]).expect("it reads");
+    let own = files.path("server.pem");
+    let answer = live(service, Trust::Certificate(&own), None);
+    assert_eq!(answer.expect("it answers").status, 200);
+    begun
+}
+
 #[test]
 fn clients_that_do_not_shake_hands_make_room_for_others() {
     let files = Files::new();
@@ -363,16 +374,7 @@ fn clients_that_do_not_shake_hands_make_room_for_others() {
     // It is that of the good client's handshake, too.
     settings.header_timeout = Span::seconds(1);
     let service = Service::start(&settings);
-    let connect = || TcpStream::connect(service.address()).expect("it accepts");
-    let (_silent, mut begun) = (connect(), connect());
-    begun.write_all(&[0x16, 3, 1, 2]).expect("it reads");
-    let own = files.path("server.pem");
-    assert_eq!(
-        live(&service, Trust::Certificate(&own), None)
-            .expect("it answers")
-            .status,
-        200
-    );
+    let mut begun = answered_beside_those_who_do_not_shake_hands(&service, &files);
     begun.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
     assert!(matches!(begun.read(&mut [0]), Ok(0) | Err(_)), "it was closed");
 }
@@ -384,13 +386,7 @@ fn clients_that_do_not_shake_hands_give_way_even_while_they_have_time() {
     settings.connections = 2;
     settings.header_timeout = Span::seconds(600);
     settings.request_timeout = Span::seconds(600);
-    let service = Service::start(&settings);
-    let connect = || TcpStream::connect(service.address()).expect("it accepts");
-    let (_silent, mut begun) = (connect(), connect());
-    begun.write_all(&[0x16, 3, 1, 2]).expect("it reads");
-    let own = files.path("server.pem");
-    let answer = live(&service, Trust::Certificate(&own), None);
-    assert_eq!(answer.expect("it answers").status, 200);
+    answered_beside_those_who_do_not_shake_hands(&Service::start(&settings), &files);
 }
 
 #[test]
